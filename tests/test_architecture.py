@@ -1,0 +1,76 @@
+"""The import arrows: which package may know which (docs/architecture.md, "Layout")."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent / "bitcoind_mp"
+
+#: package -> packages of ours that its ordinary files may import
+ARROWS = {
+    "interfaces": set(),
+    "config": {"interfaces"},
+    "ipc": {"interfaces"},
+    "service": {"interfaces"},
+    "supervisor": {"interfaces", "config"},
+    "node": {"interfaces", "config"},
+    "wallet": {"interfaces", "config"},
+    "cli": {"interfaces", "config"},
+}
+#: besides those, the files that put a process together or speak for it on the wire
+ADAPTERS = {
+    "supervisor": {"__main__.py", "control.py", "health.py", "app.py"},
+    "node": {"__main__.py", "app.py", "feed.py", "service.py"},
+    "wallet": {"__main__.py", "app.py", "upstream.py", "service.py"},
+    "cli": {"__main__.py", "client.py", "session.py", "oneshot.py", "shell.py"},
+}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def package_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[tuple[str, str]]:
+    """(our package, or "" , top-level module) for each import in the file, at any depth."""
+    found = set()
+    here = ("bitcoind_mp", *path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else ()
+            module = ".".join((*base, node.module or "")).strip(".")
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            found.add((parts[1] if parts[0] == "bitcoind_mp" and len(parts) > 1 else "", parts[0]))
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_package_may(path: Path) -> None:
+    package = package_of(path)
+    if package == "__init__":
+        return
+    allowed = ARROWS[package] | {package, "", "__version__"}
+    if path.name in ADAPTERS.get(package, set()):
+        allowed |= {"ipc", "service"}
+    wrong = {ours for ours, _ in imports(path)} - allowed
+    assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if package_of(p) == "interfaces"], ids=lambda p: p.name)
+def test_interfaces_need_the_standard_library_alone(path: Path) -> None:
+    import sys
+
+    outside = {top for _, top in imports(path)} - set(sys.stdlib_module_names) - {"bitcoind_mp"}
+    assert not outside
+
+
+def test_one_file_imports_the_kernel_bindings() -> None:
+    users = [str(p.relative_to(ROOT)) for p in FILES if any(top == "pbk" for _, top in imports(p))]
+    assert users in ([], ["node/kernel.py"])
