@@ -1,0 +1,47 @@
+# bitcoind_mp: everything a checkout can do. Each target sets up its own .venv first.
+#
+#   make demo     the main job on regtest, unattended, in a temporary directory
+#   make run      start a regtest supervisor and attach the shell
+#   make test     all tests           make lint     ruff, mypy, units and manual pages
+#   make bench    the speed table     make man      write the manual pages anew
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+help:
+	@sed -n '3,6s/^# \{0,3\}//p' Makefile
+
+.PHONY: help demo run test lint bench man clean
+.DEFAULT_GOAL := help
+
+# The first interpreter that really starts, is 3.11 or 3.12, and can make a virtual environment.
+$(READY): pyproject.toml setup/venv.sh
+	@sh setup/venv.sh $(VENV)
+	@touch $@
+
+demo: $(READY)
+	@$(BIN)/python demo/demo.py
+
+run: $(READY)
+	@$(BIN)/bitcoind-mp -regtest -daemonwait
+	@$(BIN)/bitcoin-mp -regtest
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	@$(BIN)/python bench/run.py
+
+man: $(READY)
+	$(BIN)/python -m bitcoind_mp.config.manual man
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info bench/results .pytest_cache .mypy_cache .ruff_cache
