@@ -1,0 +1,75 @@
+"""What the mempool and the miner need of the chain, and no more.
+
+`ChainState` of ``node/chain/state.py`` has all of this; tests have a small fake.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from btclib.block import Block
+from btclib.tx import Tx
+from btclib.tx.coin import Coin
+from btclib.tx.tx_out import TxOut
+
+#: An output's name: the transaction's id in the order it is printed, and its index.
+OutPoint = tuple[bytes, int]
+
+
+class BlockView(Protocol):
+    """A block of the header tree. ``median_time`` is this block's own median time past."""
+
+    @property
+    def hash(self) -> bytes: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def time(self) -> int: ...
+    @property
+    def median_time(self) -> int: ...
+    @property
+    def bits(self) -> int: ...
+    @property
+    def header(self) -> bytes: ...
+
+
+class Clock(Protocol):
+    """The node's mockable clock, in seconds since 1970."""
+
+    def now(self) -> int: ...
+
+
+class Coins(Protocol):
+    """The coins at the tip."""
+
+    def get(self, outpoint: OutPoint, /) -> Coin | None: ...
+
+
+class ChainListener(Protocol):
+    """What the chain tells: in order, in the loop, the coins and the tip already moved."""
+
+    def block_connected(self, node: Any, block: Block, raw: bytes, spent: Any) -> None: ...
+    def block_disconnected(self, node: Any, block: Block, raw: bytes) -> None: ...
+    def tip_changed(self, node: Any) -> None: ...
+    def header_added(self, node: Any) -> None: ...
+
+
+class ChainView(Protocol):
+    """The best chain as the mempool sees it."""
+
+    @property
+    def tip(self) -> BlockView: ...
+    @property
+    def best_header(self) -> BlockView: ...
+    @property
+    def coins(self) -> Coins: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def initial_block_download(self) -> bool: ...
+    def by_height(self, height: int, /) -> BlockView | None: ...
+    def subscribe(self, listener: Any, /) -> Any: ...
+
+
+#: Consensus script check of one whole transaction against the outputs it spends, in input order: None if every
+#: input is valid, else the index of the first that isn't. Blocking; called on a worker thread.
+ScriptVerifier = Callable[[Tx, bytes, Sequence[TxOut]], int | None]
