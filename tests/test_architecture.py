@@ -10,12 +10,13 @@ ROOT = Path(__file__).resolve().parent.parent / "bitcoind_mp"
 #: package -> packages of ours that its ordinary files may import
 ARROWS = {
     "interfaces": set(),
+    "render": {"interfaces"},
     "config": {"interfaces"},
     "ipc": {"interfaces"},
     "service": {"interfaces"},
     "supervisor": {"interfaces", "config"},
-    "node": {"interfaces", "config"},
-    "wallet": {"interfaces", "config"},
+    "node": {"interfaces", "config", "render"},
+    "wallet": {"interfaces", "config", "render"},
     "cli": {"interfaces", "config"},
 }
 #: besides those, the files that put a process together or speak for it on the wire
