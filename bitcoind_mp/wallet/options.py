@@ -1,0 +1,45 @@
+"""The options that the wallet process reads, as one value. Reading them from the configuration is ``app.py``'s."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .coins import OutputType
+
+
+@dataclass(frozen=True)
+class WalletOptions:
+    """Core's wallet options, their names and defaults (``src/wallet/init.cpp``). Fee rates in sat/kvB.
+
+    ``chain`` is Core's name for the network (main, test, testnet4, signet, regtest).
+    """
+
+    chain: str = "regtest"
+    wallets_dir: Path = field(default_factory=Path)
+    settings_file: Path | None = None
+    keypool: int = 1000
+    address_type: OutputType = OutputType.BECH32
+    change_type: OutputType | None = None
+    fallback_fee: int = 0
+    """``-fallbackfee``; 0: none, and a payment without an estimate is refused."""
+    min_tx_fee: int = 1000
+    discard_fee: int = 10_000
+    consolidate_fee: int = 10_000
+    max_tx_fee: int = 10_000_000
+    """``-maxtxfee`` in satoshis."""
+    max_aps_fee: int = 0
+    """``-maxapsfee`` in satoshis; negative: never try to avoid partial spends."""
+    avoid_partial_spends: bool = False
+    spend_zero_conf_change: bool = True
+    tx_confirm_target: int = 6
+    signal_rbf: bool = True
+    broadcast: bool = True
+    reject_long_chains: bool = True
+    cluster_count: int = 64
+    """``-limitclustercount``: how many transactions may hang together in the mempool."""
+    mainnet_wallet: bool = False
+    """``-mainnetwallet``: allow private keys on the main network."""
+
+    @property
+    def network(self) -> str:
+        """btclib's name for the network."""
+        return {"main": "mainnet", "test": "testnet"}.get(self.chain, self.chain)
