@@ -1,0 +1,19 @@
+"""Telling the service manager how we are: sd_notify(3), nothing but a datagram to NOTIFY_SOCKET."""
+
+from collections.abc import MutableMapping
+
+
+class Notifier:
+    """Sends to the manager, or nowhere where there is none. Never raises: a manager that is gone is no error of ours."""
+
+    def ready(self, status: str = "") -> None: ...
+    def status(self, text: str) -> None: ...
+    def watchdog(self) -> None: ...
+    def extend_timeout(self, seconds: float) -> None: ...
+    def reloading(self, monotonic_usec: int) -> None: ...
+    def stopping(self, status: str = "") -> None: ...
+
+
+def from_environment(environ: MutableMapping[str, str]) -> Notifier:
+    """The notifier that NOTIFY_SOCKET names; the variable is unset."""
+    raise NotImplementedError
