@@ -1,0 +1,106 @@
+"""What a unit is allowed, and what the end of its process means: pure values, no process and no clock.
+
+When to act on them is ``unit.py``.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bitcoind_mp.interfaces.errors import ExitStatus
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How patient to be with one unit. Times in seconds; a ``watchdog`` of 0 is none."""
+
+    start_timeout: float = 90.0
+    stop_timeout: float = 90.0
+    reload_timeout: float = 30.0
+    abort_timeout: float = 10.0
+    """From SIGABRT to SIGKILL: enough to write every thread's stack."""
+    watchdog: float = 30.0
+    backoff_first: float = 0.1
+    backoff_cap: float = 30.0
+    try_again: float = 1.0
+    """The least delay after exit 75 or 71, which say that something else must change first."""
+    good_run: float = 10.0
+    """A process that was ready this long had a good run: what it does next starts from a clean slate."""
+    start_limit: int = 6
+    """So many starts in a row that never got ready, and the unit is given up."""
+
+    def delay(self, failures: int, was_ready: bool, verdict: "Verdict") -> float:
+        """Seconds until the next start after the ``failures``-th bad end in a row (counted from 1).
+
+        Exponential; none at all for the first end of a process that had been ready.
+        """
+        if failures <= 1 and was_ready and verdict is not Verdict.TRY_AGAIN:
+            return 0.0
+        growing = self.backoff_first * 2.0 ** min(failures - 1, 30)
+        least = self.try_again if verdict is Verdict.TRY_AGAIN else 0.0
+        return min(max(growing, least), self.backoff_cap)
+
+
+class Verdict(StrEnum):
+    """What another start may bring."""
+
+    FOR_GOOD = "for good"  # the same again, until a person changes something
+    TRY_AGAIN = "try again"  # success, once something outside has changed: never given up
+    CRASH = "crash"  # unknown
+
+
+#: sysexits(3) by what they say about another start.
+_VERDICTS = {
+    ExitStatus.USAGE: Verdict.FOR_GOOD,
+    ExitStatus.DATA_CORRUPT: Verdict.FOR_GOOD,
+    ExitStatus.CONFIG: Verdict.FOR_GOOD,
+    ExitStatus.TRY_AGAIN: Verdict.TRY_AGAIN,
+    ExitStatus.OS_ERROR: Verdict.TRY_AGAIN,
+}
+_WORDS = {
+    ExitStatus.OK: "ended by itself",
+    ExitStatus.USAGE: "bad usage",
+    ExitStatus.DATA_CORRUPT: "corrupt data",
+    ExitStatus.SOFTWARE: "internal error",
+    ExitStatus.OS_ERROR: "operating system error",
+    ExitStatus.TRY_AGAIN: "asks to be tried again",
+    ExitStatus.CONFIG: "bad configuration",
+}
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting."""
+
+    code: int | None = None
+    signal: int | None = None
+    error: str = ""
+
+    @classmethod
+    def from_returncode(cls, returncode: int) -> "Exit":
+        """From `os.waitstatus_to_exitcode`: a negative number is a signal."""
+        return cls(signal=-returncode) if returncode < 0 else cls(code=returncode)
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.error:
+            return Verdict.TRY_AGAIN
+        return _VERDICTS.get(self.code, Verdict.CRASH) if self.code is not None else Verdict.CRASH  # type: ignore[call-overload]
+
+    @property
+    def why(self) -> str:
+        """In words: ``exit status 78 (bad configuration)``, ``killed by SIGKILL``."""
+        if self.error:
+            return f"could not be started: {self.error}"
+        if self.signal is not None:
+            return f"killed by {signal_name(self.signal)}"
+        word = _WORDS.get(self.code)  # type: ignore[call-overload]
+        return f"exit status {self.code}" + (f" ({word})" if word else "")
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` for 9; ``signal 63`` for one that Python has no name for."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
