@@ -11,12 +11,13 @@ ROOT = Path(__file__).resolve().parent.parent / "bitcoind_mp"
 ARROWS = {
     "interfaces": set(),
     "render": {"interfaces"},
+    "signing": {"interfaces"},
     "config": {"interfaces"},
     "ipc": {"interfaces"},
     "service": {"interfaces"},
     "supervisor": {"interfaces", "config"},
-    "node": {"interfaces", "config", "render"},
-    "wallet": {"interfaces", "config", "render"},
+    "node": {"interfaces", "config", "render", "signing"},
+    "wallet": {"interfaces", "config", "render", "signing"},
     "cli": {"interfaces", "config"},
 }
 #: besides those, the files that put a process together or speak for it on the wire
