@@ -20,14 +20,21 @@ class Policy:
     abort_timeout: float = 10.0
     """From SIGABRT to SIGKILL: enough to write every thread's stack."""
     watchdog: float = 30.0
-    backoff_first: float = 0.1
+    restart: str = "always"
+    """When to start again after an end that nobody asked for: ``always``, ``on-failure`` (any but exit 0), ``no``."""
+    backoff_first: float = 0.05
     backoff_cap: float = 30.0
     try_again: float = 1.0
     """The least delay after exit 75 or 71, which say that something else must change first."""
     good_run: float = 10.0
     """A process that was ready this long had a good run: what it does next starts from a clean slate."""
-    start_limit: int = 6
-    """So many starts in a row that never got ready, and the unit is given up."""
+    start_limit: int = 5
+    start_interval: float = 60.0
+    """So many starts in a row and within that time that never got ready, and the unit is given up (limit 0: never)."""
+
+    def starts_again(self, exit: "Exit") -> bool:
+        """Whether the policy is to start again after such an end at all."""
+        return self.restart == "always" or (self.restart == "on-failure" and exit.code != ExitStatus.OK)
 
     def delay(self, failures: int, was_ready: bool, verdict: "Verdict") -> float:
         """Seconds until the next start after the ``failures``-th bad end in a row (counted from 1).

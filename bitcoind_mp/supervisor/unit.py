@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Any
 
+from bitcoind_mp.interfaces.errors import ExitStatus
+
 from . import events as ev
 from .policy import Exit, Policy, Verdict
 from .states import ALIVE, AT_REST, SERVING, TRANSITIONS, State
@@ -31,9 +33,9 @@ class Unit:
 
     ``since`` is when the state was entered and ``started`` when the process was; ``deadline`` is the state's own
     and ``watchdog_at`` the loop's. ``wanted`` says whether a person wants it up, ``again`` that the process is
-    being ended for the sake of the next one. ``failures`` counts bad ends in a row, ``failed_starts`` those of
-    them before READY=1, ``restarts`` all starts that nobody asked for. ``reason`` is why we end the process, or
-    gave the unit up; ``text`` is its own STATUS.
+    being ended for the sake of the next one. ``failures`` counts bad ends in a row, ``failed_starts`` are the times
+    of the newest that came before READY=1, ``restarts`` counts all starts that nobody asked for. ``reason`` is why
+    we end the process, or gave the unit up; ``text`` is its own STATUS.
     """
 
     policy: Policy
@@ -48,7 +50,7 @@ class Unit:
     watchdog: float = 0.0
     watchdog_at: float | None = None
     failures: int = 0
-    failed_starts: int = 0
+    failed_starts: tuple[float, ...] = ()
     restarts: int = 0
     text: str = ""
     reason: str = ""
@@ -137,7 +139,7 @@ def _policy_changed(unit: Unit, event: ev.PolicyChanged, now: float) -> Result:
 
 def _forgiven(unit: Unit) -> Unit:
     """A person asked: what failed before doesn't count."""
-    return replace(unit, wanted=True, again=False, failures=0, failed_starts=0)
+    return replace(unit, wanted=True, again=False, failures=0, failed_starts=())
 
 
 def _spawn(unit: Unit, now: float) -> Result:
@@ -276,19 +278,20 @@ def _exited(unit: Unit, event: ev.Exited, now: float) -> Result:
     if unit.again:
         spawned, actions = _spawn(_forgiven(gone), now)
         return spawned, (ev.Log(logging.INFO, f"restarting as asked: {why}"), *actions)
-    return _after_bad_end(gone, event.exit.verdict, why, now)
+    return _after_bad_end(gone, event.exit, why, now)
 
 
-def _after_bad_end(unit: Unit, verdict: Verdict, why: str, now: float) -> Result:
-    policy, was_ready = unit.policy, unit.ready_at is not None
+def _after_bad_end(unit: Unit, exit: Exit, why: str, now: float) -> Result:
+    policy, verdict, was_ready = unit.policy, exit.verdict, unit.ready_at is not None
     if verdict is Verdict.FOR_GOOD:
         return _give_up(unit, why, now)
+    if not policy.starts_again(exit):
+        return _left_down(unit, exit, why, now)
     good_run = unit.ready_at is not None and now - unit.ready_at >= policy.good_run
     failures = 1 if good_run else unit.failures + 1
-    failed_starts = 0 if was_ready else unit.failed_starts + (verdict is Verdict.CRASH)
-    unit = replace(unit, failures=failures, failed_starts=failed_starts)
-    if failed_starts >= policy.start_limit:
-        return _give_up(unit, f"{failed_starts} starts in a row failed, the last with {why}", now)
+    unit = replace(unit, failures=failures, failed_starts=_failed_starts(unit, verdict, now))
+    if 0 < policy.start_limit <= len(unit.failed_starts):
+        return _give_up(unit, f"{len(unit.failed_starts)} starts in a row failed, the last with {why}", now)
     delay = policy.delay(failures, was_ready, verdict)
     unit = replace(unit, restarts=unit.restarts + 1)
     if delay <= 0:
@@ -296,6 +299,21 @@ def _after_bad_end(unit: Unit, verdict: Verdict, why: str, now: float) -> Result
         return spawned, (*actions, ev.Log(logging.WARNING, f"{why}; restarted at once"))
     log = ev.Log(logging.WARNING, f"{why}; restarting in {delay:g} s")
     return _move(unit, State.BACKOFF, now, deadline=now + delay, reason=why), (log,)
+
+
+def _failed_starts(unit: Unit, verdict: Verdict, now: float) -> tuple[float, ...]:
+    """The failed starts that count, this end included. One that asks to be tried again is no failure of its own."""
+    if unit.ready_at is not None:
+        return ()
+    recent = tuple(at for at in unit.failed_starts if now - at < unit.policy.start_interval)
+    return (*recent, now) if verdict is Verdict.CRASH else recent
+
+
+def _left_down(unit: Unit, exit: Exit, why: str, now: float) -> Result:
+    if exit.code == ExitStatus.OK:
+        stopped = _move(replace(unit, wanted=False), State.STOPPED, now)
+        return stopped, (ev.Log(logging.INFO, f"{why}; not restarted (-restart={unit.policy.restart})"),)
+    return _give_up(unit, why, now)
 
 
 def _give_up(unit: Unit, why: str, now: float) -> Result:

@@ -1,0 +1,141 @@
+"""What workers tell the supervisor: the datagram socket behind NOTIFY_SOCKET (sd_notify(3)).
+
+What belongs here: receiving datagrams with the sender's pid, which the kernel vouches for, and turning text
+into events. What doesn't: which unit a pid is, and what an event does.
+"""
+
+import array
+import os
+import secrets
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from . import events as ev
+
+#: sockaddr_un holds 108 bytes with the terminating zero.
+_LONGEST_PATH = 107
+#: The most of a datagram that is read; a longer one is refused. sd_notify messages are a few hundred bytes.
+_LONGEST_MESSAGE = 4096
+#: Datagrams read at one wake-up: more than the kernel queues (net.unix.max_dgram_qlen), so that one call empties it.
+_MOST_AT_ONCE = 1024
+_LONGEST_STATUS = 400
+#: A worker may ask for a day at once. What it needs longer for it can ask for again.
+_LONGEST_EXTENSION = 86400.0
+_CREDENTIALS = struct.Struct("3i")
+_FDS_AT_MOST = 64
+
+
+class NotifySocket:
+    """Bound in ``directory``, or, where its path would be too long for the kernel, to an abstract name.
+
+    ``address`` is the value for NOTIFY_SOCKET. Only the mode of the directory keeps strangers from the one and
+    nothing does from the other: the pid of each message is what counts.
+    """
+
+    def __init__(self, directory: Path, *, name: str = "notify") -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self.path: Path | None = directory / name
+        if len(os.fsencode(self.path)) <= _LONGEST_PATH:
+            self.path.unlink(missing_ok=True)
+            self.socket.bind(str(self.path))
+            self.path.chmod(0o600)
+            self.address = str(self.path)
+        else:
+            self.path = None
+            self.address = f"@bitcoind-mp/{secrets.token_hex(16)}"
+            self.socket.bind("\0" + self.address[1:])
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def receive(self) -> Iterator[tuple[int, bytes]]:
+        """The datagrams that wait: (sender's pid, contents). Empty contents stand for one that was too long."""
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                message, ancillary, flags, _ = self.socket.recvmsg(
+                    _LONGEST_MESSAGE,
+                    socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_FDS_AT_MOST * 4),
+                    socket.MSG_CMSG_CLOEXEC,
+                )
+            except BlockingIOError:
+                return
+            pid = _sender(ancillary)
+            yield pid, b"" if flags & socket.MSG_TRUNC else message
+
+    def close(self) -> None:
+        self.socket.close()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The pid in the credentials (0 for none). Descriptors sent along are closed: BARRIER=1 waits for just that."""
+    pid = 0
+    for level, kind, data in ancillary:
+        if level != socket.SOL_SOCKET:
+            continue
+        if kind == socket.SCM_CREDENTIALS:
+            pid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0]
+        elif kind == socket.SCM_RIGHTS:
+            fds = array.array("i", data[: len(data) - len(data) % 4])
+            for fd in fds:
+                os.close(fd)
+    return pid
+
+
+def parse(message: bytes) -> list[ev.Event]:
+    """The events in one datagram, in order. What isn't understood is passed over, as sd_notify(3) asks."""
+    found: list[ev.Event] = []
+    for line in message.split(b"\n"):
+        key, equals, value = line.partition(b"=")
+        reader = _READERS.get(key) if equals else None
+        event = reader(value) if reader else None
+        if event is not None:
+            found.append(event)
+    return found
+
+
+def _flag(event: ev.Event) -> Callable[[bytes], ev.Event | None]:
+    return lambda value: event if value == b"1" else None
+
+
+def _status(value: bytes) -> ev.Event:
+    text = "".join(c if c.isprintable() else " " for c in value.decode("utf-8", "replace"))
+    return ev.Status(text[:_LONGEST_STATUS].strip())
+
+
+def _watchdog(value: bytes) -> ev.Event | None:
+    if value == b"trigger":
+        return ev.WatchdogTrigger()
+    return ev.WatchdogPing() if value == b"1" else None
+
+
+def _seconds(value: bytes) -> float | None:
+    """A number of microseconds in ASCII digits, else None."""
+    if not value.isdigit() or len(value) > 20:
+        return None
+    return min(int(value) / 1e6, _LONGEST_EXTENSION)
+
+
+def _extend(value: bytes) -> ev.Event | None:
+    seconds = _seconds(value)
+    return None if seconds is None else ev.ExtendTimeout(seconds)
+
+
+def _interval(value: bytes) -> ev.Event | None:
+    seconds = _seconds(value)
+    return None if seconds is None else ev.WatchdogInterval(seconds)
+
+
+_READERS: dict[bytes, Callable[[bytes], ev.Event | None]] = {
+    b"READY": _flag(ev.Ready()),
+    b"STATUS": _status,
+    b"WATCHDOG": _watchdog,
+    b"WATCHDOG_USEC": _interval,
+    b"EXTEND_TIMEOUT_USEC": _extend,
+    b"RELOADING": _flag(ev.ReloadStarted()),
+    b"STOPPING": _flag(ev.StopStarted()),
+}
