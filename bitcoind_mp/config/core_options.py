@@ -1,0 +1,26 @@
+"""Options that Bitcoin Core has and bitcoind_mp does not: only so that a refusal can say so.
+
+From ``bitcoind -help-debug`` and ``bitcoin-cli -help``, v31. Refused rather than ignored: who sets ``proxy`` or
+``prune`` relies on it.
+"""
+
+CORE_OPTIONS = frozenset(
+    """
+    acceptstalefeeestimates addrinfo alertnotify allowignoredconf asmap assumevalid bantime blocknotify
+    blockreconstructionextratxn blocksdir blocksxor blockversion capturemessages checkaddrman checkblockindex
+    checkblocks checklevel checkmempool checkpoints choosedatadir cjdnsreachable coinstatsindex dbbatchsize
+    dbcache debuglogfile deprecatedrpc discover dns dnsseed externalip fastprune fixedseeds forcednsseed
+    i2pacceptincoming i2psam lang limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
+    listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames maxreceivebuffer
+    maxsendbuffer maxsigcachesize maxuploadtarget min minimumchainwork natpmp netinfo networkactive onion
+    onlynet peerblockfilters peerbloomfilters peertimeout persistmempoolv1 printpriority privatebroadcast proxy
+    proxyrandomize prune resetguisettings rest rpcallowip rpcauth rpcbind rpcconnect rpccookiefile
+    rpccookieperms rpcdoccheck rpcid rpcpassword rpcport rpcservertimeout rpcthreads rpcuser rpcwhitelist
+    rpcwhitelistdefault rpcworkqueue seednode server settings shrinkdebugfile shutdownnotify signer
+    signetchallenge signetseednode splash startupnotify stdinrpcpass stopafterblockimport stopatheight test
+    testactivationheight torcontrol torpassword txospenderindex txreconciliation uiplatform unsafesqlitesync
+    v2transport vbparams walletcrosschain walletnotify whitebind whitelist whitelistforcerelay whitelistrelay
+    zmqpubhashblock zmqpubhashblockhwm zmqpubhashtx zmqpubhashtxhwm zmqpubrawblock zmqpubrawblockhwm zmqpubrawtx
+    zmqpubrawtxhwm zmqpubsequence zmqpubsequencehwm
+    """.split()  # noqa: SIM905
+)

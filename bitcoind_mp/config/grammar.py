@@ -1,0 +1,177 @@
+"""Reading options: the command line and bitcoin.conf, as Core's ``src/common/args.cpp`` and ``config.cpp`` do.
+
+What belongs here: from text to (name, value) pairs in `Settings`, refusing what is not an option. What doesn't:
+which value wins (`settings`), and what a value means (`option`).
+"""
+
+# ruff: noqa: PTH
+# pathlib would cost the one-shot path more than all of this package.
+from .option import PROGRAMS, BadValue, Option, whole_number
+from .options import BY_NAME
+from .settings import Settings, Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_BLANK = " \t\r\n"
+
+
+class Refused(ValueError):
+    """An option that can't be used; the text is one line that names it, ``hint`` what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def split_key(key: str) -> "tuple[str, str, bool]":
+    """``section.noname`` as (section, name, negated) (Core's InterpretKey)."""
+    section, dot, name = key.partition(".")
+    if not dot:
+        section, name = "", key
+    if name.startswith("no"):
+        # -node… is no negation of "de…": an option may itself start with these letters.
+        return (section, name[2:], True) if name not in BY_NAME else (section, name, False)
+    return section, name, False
+
+
+def interpret(option: Option, value: "str | None", negated: bool, shown: str) -> "str | bool":
+    """What is stored for one occurrence of an option (Core's InterpretValue), its value checked."""
+    if negated:
+        if not option.negatable:
+            raise Refused(f"Negating of -{option.name} is meaningless and therefore forbidden")
+        try:
+            return bool(value) and whole_number(value or "") == 0
+        except ValueError:
+            raise Refused(f"Invalid value in {shown}: expected 0 or 1") from None
+    if value is None and not option.elidable:
+        raise Refused(f"Can not set -{option.name} with no value.", f"Please specify value with -{option.name}=value.")
+    text = value or ""
+    if not text and option.kind in ("text", "path"):
+        return text
+    try:
+        option.read(option.split_unit(text)[1])
+    except BadValue as bad:
+        raise Refused(f"Invalid value in {shown}: {bad}") from None
+    return text
+
+
+def parse_command_line(arguments: "list[str]", program: str, settings: Settings) -> "list[str]":
+    """Read options up to the first argument that is none; returns that one and the rest. Raises `Refused`."""
+    for position, argument in enumerate(arguments):
+        if not argument.startswith("-") or argument == "-":
+            return arguments[position:]
+        key, equals, text = argument.partition("=")
+        key = key[2:] if key.startswith("--") else key[1:]
+        section, name, negated = split_key(key)
+        option = BY_NAME.get(name)
+        if option is None or section or not option.taken_by(program):
+            raise unknown(f"Invalid parameter {argument}", name, program)
+        value = interpret(option, text if equals else None, negated, argument)
+        if option.where == "file" and value is not False:
+            raise Refused(f"-{name} cannot be used from commandline; -{name}={text}")
+        settings.command_line.setdefault(name, []).append(value)
+    return []
+
+
+def unknown(message: str, name: str, program: str) -> Refused:
+    """The refusal of an option that this program doesn't take, with where it would be taken."""
+    option = BY_NAME.get(name)
+    if option is not None and not option.hidden:
+        takers = [other for other in PROGRAMS if option.taken_by(other)]
+        return Refused(message, f"It is an option of {' and '.join(takers)}.")
+    from .core_options import CORE_OPTIONS
+
+    if name in CORE_OPTIONS:
+        return Refused(message, "Bitcoin Core has this option, bitcoind_mp does not.")
+    return Refused(message, f'See "{program} -help" for the options there are.')
+
+
+class ConfigFile:
+    """What one bitcoin.conf says: ``sections`` are its headings (name, line)."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.sections: list[tuple[str, int]] = []
+
+    def options(self, text: str) -> "Iterator[tuple[str, str, int]]":
+        """(key with section, value, line) of each setting (Core's GetConfigOptions). Raises `Refused`."""
+        prefix = ""
+        for number, line in enumerate(text.split("\n"), 1):
+            content = line.partition("#")[0].strip(_BLANK)
+            if not content:
+                continue
+            if content[0] == "[" and content[-1] == "]":
+                self.sections.append((content[1:-1], number))
+                prefix = content[1:-1] + "."
+                continue
+            if content[0] == "-":
+                raise self.refuse(
+                    number, f"{content}, options in configuration file must be specified without leading -"
+                )
+            name, equals, value = content.partition("=")
+            if not equals:
+                hint = f", if you intended to specify a negated option, use {content}=1 instead"
+                raise self.refuse(number, content + (hint if content.startswith("no") else ""))
+            key = prefix + name.strip(_BLANK)
+            if "." in key and len(prefix) <= key.rindex("."):
+                self.sections.append((key[: key.rindex(".")], number))
+            yield key, value.strip(_BLANK), number
+
+    def refuse(self, line: int, what: str) -> Refused:
+        return Refused(f"Error reading configuration file {self.path}: parse error on line {line}: {what}")
+
+
+def read_config_file(path: str, text: str, program: str, settings: Settings) -> ConfigFile:
+    """Put what the file says into ``settings``. An option of any of our programs may stand there: one file serves
+    all four. Raises `Refused`."""
+    file = ConfigFile(path)
+    for key, value, line in file.options(text):
+        section, name, negated = split_key(key)
+        option = BY_NAME.get(name)
+        shown = f"{path} line {line}: {key}={value}"
+        if name == "conf":
+            raise Refused(
+                f"Invalid configuration value in {shown}: conf cannot be set in the configuration file;",
+                "use includeconf= if you want to include additional config files.",
+            )
+        if option is None or option.where == "command" or option.hidden:
+            raise unknown(f"Invalid configuration value in {shown}", name, program)
+        stored = interpret(option, value, negated, shown)
+        settings.files.setdefault(section, {}).setdefault(name, []).append(stored)
+    return file
+
+
+def read_files(
+    path: str, program: str, settings: Settings, resolve: "Callable[[str], str]", chain: "Callable[[], str]"
+) -> "list[ConfigFile]":
+    """The configuration file and those that its ``includeconf`` names, one level deep (ReadConfigFiles).
+
+    ``resolve`` makes an included file's path absolute; ``chain`` tells the network chosen so far.
+    """
+    files = [read_config_file(path, _text(path, f'Configuration file "{path}"'), program, settings)]
+    if "includeconf" in settings.command_line:  # can only be -noincludeconf
+        return files
+    names = [
+        name
+        for section in (chain(), "")
+        for name in Span(settings.files.get(section, {}).get("includeconf", [])).effective
+        if isinstance(name, str)
+    ]
+    for name in names:
+        included = resolve(name)
+        files.append(read_config_file(name, _text(included, f"Included configuration file {name}"), program, settings))
+    return files
+
+
+def _text(path: str, what: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except IsADirectoryError:
+        raise Refused(f"{what} is a directory.") from None
+    except UnicodeDecodeError:
+        raise Refused(f"{what} is not UTF-8 text.") from None
+    except OSError as error:
+        raise Refused(f"{what} could not be opened: {error.strerror}.") from None

@@ -1,0 +1,159 @@
+"""From a command line to a `Config`: the order in which things are read, and what stops it.
+
+Core's order (``src/common/init.cpp``): command line, data directory, configuration file, network. A configuration
+file may move the data directory, not itself.
+"""
+
+# ruff: noqa: PTH
+# pathlib would cost the one-shot path more than all of this package.
+import os
+import sys
+
+from .chains import CHAINS, SELECTORS
+from .configuration import Config
+from .grammar import ConfigFile, Refused, parse_command_line, read_files
+from .option import CLI, interpret_flag
+from .options import TABLE
+from .settings import Settings
+
+HELP = ("help", "h", "?", "help-debug")
+
+
+def load(arguments: "list[str]", program: str, *, environ: "dict[str, str] | None" = None) -> Config:
+    """The configuration of ``program`` (one of `option.PROGRAMS`) started with ``arguments`` (without argv[0]).
+
+    Raises:
+        FatalError: status CONFIG; one line that names the option.
+    """
+    try:
+        return _load(arguments, program, environ if environ is not None else dict(os.environ))
+    except Refused as refused:
+        from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+
+        raise FatalError(str(refused), hint=refused.hint, status=ExitStatus.CONFIG) from None
+
+
+def start(arguments: "list[str]", program: str) -> "Config | int":
+    """`load` for a ``__main__``: the configuration, or the exit status once help, version or the refusal is printed."""
+    try:
+        config = _load(arguments, program, dict(os.environ))
+    except Refused as refused:
+        print(f"Error: {refused} {refused.hint}".rstrip(), file=sys.stderr)
+        return 78  # ExitStatus.CONFIG; interfaces.errors costs the one-shot path too much
+    if any(config.is_set(name) for name in HELP) or config.get_bool("version"):
+        from .help import help_text, version_text
+
+        print(version_text(program) if config.get_bool("version") else help_text(config), end="")
+        return 0
+    if program != CLI:
+        for warning in config.warnings:
+            print(f"Warning: {warning}", file=sys.stderr)
+    return config
+
+
+def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Config:
+    settings = Settings()
+    rest = parse_command_line(arguments, program, settings)
+    if rest and program != CLI:
+        raise Refused(f"Command line contains unexpected token '{rest[0]}', see {program} -h for a list of options.")
+    cwd = os.getcwd()
+    asked_for_text = any(name in settings.command_line for name in (*HELP, "version"))
+    datadir = _datadir(settings, cwd, environ)
+    config_file = _config_file(settings, datadir)
+    files: list[ConfigFile] = []
+    if config_file and not asked_for_text:
+        if "conf" in settings.command_line or os.path.exists(config_file):
+            files = read_files(
+                config_file, program, settings, lambda name: os.path.join(datadir, name), lambda: _chain(settings)
+            )
+        datadir = _datadir(settings, cwd, environ)
+    chain = _chain(settings)
+    config = Config(
+        program,
+        settings,
+        chain=chain,
+        datadir=datadir,
+        config_file=config_file,
+        arguments=rest,
+        warnings=_warnings(settings, chain, files),
+        cwd=cwd,
+        options=arguments[: len(arguments) - len(rest)],
+    )
+    if program != CLI and not asked_for_text:
+        _read_dynamic(settings, os.path.join(config.network_path, "settings.json"))
+    return config
+
+
+def _datadir(settings: Settings, cwd: str, environ: "dict[str, str]") -> str:
+    """The data directory now; one that was named must exist (Core's CheckDataDirOption)."""
+    named = settings.one("datadir", "")
+    if not named:
+        home = environ.get("HOME")
+        if home is None:
+            home = os.path.expanduser("~")
+        return os.path.join(home or "/", ".bitcoind-mp")
+    path = os.path.normpath(os.path.join(cwd, str(named)))
+    if not os.path.isdir(path):
+        raise Refused(f'Specified data directory "{named}" does not exist.', "Make it, or drop -datadir.")
+    return path
+
+
+def _config_file(settings: Settings, datadir: str) -> str:
+    value = settings.one("conf", "")
+    if value is False:
+        return ""
+    return os.path.normpath(os.path.join(datadir, str(value or "bitcoin.conf")))
+
+
+def _chain(settings: Settings) -> str:
+    """The network chosen (Core's GetChainArg). Raises `Refused`."""
+    chosen = []
+    named = settings.one("chain", "")
+    if isinstance(named, str):
+        chosen.append(named)
+    for selector, chain in SELECTORS.items():
+        value = settings.one(selector, "", selects_chain=True)
+        if value is True or (isinstance(value, str) and interpret_flag(value)):
+            chosen.append(chain)
+    if len(chosen) > 1:
+        raise Refused("Invalid combination of -regtest, -signet, -testnet, -testnet4 and -chain. Can use at most one.")
+    return chosen[0] if chosen else "main"
+
+
+def _warnings(settings: Settings, chain: str, files: "list[ConfigFile]") -> "list[str]":
+    """Lines about what a file says to no effect (Core's AppInitParameterInteraction)."""
+    result = []
+    if chain != "main":
+        for option in TABLE:
+            if option.network_only and settings.only_in_default_section(option.name, chain):
+                result.append(
+                    f"Config setting for -{option.name} only applied on {chain} network when in [{chain}] section."
+                )
+    for file in files:
+        for section, line in file.sections:
+            if section not in CHAINS:
+                result.append(f"{file.path}:{line} Section [{section}] is not recognized.")
+    return result
+
+
+def _read_dynamic(settings: Settings, path: str) -> None:
+    """Core's settings.json: which wallets to load is all that is kept there. Raises `Refused`."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+    except OSError:
+        return
+    import json
+
+    try:
+        content = json.loads(text)
+    except ValueError:
+        raise Refused(
+            f"Settings file {path} does not contain valid JSON.", "Removing it resets settings to default values."
+        ) from None
+    wallets = content.get("wallet", []) if isinstance(content, dict) else None
+    wallets = [wallets] if isinstance(wallets, str) else wallets
+    if not isinstance(wallets, list) or not all(isinstance(name, str) for name in wallets):
+        raise Refused(f"Settings file {path}: wallet is not a list of names.", "Correct or remove it.")
+    if wallets:
+        settings.dynamic["wallet"] = list(wallets)
