@@ -4,8 +4,6 @@ What belongs here: answers. What doesn't: reading the command line and files (`l
 every value was checked when it was read.
 """
 
-# ruff: noqa: PTH
-# pathlib would cost the one-shot path more than all of this package.
 import os.path
 
 from .chains import CHAINS

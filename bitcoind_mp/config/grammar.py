@@ -4,8 +4,6 @@ What belongs here: from text to (name, value) pairs in `Settings`, refusing what
 which value wins (`settings`), and what a value means (`option`).
 """
 
-# ruff: noqa: PTH
-# pathlib would cost the one-shot path more than all of this package.
 from .option import PROGRAMS, BadValue, Option, whole_number
 from .options import BY_NAME
 from .settings import Settings, Span

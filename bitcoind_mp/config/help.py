@@ -1,6 +1,7 @@
 """The text of -help and -version, laid out as Core's (``GetHelpMessage``). The words are the table's."""
 
 from bitcoind_mp import __version__
+
 from .configuration import Config
 from .option import CLI, NODE, SUPERVISOR, WALLET, Option
 from .options import CATEGORIES, TABLE

@@ -4,8 +4,6 @@ Core's order (``src/common/init.cpp``): command line, data directory, configurat
 file may move the data directory, not itself.
 """
 
-# ruff: noqa: PTH
-# pathlib would cost the one-shot path more than all of this package.
 import os
 import sys
 
