@@ -43,9 +43,8 @@ class Policy:
         """
         if failures <= 1 and was_ready and verdict is not Verdict.TRY_AGAIN:
             return 0.0
-        growing = self.backoff_first * 2.0 ** min(failures - 1, 30)
-        least = self.try_again if verdict is Verdict.TRY_AGAIN else 0.0
-        return min(max(growing, least), self.backoff_cap)
+        growing = min(self.backoff_first * 2.0 ** min(failures - 1, 30), self.backoff_cap)
+        return max(growing, self.try_again if verdict is Verdict.TRY_AGAIN else 0.0)
 
 
 class Verdict(StrEnum):

@@ -1,0 +1,162 @@
+"""A unit's output: from its pipe to its log file, to the newest lines that ``status`` shows, and to followers.
+
+The pump never makes a worker wait: whatever a disk or a terminal does, the pipe is emptied.
+"""
+
+import os
+import re
+import select
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from .logfile import LogFile
+
+#: A longer line is cut here: one line can't fill the memory.
+_LONGEST_LINE = 16 * 1024
+#: Read at one wake-up, so that a worker that floods its output does not keep the others waiting.
+_CHUNK = 64 * 1024
+#: A pipe or terminal that polls writable takes this much without blocking (PIPE_BUF, pipe(7)).
+_PIPE_BUF = 4096
+#: sd-daemon(3): the priority in front of a line, as the journal takes it.
+_PRIORITY = re.compile(rb"<([0-7])>")
+_INFO = b"6"
+
+Listener = Callable[[list[str]], None]
+
+
+class Forward(Protocol):
+    """Where lines go besides the file: the console or the journal."""
+
+    def write(self, unit: str, lines: list[bytes]) -> None:
+        """Take these lines, or drop them; never block."""
+
+
+class UnitLog:
+    """The newest ``keep`` lines of one unit, its file (None: none is written), and whoever follows it."""
+
+    def __init__(self, unit: str, file: LogFile | None, forward: Forward | None = None, *, keep: int = 1000) -> None:
+        self.unit = unit
+        self.file = file
+        self.forward = forward
+        self.listeners: set[Listener] = set()
+        self._newest: deque[bytes] = deque(maxlen=keep)
+
+    def write(self, lines: list[bytes]) -> None:
+        """Take whole lines, without their ends."""
+        if not lines:
+            return
+        if self.forward is not None:
+            self.forward.write(self.unit, lines)
+        plain = [_PRIORITY.sub(b"", line, count=1) if line[:1] == b"<" else line for line in lines]
+        self._newest.extend(plain)
+        if self.file is not None:
+            self.file.write(b"\n".join(plain) + b"\n", len(plain))
+        if self.listeners:
+            text = [_text(line) for line in plain]
+            for listener in list(self.listeners):
+                listener(text)
+
+    def tail(self, count: int) -> list[str]:
+        """The newest lines, oldest first."""
+        if count <= 0:
+            return []
+        return [_text(line) for line in list(self._newest)[-count:]]
+
+    def follow(self, listener: Listener) -> Callable[[], None]:
+        """Tell each batch of lines from now on. Returns what ends it."""
+        self.listeners.add(listener)
+        return lambda: self.listeners.discard(listener)
+
+
+class Pump:
+    """The pipe that all the processes of one unit write to, one after the other: ``writer`` is for them."""
+
+    def __init__(self, log: UnitLog) -> None:
+        self.log = log
+        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.reader, False)
+        self._partial = b""
+
+    def fileno(self) -> int:
+        return self.reader
+
+    def journal_stream(self) -> str:
+        """What JOURNAL_STREAM is to say to a writer, for it to put priorities in front of its lines."""
+        status = os.fstat(self.writer)
+        return f"{status.st_dev}:{status.st_ino}"
+
+    def read(self) -> bool:
+        """Take what the pipe holds, up to a bound. False where it held nothing."""
+        try:
+            data = os.read(self.reader, _CHUNK)
+        except BlockingIOError:
+            return False
+        *whole, self._partial = (self._partial + data).split(b"\n")
+        lines = [line[:_LONGEST_LINE] for line in whole]
+        while len(self._partial) > _LONGEST_LINE:
+            lines.append(self._partial[:_LONGEST_LINE])
+            self._partial = self._partial[_LONGEST_LINE:]
+        self.log.write(lines)
+        return bool(data)
+
+    def finish(self) -> None:
+        """The process ended: take all that it wrote, the last line even without its end."""
+        while self.read():
+            pass
+        if self._partial:
+            rest, self._partial = self._partial, b""
+            self.log.write([rest])
+
+    def close(self) -> None:
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+class Console:
+    """Lines to a terminal or a pipe that somebody may have stopped reading: then they are dropped and counted."""
+
+    def __init__(self, fd: int) -> None:
+        self.lost = 0
+        self._fd = fd
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+
+    def write(self, unit: str, lines: list[bytes]) -> None:
+        self._put([unit.encode() + b": " + line for line in lines])
+
+    def _put(self, lines: list[bytes]) -> None:
+        """As many lines at once as are sure not to block."""
+        while lines:
+            piece, taken = lines[0][: _PIPE_BUF - 1] + b"\n", 1
+            while taken < len(lines) and len(piece) + len(lines[taken]) < _PIPE_BUF:
+                piece += lines[taken] + b"\n"
+                taken += 1
+            if not self._write(piece):
+                self.lost += len(lines)
+                return
+            lines = lines[taken:]
+
+    def _write(self, piece: bytes) -> bool:
+        try:
+            ready = self._poll.poll(0)
+            return bool(ready and ready[0][1] & select.POLLOUT and os.write(self._fd, piece))
+        except OSError:
+            return False
+
+
+class Journal(Console):
+    """Lines to the journal that systemd connected our standard error to, each with its priority (sd-daemon(3))."""
+
+    def write(self, unit: str, lines: list[bytes]) -> None:
+        self._put([_with_priority(unit.encode(), line) for line in lines])
+
+
+def _with_priority(unit: bytes, line: bytes) -> bytes:
+    found = _PRIORITY.match(line)
+    priority, text = (found[1], line[found.end() :]) if found else (_INFO, line)
+    return b"<" + priority + b">" + unit + b": " + text
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")

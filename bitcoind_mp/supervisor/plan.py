@@ -1,0 +1,93 @@
+"""What the configuration says about each unit: its command, its patience, its limits. Values only."""
+
+import sys
+from dataclasses import dataclass
+
+from bitcoind_mp.config import Config
+
+from .policy import Policy
+
+#: In the order in which they stop: the wallet follows the node.
+STOP_ORDER = ("wallet", "node")
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a unit may use before it counts as unwell; 0 is no limit. ``memory`` in bytes, ``cpu`` in percent of
+    one processor between two checks, ``files`` in open descriptors."""
+
+    memory: int = 0
+    cpu: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One unit as configured. ``enabled`` is whether it starts with the supervisor."""
+
+    name: str
+    argv: tuple[str, ...]
+    policy: Policy
+    limits: Limits = Limits()
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class HealthPlan:
+    """How often to ask, how long to wait for the answer (seconds), after how many failures in a row a unit has
+    failed, and the least free space (bytes)."""
+
+    interval: float = 10.0
+    timeout: float = 5.0
+    patience: int = 3
+    min_disk_free: int = 0
+
+
+def units(config: Config) -> list[Plan]:
+    """Every unit there is, the node first."""
+    return [
+        _unit(config, "node", enabled=True),
+        _unit(config, "wallet", enabled=not config.get_bool("disablewallet")),
+    ]
+
+
+def _unit(config: Config, name: str, *, enabled: bool) -> Plan:
+    # Its output is a pipe to us, whatever we do with it: hence the last option. -P keeps the cwd off its path.
+    arguments = (*config.worker_arguments(name), "-printtoconsole=1")
+    return Plan(
+        name,
+        (sys.executable, "-P", "-m", f"bitcoind_mp.{name}", *arguments),
+        _policy(config, name),
+        _limits(config, name),
+        enabled,
+    )
+
+
+def _policy(config: Config, name: str) -> Policy:
+    return Policy(
+        start_timeout=config.unit_number("starttimeout", name),
+        stop_timeout=config.unit_number("stoptimeout", name),
+        watchdog=config.unit_number("watchdog", name),
+        backoff_first=config.unit_number("restartdelay", name),
+        backoff_cap=config.unit_number("restartmaxdelay", name),
+        start_limit=int(config.unit_number("startlimit", name)),
+        start_interval=config.unit_number("startlimitinterval", name),
+    )
+
+
+def _limits(config: Config, name: str) -> Limits:
+    return Limits(
+        memory=int(config.unit_number("maxrss", name)) * MIB,
+        cpu=int(config.unit_number("maxcpu", name)),
+        files=int(config.unit_number("maxfiles", name)),
+    )
+
+
+def health(config: Config) -> HealthPlan:
+    """The health checks' part of the configuration."""
+    return HealthPlan(
+        interval=config.get_seconds("healthinterval"),
+        timeout=config.get_seconds("healthtimeout"),
+        min_disk_free=config.get_int("mindiskfree") * MIB,
+    )
