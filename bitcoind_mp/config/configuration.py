@@ -206,7 +206,11 @@ class Config:
         """The options that the supervisor starts the worker ``node`` or ``wallet`` with: the same directory and
         file, and of its own command line what that worker takes. Paths are absolute: a daemon's cwd is ``/``."""
         program = UNITS[role]
-        result = [f"-datadir={self._datadir}", f"-conf={self.config_file}" if self.config_file else "-noconf"]
+        result = [f"-datadir={self._datadir}"]
+        if not self.config_file:
+            result.append("-noconf")
+        elif self.is_set("conf") or os.path.exists(self.config_file):
+            result.append(f"-conf={self.config_file}")
         for argument in self._options:
             key, equals, text = argument.lstrip("-").partition("=")
             option = BY_NAME.get(key) or BY_NAME[key.removeprefix("no")]

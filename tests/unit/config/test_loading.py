@@ -1,0 +1,157 @@
+"""From arguments and files to a configuration: order, networks, what stops it and with which status."""
+
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp.config import load, start
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+
+
+def test_the_default_directory_is_below_home_and_need_not_exist(tmp_path: Path) -> None:
+    config = load(["-regtest"], "bitcoind-mp", environ={"HOME": str(tmp_path)})
+    assert config.datadir == tmp_path / ".bitcoind-mp"
+    assert config.network_dir == tmp_path / ".bitcoind-mp" / "regtest"
+    assert not config.datadir.exists()
+
+
+def test_a_named_directory_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(FatalError) as refused:
+        load([f"-datadir={tmp_path}/none"], "bitcoin-mp-node")
+    assert refused.value.status is ExitStatus.CONFIG
+    assert "/none" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("argument", "chain", "directory", "port"),
+    [
+        ("-chain=main", "main", ".", 8333),
+        ("-testnet", "test", "testnet3", 18333),
+        ("-testnet4", "testnet4", "testnet4", 48333),
+        ("-signet", "signet", "signet", 38333),
+        ("-chain=regtest", "regtest", "regtest", 18444),
+    ],
+)
+def test_each_network_has_cores_directory_and_port(loaded, datadir, argument, chain, directory, port) -> None:
+    config = loaded(argument)
+    assert config.chain == chain
+    assert config.network_dir == datadir / directory
+    assert config.get_int("port") == port
+
+
+def test_the_file_may_choose_the_network(loaded) -> None:
+    assert loaded(conf="regtest=1\n").chain == "regtest"
+    assert loaded(conf="chain=signet\n").chain == "signet"
+    assert loaded("-noregtest", conf="regtest=1\n").chain == "regtest"  # as in Core
+
+
+def test_two_networks_at_once_are_refused(loaded) -> None:
+    with pytest.raises(FatalError, match="Invalid combination"):
+        loaded("-signet", conf="regtest=1\n")
+
+
+def test_sections_and_the_command_line(loaded) -> None:
+    conf = "keypool=1\nport=1111\n[regtest]\nkeypool=2\nport=2222\n[signet]\nport=x\n"
+    with pytest.raises(FatalError, match="line 7: signet.port=x"):
+        loaded("-regtest", conf=conf)
+    conf = conf.replace("=x", "=3333")
+    assert loaded("-regtest", conf=conf).get_int("keypool") == 2
+    assert loaded("-signet").get_int("keypool") == 1
+    assert loaded("-signet").get_int("port") == 3333
+    assert loaded("-regtest", "-keypool=9").get_int("keypool") == 9
+    assert loaded("-testnet4").get_int("port") == 48333
+    assert loaded().get_int("port") == 1111
+
+
+def test_settings_without_effect_are_told(loaded) -> None:
+    warnings = loaded("-regtest", conf="connect=1.2.3.4\n[reqtest]\nport=1\n").warnings
+    assert warnings[0] == "Config setting for -connect only applied on regtest network when in [regtest] section."
+    assert warnings[1].endswith("bitcoin.conf:2 Section [reqtest] is not recognized.")
+    assert len(warnings) == 2
+
+
+def test_conf_is_relative_to_the_data_directory_and_must_then_exist(loaded, datadir) -> None:
+    (datadir / "other.conf").write_text("keypool=7\n")
+    assert loaded("-conf=other.conf", conf="keypool=1\n").get_int("keypool") == 7
+    assert loaded("-noconf").get_int("keypool") == 1000
+    with pytest.raises(FatalError, match="missing.conf"):
+        loaded("-conf=missing.conf")
+    (datadir / "dir.conf").mkdir()
+    with pytest.raises(FatalError, match="is a directory"):
+        loaded("-conf=dir.conf")
+
+
+def test_a_file_that_is_not_text_is_refused_by_name(loaded, datadir) -> None:
+    (datadir / "bitcoin.conf").write_bytes(b"port=\xff\n")
+    with pytest.raises(FatalError, match="not UTF-8"):
+        loaded()
+
+
+def test_includeconf(loaded, datadir) -> None:
+    (datadir / "more.conf").write_text("keypool=7\n[regtest]\nport=5\n")
+    (datadir / "net.conf").write_text("txindex=1\n")
+    conf = "includeconf=more.conf\n[regtest]\nincludeconf=net.conf\n"
+    config = loaded("-regtest", conf=conf)
+    assert config.get_int("keypool") == 7
+    assert config.get_int("port") == 5
+    assert config.get_bool("txindex")
+    assert loaded("-regtest", "-noincludeconf").get_int("keypool") == 1000
+    assert not loaded("-signet").get_bool("txindex")
+    with pytest.raises(FatalError, match=r"gone\.conf"):
+        loaded(conf="includeconf=gone.conf\n")
+
+
+def test_the_file_may_move_the_data_directory(loaded, tmp_path, datadir) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (datadir / "x.conf").write_text(f"datadir={elsewhere}\n")
+    home = tmp_path / "home"
+    (home / ".bitcoind-mp").mkdir(parents=True)
+    (home / ".bitcoind-mp" / "bitcoin.conf").write_text(f"datadir={elsewhere}\n")
+    config = load(["-regtest"], "bitcoin-mp-node", environ={"HOME": str(home)})
+    assert config.network_dir == elsewhere / "regtest"
+    assert config.config_file == str(home / ".bitcoind-mp" / "bitcoin.conf")
+
+
+def test_the_wallets_to_load_are_in_cores_settings_file(loaded, datadir) -> None:
+    (datadir / "regtest").mkdir()
+    file = datadir / "regtest" / "settings.json"
+    file.write_text('{"_warning_": "generated", "wallet": ["a", "b"]}')
+    assert loaded("-regtest", program="bitcoin-mp-wallet").get_list("wallet") == ["a", "b"]
+    assert loaded("-regtest", "-wallet=c", program="bitcoin-mp-wallet").get_list("wallet") == ["c", "a", "b"]
+    assert loaded("-regtest", "-nowallet", program="bitcoin-mp-wallet").get_list("wallet") == []
+    for broken in ("{", "[1]", '{"wallet": [1]}'):
+        file.write_text(broken)
+        with pytest.raises(FatalError, match=r"settings\.json"):
+            loaded("-regtest", program="bitcoin-mp-wallet")
+
+
+def test_a_stray_argument_stops_a_daemon(loaded) -> None:
+    with pytest.raises(FatalError, match="unexpected token 'getinfo'"):
+        loaded("-regtest", "getinfo")
+    assert loaded("-regtest", "getblockhash", "-1", program="bitcoin-mp").arguments == ["getblockhash", "-1"]
+
+
+@pytest.mark.parametrize("program", ["bitcoind-mp", "bitcoin-mp-node", "bitcoin-mp-wallet", "bitcoin-mp"])
+def test_start_prints_one_line_and_gives_78(program: str, capsys) -> None:
+    assert start(["-nosuch"], program) == 78
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Error: Invalid parameter -nosuch")
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", ["bitcoind-mp", "bitcoin-mp-node", "bitcoin-mp-wallet", "bitcoin-mp"])
+def test_start_prints_help_and_version(program: str, capsys, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.conf"
+    broken.write_text("nonsense\n")
+    assert start([f"-conf={broken}", "-version"], program) == 0
+    assert capsys.readouterr().out.startswith(program)
+    assert start(["-?"], program) == 0
+    text = capsys.readouterr().out
+    assert "\n  -datadir=<dir>\n       Specify data directory" in text
+    assert max(map(len, text.splitlines())) <= 79
+    assert "-acceptnonstdtxn" not in text
+    if program == "bitcoin-mp-node":
+        assert start(["-help-debug"], program) == 0
+        assert "-acceptnonstdtxn" in capsys.readouterr().out
