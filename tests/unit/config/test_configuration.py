@@ -1,6 +1,5 @@
 """Typed values, paths, and what a worker is started with."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -125,7 +124,7 @@ def test_a_worker_gets_its_own_options_with_absolute_paths(loaded, datadir: Path
         conf="mintxfee=0.0001\n",
     )
     common = [f"-datadir={datadir}", f"-conf={datadir / 'bitcoin.conf'}", "-regtest"]
-    here = os.getcwd()
+    here = Path.cwd()
     assert supervisor.worker_arguments("node") == [
         *common,
         f"-loadblock={here}/blocks.dat",

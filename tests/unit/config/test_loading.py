@@ -52,7 +52,7 @@ def test_two_networks_at_once_are_refused(loaded) -> None:
 
 def test_sections_and_the_command_line(loaded) -> None:
     conf = "keypool=1\nport=1111\n[regtest]\nkeypool=2\nport=2222\n[signet]\nport=x\n"
-    with pytest.raises(FatalError, match="line 7: signet.port=x"):
+    with pytest.raises(FatalError, match=r"line 7: signet\.port=x"):
         loaded("-regtest", conf=conf)
     conf = conf.replace("=x", "=3333")
     assert loaded("-regtest", conf=conf).get_int("keypool") == 2
@@ -74,7 +74,7 @@ def test_conf_is_relative_to_the_data_directory_and_must_then_exist(loaded, data
     (datadir / "other.conf").write_text("keypool=7\n")
     assert loaded("-conf=other.conf", conf="keypool=1\n").get_int("keypool") == 7
     assert loaded("-noconf").get_int("keypool") == 1000
-    with pytest.raises(FatalError, match="missing.conf"):
+    with pytest.raises(FatalError, match=r"missing\.conf"):
         loaded("-conf=missing.conf")
     (datadir / "dir.conf").mkdir()
     with pytest.raises(FatalError, match="is a directory"):
