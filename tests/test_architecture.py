@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent / "bitcoind_mp"
 ARROWS = {
     "interfaces": set(),
     "render": {"interfaces"},
-    "signing": {"interfaces"},
+    "signing": {"interfaces", "render"},
     "config": {"interfaces"},
     "ipc": {"interfaces"},
     "service": {"interfaces"},

@@ -1,0 +1,58 @@
+"""Values inside JSON parameters, checked with the errors that Core's ``UniValue`` and ``RPCTypeCheckObj`` give.
+
+The dispatcher checks whole parameters against a command's signature; what lies inside an object or array is
+checked where it is used, by these.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+
+
+def type_name(value: Any) -> str:
+    """``uvTypeName``: null, bool, object, array, string or number."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int | float | Decimal):
+        return "number"
+    return {str: "string", dict: "object", list: "array", tuple: "array"}[type(value)]
+
+
+def expect(value: Any, kind: str) -> Any:
+    """The value if it is of that JSON type."""
+    if type_name(value) != kind:
+        raise RpcError(RpcCode.TYPE_ERROR, f"JSON value of type {type_name(value)} is not of expected type {kind}")
+    return value
+
+
+def integer(value: Any, bits: int = 32) -> int:
+    """A whole number that fits in a signed integer of that many bits (``UniValue::getInt``)."""
+    number = expect(value, "number")
+    if not isinstance(number, int) or not -(1 << bits - 1) <= number < 1 << bits - 1:
+        raise RpcError(RpcCode.MISC_ERROR, "JSON integer out of range")
+    return number
+
+
+def check_object(
+    value: dict[str, Any], types: dict[str, str], *, allow_null: bool = False, strict: bool = False
+) -> None:
+    """Each named member is there and of its type, ``any`` for whatever (``RPCTypeCheckObj``). ``strict`` refuses
+    others, ``allow_null`` allows absent ones."""
+    for key in sorted(types):
+        kind, member = types[key], value.get(key)
+        if member is None and allow_null:
+            continue
+        if member is None:
+            raise RpcError(RpcCode.TYPE_ERROR, f"Missing {key}")
+        if kind not in ("any", type_name(member)):
+            raise RpcError(
+                RpcCode.TYPE_ERROR,
+                f"JSON value of type {type_name(member)} for field {key} is not of expected type {kind}",
+            )
+    if strict:
+        for key in value:
+            if key not in types:
+                raise RpcError(RpcCode.TYPE_ERROR, f"Unexpected key {key}")

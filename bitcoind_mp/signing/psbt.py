@@ -1,0 +1,232 @@
+"""Signing, updating, finalizing and extracting a PSBT (Core's ``src/psbt.cpp``)."""
+
+from copy import deepcopy
+from enum import Enum
+
+from btclib.exceptions import BTClibValueError
+from btclib.hashes import hash160
+from btclib.script.script_pub_key import is_p2tr, is_segwit
+from btclib.script.witness import Witness
+from btclib.tx.tx import Tx
+from btclib.tx.tx_out import TxOut
+from btclib_wallet.psbt import Psbt, PsbtIn, musig2
+
+from .creator import SIGHASH_ALL, SIGHASH_ANYONECANPAY, SIGHASH_DEFAULT, Creator, DummyCreator, TransactionCreator
+from .creator import verify_spend as _verify_spend
+from .data import Missing, SignatureData
+from .keystore import KeyStore
+from .produce import produce
+
+
+class Outcome(Enum):
+    """What became of one input (Core's ``PSBTError``); the values are its words."""
+
+    OK = ""
+    MISSING_INPUTS = "Missing inputs"
+    SIGHASH_MISMATCH = "Specified sighash value does not match value stored in PSBT"
+    INCOMPLETE = "Not all inputs are complete"
+
+
+def utxo_of(psbt: Psbt, index: int) -> TxOut | None:
+    """The output that an input spends, None where it isn't there or doesn't match (``GetInputUTXO``)."""
+    psbt_in = psbt.inputs[index]
+    if psbt_in.non_witness_utxo is None:
+        return psbt_in.witness_utxo
+    outpoint = psbt_in.prev_out
+    outputs = psbt_in.non_witness_utxo.vout
+    if outpoint.vout >= len(outputs) or psbt_in.non_witness_utxo.id != outpoint.tx_id:
+        return None
+    return outputs[outpoint.vout]
+
+
+def utxos_of(psbt: Psbt) -> list[TxOut | None]:
+    """`utxo_of` for each input."""
+    return [utxo_of(psbt, i) for i in range(len(psbt.inputs))]
+
+
+def is_signed(psbt_in: PsbtIn) -> bool:
+    """Whether the input has a final scriptSig or witness."""
+    return bool(psbt_in.final_script_sig or psbt_in.final_script_witness.stack)
+
+
+def is_verified(psbt: Psbt, index: int) -> bool:
+    """Whether the input's final scriptSig and witness spend its output."""
+    utxos = utxos_of(psbt)
+    if utxos[index] is None:
+        return False
+    known = [TxOut(0, b"", check_validity=False) if utxo is None else utxo for utxo in utxos]
+    psbt_in = psbt.inputs[index]
+    witness = list(psbt_in.final_script_witness.stack)
+    if None in utxos and is_p2tr(known[index].script_pub_key.script):
+        return False
+    return _verify_spend(psbt.tx, index, known, psbt_in.final_script_sig, witness)[0] is None
+
+
+def sign_input(
+    psbt: Psbt,
+    index: int,
+    keys: KeyStore,
+    *,
+    hash_type: int | None = None,
+    finalize: bool = True,
+    missing: Missing | None = None,
+    dummy: bool = False,
+) -> Outcome:
+    """Sign an input in place as far as the keys go, and finalize it if it is complete and ``finalize``.
+
+    ``missing`` is filled with what was lacking; ``dummy`` signs with signatures of the right size for every key.
+    """
+    if is_verified(psbt, index):
+        return Outcome.OK
+    psbt_in = psbt.inputs[index]
+    utxo = utxo_of(psbt, index)
+    if utxo is None:
+        return Outcome.MISSING_INPUTS
+    script = utxo.script_pub_key.script
+    taproot = is_p2tr(script)
+    if hash_type is None:
+        hash_type = SIGHASH_DEFAULT if taproot else SIGHASH_ALL
+    if psbt_in.sig_hash_type not in (None, hash_type):
+        return Outcome.SIGHASH_MISMATCH
+    if hash_type != SIGHASH_DEFAULT and (taproot or hash_type != SIGHASH_ALL):
+        psbt_in.sig_hash_type = hash_type  # type: ignore[assignment]
+    if not _hash_types_agree(psbt_in, hash_type):
+        return Outcome.SIGHASH_MISMATCH
+    if taproot:
+        _aggregate(psbt, index)
+    data = fill(psbt_in)
+    creator: Creator = DummyCreator() if dummy else TransactionCreator(psbt.tx, index, utxos_of(psbt), hash_type)
+    complete = produce(keys, creator, script, data)
+    if missing is not None:
+        missing.__dict__.update(data.missing.__dict__)
+    # a witness UTXO alone can't vouch for its amount to a signature that doesn't commit to it
+    if psbt_in.non_witness_utxo is None and not data.witness:
+        return Outcome.INCOMPLETE
+    data.complete = data.complete and finalize
+    take(psbt_in, data)
+    if data.witness:
+        psbt_in.witness_utxo = utxo
+    return Outcome.OK if complete else Outcome.INCOMPLETE
+
+
+def _hash_types_agree(psbt_in: PsbtIn, hash_type: int) -> bool:
+    """Whether the signatures that are there already are of that type."""
+    schnorr = [*psbt_in.taproot_script_spend_signatures.values()]
+    if psbt_in.taproot_key_spend_signature:
+        schnorr.append(psbt_in.taproot_key_spend_signature)
+    if hash_type == SIGHASH_DEFAULT:
+        return all(len(signature) == 64 for signature in schnorr)
+    return all(len(signature) == 65 and signature[-1] == hash_type for signature in schnorr) and all(
+        signature[-1] == hash_type for signature in psbt_in.partial_sigs.values()
+    )
+
+
+def _aggregate(psbt: Psbt, index: int) -> None:
+    """Make a signature of each MuSig2 session in which everybody has signed."""
+    psbt_in = psbt.inputs[index]
+    leaf_hashes = {key[66:] for key in psbt_in.musig2_partial_sigs}
+    for aggregate in list(psbt_in.musig2_participant_pub_keys):
+        for leaf_hash in leaf_hashes:
+            trial = deepcopy(psbt)
+            try:
+                musig2.partial_sigs_agg(trial, index, aggregate, leaf_hash=leaf_hash)
+            except BTClibValueError:  # not a session of this key, or somebody's part is lacking
+                continue
+            signed = trial.inputs[index]
+            psbt_in.taproot_key_spend_signature = signed.taproot_key_spend_signature
+            psbt_in.taproot_script_spend_signatures = signed.taproot_script_spend_signatures
+
+
+def fill(psbt_in: PsbtIn) -> SignatureData:
+    """What an input says about its own signing (``FillSignatureData``)."""
+    data = SignatureData(script_sig=psbt_in.final_script_sig, script_witness=list(psbt_in.final_script_witness.stack))
+    if is_signed(psbt_in):
+        data.complete = True
+        return data
+    for sec, signature in psbt_in.partial_sigs.items():
+        data.add_signature(sec, signature)
+    data.redeem_script, data.witness_script = psbt_in.redeem_script, psbt_in.witness_script
+    data.known_keys = {hash160(sec): (sec, origin) for sec, origin in psbt_in.hd_key_paths.items()}
+    data.taproot_key_signature = psbt_in.taproot_key_spend_signature
+    for key, signature in psbt_in.taproot_script_spend_signatures.items():
+        data.taproot_script_signatures[key[:32], key[32:]] = signature
+    data.internal_key, data.merkle_root = psbt_in.taproot_internal_key, psbt_in.taproot_merkle_root
+    data.leaves = dict(psbt_in.taproot_leaf_scripts)
+    for x_only, (hashes, origin) in psbt_in.taproot_hd_key_paths.items():
+        data.taproot_origins[x_only] = (set(hashes), origin)
+    data.ripemd160_preimages = psbt_in.ripemd160_preimages
+    data.sha256_preimages = psbt_in.sha256_preimages
+    data.hash160_preimages = psbt_in.hash160_preimages
+    data.hash256_preimages = psbt_in.hash256_preimages
+    return data
+
+
+def take(psbt_in: PsbtIn, data: SignatureData) -> None:
+    """Put into an input what signing found (``FromSignatureData``)."""
+    if data.complete:
+        psbt_in.partial_sigs, psbt_in.hd_key_paths = {}, {}
+        psbt_in.redeem_script = psbt_in.witness_script = b""
+        psbt_in.final_script_sig = data.script_sig or psbt_in.final_script_sig
+        if data.script_witness:
+            psbt_in.final_script_witness = Witness(data.script_witness)
+        return
+    for sec, signature in data.signatures.values():
+        psbt_in.partial_sigs.setdefault(sec, signature)
+    psbt_in.redeem_script = psbt_in.redeem_script or data.redeem_script
+    psbt_in.witness_script = psbt_in.witness_script or data.witness_script
+    for sec, origin in data.known_keys.values():
+        psbt_in.hd_key_paths.setdefault(sec, origin)
+    psbt_in.taproot_key_spend_signature = data.taproot_key_signature
+    for (x_only, leaf_hash), signature in data.taproot_script_signatures.items():
+        psbt_in.taproot_script_spend_signatures.setdefault(x_only + leaf_hash, signature)
+    psbt_in.taproot_internal_key = data.internal_key or psbt_in.taproot_internal_key
+    psbt_in.taproot_merkle_root = data.merkle_root or psbt_in.taproot_merkle_root
+    psbt_in.taproot_leaf_scripts = {**data.leaves, **psbt_in.taproot_leaf_scripts}
+    for x_only, (hashes, origin) in data.taproot_origins.items():
+        psbt_in.taproot_hd_key_paths.setdefault(x_only, (sorted(hashes), origin))
+
+
+def update_output(psbt: Psbt, index: int, keys: KeyStore) -> None:
+    """Put into an output the scripts and key origins that are known of it (``UpdatePSBTOutput``)."""
+    psbt_out = psbt.outputs[index]
+    data = SignatureData(redeem_script=psbt_out.redeem_script, witness_script=psbt_out.witness_script)
+    data.known_keys = {hash160(sec): (sec, origin) for sec, origin in psbt_out.hd_key_paths.items()}
+    for x_only, (hashes, origin) in psbt_out.taproot_hd_key_paths.items():
+        data.taproot_origins[x_only] = (set(hashes), origin)
+    tx_out = psbt.tx.vout[index]
+    spender = Tx(2, 0, [psbt.tx.vin[0]] if psbt.tx.vin else [], [tx_out], check_validity=False)
+    creator = TransactionCreator(spender, 0, [tx_out]) if spender.vin else DummyCreator()
+    produce(keys, creator, tx_out.script_pub_key.script, data)
+    psbt_out.redeem_script = psbt_out.redeem_script or data.redeem_script
+    psbt_out.witness_script = psbt_out.witness_script or data.witness_script
+    for sec, origin in data.known_keys.values():
+        psbt_out.hd_key_paths.setdefault(sec, origin)
+    psbt_out.taproot_internal_key = data.internal_key or psbt_out.taproot_internal_key
+    for x_only, (leaf_hashes, origin) in data.taproot_origins.items():
+        psbt_out.taproot_hd_key_paths.setdefault(x_only, (sorted(leaf_hashes), origin))
+
+
+def drop_unneeded_transactions(psbt: Psbt) -> None:
+    """Forget the previous transactions where every input is of taproot or later, whose signatures commit to all
+    amounts (``RemoveUnnecessaryTransactions``)."""
+    for psbt_in in psbt.inputs:
+        script = b"" if psbt_in.witness_utxo is None else psbt_in.witness_utxo.script_pub_key.script
+        if not is_segwit(script) or script[0] == 0 or (psbt_in.sig_hash_type or 0) & SIGHASH_ANYONECANPAY:
+            return
+    for psbt_in in psbt.inputs:
+        psbt_in.non_witness_utxo = None
+
+
+def finalize(psbt: Psbt) -> bool:
+    """Finalize in place every input whose signatures are all there; whether that was all of them."""
+    nothing = KeyStore()
+    outcomes = [sign_input(psbt, i, nothing, hash_type=psbt_in.sig_hash_type) for i, psbt_in in enumerate(psbt.inputs)]
+    return all(outcome is Outcome.OK for outcome in outcomes)
+
+
+def extract(psbt: Psbt) -> Tx:
+    """The transaction of a finalized PSBT."""
+    tx = psbt.tx
+    for tx_in, psbt_in in zip(tx.vin, psbt.inputs, strict=True):
+        tx_in.script_sig, tx_in.script_witness = psbt_in.final_script_sig, psbt_in.final_script_witness
+    return tx
