@@ -16,6 +16,8 @@ from .logfile import LogFile
 _LONGEST_LINE = 16 * 1024
 #: Read at one wake-up, so that a worker that floods its output does not keep the others waiting.
 _CHUNK = 64 * 1024
+#: /proc/sys/fs/pipe-max-size, as it usually is.
+_PIPE_HOLDS_AT_MOST = 1024 * 1024
 #: A pipe or terminal that polls writable takes this much without blocking (PIPE_BUF, pipe(7)).
 _PIPE_BUF = 4096
 #: sd-daemon(3): the priority in front of a line, as the journal takes it.
@@ -101,9 +103,13 @@ class Pump:
         return bool(data)
 
     def finish(self) -> None:
-        """The process ended: take all that it wrote, the last line even without its end."""
-        while self.read():
-            pass
+        """The process ended: take all that it wrote, the last line even without its end.
+
+        Bounded: something it started may have escaped its group and go on writing.
+        """
+        for _ in range(_PIPE_HOLDS_AT_MOST // _CHUNK):
+            if not self.read():
+                break
         if self._partial:
             rest, self._partial = self._partial, b""
             self.log.write([rest])

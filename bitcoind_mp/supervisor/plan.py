@@ -69,6 +69,7 @@ def _policy(config: Config, name: str) -> Policy:
         start_timeout=config.unit_number("starttimeout", name),
         stop_timeout=config.unit_number("stoptimeout", name),
         watchdog=config.unit_number("watchdog", name),
+        restart=config.for_unit("restart", name),
         backoff_first=config.unit_number("restartdelay", name),
         backoff_cap=config.unit_number("restartmaxdelay", name),
         start_limit=int(config.unit_number("startlimit", name)),

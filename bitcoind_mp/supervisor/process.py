@@ -151,8 +151,11 @@ class Process:
             return None
         self.kill_group()
         _, status = os.waitpid(self.pid, 0)
-        os.close(self.pidfd)
         return Exit.from_returncode(os.waitstatus_to_exitcode(status))
+
+    def close(self) -> None:
+        """Close the pidfd, once nothing watches it any more."""
+        os.close(self.pidfd)
 
 
 def keep_to_ourselves() -> None:

@@ -310,10 +310,10 @@ def _failed_starts(unit: Unit, verdict: Verdict, now: float) -> tuple[float, ...
 
 
 def _left_down(unit: Unit, exit: Exit, why: str, now: float) -> Result:
-    if exit.code == ExitStatus.OK:
-        stopped = _move(replace(unit, wanted=False), State.STOPPED, now)
-        return stopped, (ev.Log(logging.INFO, f"{why}; not restarted (-restart={unit.policy.restart})"),)
-    return _give_up(unit, why, now)
+    if exit.code != ExitStatus.OK:
+        return _give_up(unit, why, now)
+    stopped = _move(replace(unit, wanted=False), State.STOPPED, now)
+    return stopped, (ev.Log(logging.INFO, f"{why}; not restarted (-restart={unit.policy.restart})"),)
 
 
 def _give_up(unit: Unit, why: str, now: float) -> Result:

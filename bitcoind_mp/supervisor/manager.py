@@ -1,0 +1,244 @@
+"""The units with their processes: carries out what ``unit.py`` decides, in one event loop.
+
+What belongs here: pidfds, timers, pipes and the notify socket turned into events, and actions turned into calls.
+What doesn't: any decision about when to start, stop or kill. Nothing here polls.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+
+from . import events as ev
+from .logs import Pump, UnitLog
+from .notify import NotifySocket, parse
+from .orphans import Register
+from .plan import Plan
+from .policy import Exit
+from .process import Command, Process, command, release
+from .states import State
+from .unit import Unit, step
+
+log = logging.getLogger("bitcoind_mp.supervisor")
+#: Strangers on the notify socket are told of once, then counted.
+_REFUSALS_LOGGED = 5
+
+
+class Supervised:
+    """One unit at work: its state, its process (None: it has none) and its output. ``was_ready`` says that some
+    process of it got as far as READY=1 since the supervisor came up."""
+
+    def __init__(self, plan: Plan, log: UnitLog, listener: int | None) -> None:
+        self.plan = plan
+        self.name = plan.name
+        self.unit = Unit(plan.policy)
+        self.pump = Pump(log)
+        self.log = log
+        self.listener = listener
+        self.process: Process | None = None
+        self.command: Command | None = None
+        self.timer: asyncio.TimerHandle | None = None
+        self.was_ready = False
+        self.last_words: list[str] = []
+
+
+Listener = Callable[[Supervised, Unit], None]
+
+
+class Manager:
+    """All the units. Made in a running loop; `close` when every process has ended."""
+
+    def __init__(self, notify: NotifySocket, register: Register, *, environ: Mapping[str, str], journal: bool) -> None:
+        self.units: dict[str, Supervised] = {}
+        self.refused = 0
+        self._listeners: list[Listener] = []
+        self._loop = asyncio.get_running_loop()
+        self._environ = environ
+        self._journal = journal
+        self._notify = notify
+        self._register = register
+        # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
+        self._lifeline, self._lifeline_writer = os.pipe2(os.O_CLOEXEC)
+        self._loop.add_reader(notify.fileno(), self._hear)
+
+    def add(self, plan: Plan, output: UnitLog, listener: int | None) -> Supervised:
+        """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's."""
+        unit = Supervised(plan, output, listener)
+        self._prepare(unit)
+        self.units[plan.name] = unit
+        self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
+        return unit
+
+    def on_change(self, listener: Listener) -> None:
+        """Call ``listener(supervised, the unit before)`` whenever a unit's state changes."""
+        self._listeners.append(listener)
+
+    def tell(self, supervised: Supervised, event: ev.Event) -> None:
+        """Something happened: the one door through which a unit changes."""
+        before = supervised.unit
+        supervised.unit, actions = step(before, event, self._loop.time())
+        for action in actions:
+            self._do(supervised, action)
+        self._arm(supervised)
+        after = supervised.unit
+        if after.state is not before.state or after.text != before.text or after.pid != before.pid:
+            supervised.was_ready = supervised.was_ready or after.state is State.RUNNING
+            for listener in self._listeners:
+                listener(supervised, before)
+
+    async def until(self, supervised: Supervised, states: Collection[State]) -> State:
+        """Wait for a unit to be in one of these states."""
+        reached: asyncio.Future[State] = self._loop.create_future()
+
+        def look(changed: Supervised, before: Unit) -> None:
+            if changed is supervised and changed.unit.state in states and not reached.done():
+                reached.set_result(changed.unit.state)
+
+        look(supervised, supervised.unit)
+        self._listeners.append(look)
+        try:
+            return await reached
+        finally:
+            self._listeners.remove(look)
+
+    async def stop(self, order: Sequence[str]) -> None:
+        """Stop the units one after the other. Each takes as long as its stop ladder lets it."""
+        for name in order:
+            if name in self.units:
+                self.tell(self.units[name], ev.StopRequested())
+                await self.until(self.units[name], (State.STOPPED,))
+
+    def configure(self, plan: Plan) -> None:
+        """A unit's configuration was read again. Its command counts from the next start on."""
+        supervised = self.units[plan.name]
+        supervised.plan = plan
+        self._prepare(supervised)
+        self.tell(supervised, ev.PolicyChanged(plan.policy))
+
+    def close(self) -> None:
+        """Give everything back. No process may be left."""
+        self._loop.remove_reader(self._notify.fileno())
+        for supervised in self.units.values():
+            assert supervised.process is None, f"{supervised.name} still runs"
+            self._loop.remove_reader(supervised.pump.fileno())
+            supervised.pump.close()
+            if supervised.timer is not None:
+                supervised.timer.cancel()
+            if supervised.command is not None:
+                release(supervised.command)
+        self._register.close()
+        os.close(self._lifeline_writer)
+        os.close(self._lifeline)
+
+    def _prepare(self, supervised: Supervised) -> None:
+        """Make the command now, so that a start after a crash has nothing left to work out."""
+        if supervised.command is not None:
+            release(supervised.command)
+        environ = dict(self._environ)
+        handed = [(supervised.name, supervised.listener)] if supervised.listener is not None else []
+        made = command(
+            supervised.plan.argv,
+            environ,
+            fds=[*handed, ("lifeline", self._lifeline)],
+            output=supervised.pump.writer,
+            notify=self._notify.address,
+            watchdog=supervised.plan.policy.watchdog,
+        )
+        if self._journal:
+            stream = {"JOURNAL_STREAM": supervised.pump.journal_stream()}
+            made = replace(made, environment={**made.environment, **stream})
+        supervised.command = made
+
+    # Actions
+
+    def _do(self, supervised: Supervised, action: ev.Action) -> None:
+        match action:
+            case ev.Spawn():
+                self._spawn(supervised)
+            case ev.Send(number):
+                if supervised.process is not None:
+                    supervised.process.send(number)
+            case ev.KillGroup():
+                if supervised.process is not None:
+                    supervised.process.kill_group()
+            case ev.Log(level, text):
+                log.log(level, "%s: %s", supervised.name, text)
+
+    def _spawn(self, supervised: Supervised) -> None:
+        assert supervised.command is not None
+        try:
+            process = Process.spawn(supervised.command)
+        except OSError as error:
+            self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
+            return
+        supervised.process = process
+        self._loop.add_reader(process.pidfd, self._ended, supervised)
+        self.tell(supervised, ev.Spawned(process.pid))
+        self._remember(supervised.name, process.pid)
+
+    def _remember(self, name: str, pid: int | None) -> None:
+        try:
+            if pid is None:
+                self._register.clear(name)
+            else:
+                self._register.put(name, pid)
+        except OSError as error:
+            log.warning("%s: could not note its pid: %s", name, error.strerror)
+
+    # Events
+
+    def _ended(self, supervised: Supervised) -> None:
+        """The pidfd is readable. What the process said and wrote before its end comes first."""
+        process = supervised.process
+        assert process is not None
+        self._hear()
+        pidfd = process.pidfd
+        ended = process.reap()
+        if ended is None:
+            return
+        self._loop.remove_reader(pidfd)
+        process.close()
+        supervised.pump.finish()
+        supervised.process = None
+        supervised.last_words = supervised.log.tail(10)
+        self.tell(supervised, ev.Exited(ended))
+        if supervised.process is None:
+            self._remember(supervised.name, None)
+
+    def _hear(self) -> None:
+        """Messages on NOTIFY_SOCKET: each counts for the unit whose process sent it, and nobody else's does."""
+        for pid, message in self._notify.receive():
+            supervised = self._unit_of(pid)
+            if supervised is None:
+                self.refused += 1
+                if self.refused <= _REFUSALS_LOGGED:
+                    log.warning("refused a notification from pid %d, which is no unit's process", pid)
+                continue
+            for event in parse(message):
+                self.tell(supervised, event)
+
+    def _unit_of(self, pid: int) -> Supervised | None:
+        for supervised in self.units.values():
+            if supervised.process is not None and supervised.process.pid == pid:
+                return supervised
+        return None
+
+    # Timers
+
+    def _arm(self, supervised: Supervised) -> None:
+        """One timer a unit. A deadline that moved away leaves it: it then finds that it came early."""
+        due = supervised.unit.next_deadline
+        timer = supervised.timer
+        if due is None:
+            if timer is not None:
+                timer.cancel()
+                supervised.timer = None
+        elif timer is None or timer.when() > due:
+            if timer is not None:
+                timer.cancel()
+            supervised.timer = self._loop.call_at(due, self._tick, supervised)
+
+    def _tick(self, supervised: Supervised) -> None:
+        supervised.timer = None
+        self.tell(supervised, ev.Tick())
