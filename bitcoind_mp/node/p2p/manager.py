@@ -1,0 +1,386 @@
+"""The node's connections: whom to call, who may call, and what an operator does about them.
+
+What the messages mean is in ``processing.py``; this keeps sockets open.
+"""
+
+import asyncio
+import errno
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field
+
+from btclib.p2p import NetworkAddress, ServiceFlags, Version
+from btclib.p2p.limits import PROTOCOL_VERSION
+
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.node.chain.contents import BlockContents
+from bitcoind_mp.node.chain.header import BlockNode
+from bitcoind_mp.node.chain.state import ChainState, Listener
+from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
+from bitcoind_mp.node.mempool.pool import Mempool
+
+from .connection import Connection
+from .endpoint import Endpoint, parse_endpoint
+from .handshake import Handshake
+from .peer import Peer, Traffic
+from .processing import Processing
+from .transactions import ANNOUNCE_INTERVAL
+from .wire import Wire
+
+log = logging.getLogger("net")
+
+#: What we offer: the whole chain, with witnesses.
+LOCAL_SERVICES = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS | ServiceFlags.NODE_NETWORK_LIMITED
+_CONNECT_TIMEOUT = 5.0
+_HANDSHAKE_TIMEOUT = 60.0
+#: Seconds between attempts to reach a named peer: from the first to the last, doubling.
+_RETRY = (0.5, 60.0)
+#: Seconds between pings, and without an answer before a peer is given up (``PING_INTERVAL``, ``TIMEOUT_INTERVAL``).
+_PING_INTERVAL = 120.0
+_PING_TIMEOUT = 20 * 60.0
+#: Seconds between announcements of our transactions that nobody has asked for (Core: 10 to 15 minutes).
+_UNBROADCAST_INTERVAL = 12 * 60.0
+
+
+class NodeAlreadyAddedError(Exception):
+    """``addnode add`` of one that is there."""
+
+
+class NodeNotAddedError(Exception):
+    """``addnode remove`` of one that isn't."""
+
+
+@dataclass(frozen=True)
+class PeersConfig:
+    """What the operator decided. ``connect`` and ``add`` are ``host[:port]``; ``bind`` where to listen.
+
+    ``connect`` of None (not given) differs from an empty list (``-noconnect``) only in Core, which would look for
+    peers by itself; here both mean that none is called but those in ``add``.
+    """
+
+    listen: bool = True
+    bind: tuple[str, ...] = ()
+    port: int = 0
+    connect: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
+    user_agent: str = ""
+    max_inbound: int = 114
+    announce_interval: tuple[float, float] = ANNOUNCE_INTERVAL
+
+
+@dataclass
+class Target:
+    """A peer that we keep calling. ``text`` is how the operator wrote it."""
+
+    text: str
+    endpoint: Endpoint
+    task: asyncio.Task[None] | None = None
+    peer: Peer | None = field(default=None)
+
+
+class Peers(Listener):
+    """All connections of the node. Lives in the loop.
+
+    Args:
+        chain, mempool: what is kept the same with the peers.
+        config: see `PeersConfig`.
+    """
+
+    def __init__(self, chain: ChainState, mempool: Mempool, config: PeersConfig) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._config = config
+        self._port = config.port or chain.params.default_port
+        self._processing = Processing(chain, mempool, announce_interval=config.announce_interval)
+        self._peers: dict[int, Peer] = {}
+        self._connections: set[Connection] = set()
+        self._next_number = 0
+        self._nonces: set[int] = set()
+        self._servers: list[asyncio.Server] = []
+        self._targets: list[Target] = []
+        self._added: dict[str, Target] = {}
+        self._subscriptions: list[object] = []
+        self._maintenance: asyncio.Task[None] | None = None
+        self._closing = False
+        self.network_active = True
+        self.bytes_sent = 0
+        self.bytes_received = 0
+
+    # --- life
+
+    async def start(self) -> None:
+        """Listen and call.
+
+        Raises:
+            FatalError: an address can't be listened on, or a configured peer's name makes no sense.
+        """
+        if self._config.listen:
+            await self._listen()
+        for text in self._config.connect:
+            self._call(self._target(text))
+        for text in self._config.add:
+            self._added[text] = self._target(text)
+            self._call(self._added[text])
+        self._subscriptions = [self._chain.subscribe(self), self._mempool.subscribe(self)]
+        self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
+
+    async def close(self) -> None:
+        """Stop listening, end every connection and wait until they are gone."""
+        self._closing = True
+        for server in self._servers:
+            server.close()
+        tasks = [target.task for target in (*self._targets, *self._added.values()) if target.task is not None]
+        if self._maintenance is not None:
+            tasks.append(self._maintenance)
+        for task in tasks:
+            task.cancel()
+        for peer in list(self._peers.values()):
+            peer.disconnect("shutting down")
+        self._processing.close()
+        tasks += [connection.task for connection in self._connections if connection.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _target(self, text: str) -> Target:
+        try:
+            return Target(text, parse_endpoint(text, self._chain.params.default_port))
+        except ValueError as error:
+            raise FatalError(f"Bad peer address: {error}.", status=ExitStatus.CONFIG) from error
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        places = self._config.bind or ("0.0.0.0", "::")
+        for text in places:
+            try:
+                place = parse_endpoint(text, self._port)
+            except ValueError as error:
+                raise FatalError(f"Bad -bind address: {error}.", status=ExitStatus.CONFIG) from error
+            try:
+                server = await loop.create_server(
+                    lambda: self._connection(None), place.host, place.port, reuse_address=True
+                )
+            except OSError as error:
+                if not self._config.bind and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                    continue  # no IPv6 on this machine
+                raise FatalError(
+                    f"Unable to bind to {place} on this computer: {error.strerror or error}.",
+                    hint="Another node is probably running there: choose -port=, -bind= or -listen=0.",
+                    status=ExitStatus.TRY_AGAIN,
+                ) from error
+            log.info("Bound to %s", place)
+            self._servers.append(server)
+
+    @property
+    def listening(self) -> list[Endpoint]:
+        """Where peers can call us."""
+        names = [socket.getsockname() for server in self._servers for socket in server.sockets]
+        return [Endpoint(name[0], name[1]) for name in names]
+
+    # --- connections
+
+    def _connection(self, target: Target | None) -> Connection:
+        def opened(connection: Connection) -> Peer | None:
+            return self._opened(connection, target)
+
+        return Connection(Wire(self._chain.params.magic), opened, self._processing.handle, self._lost)
+
+    def _opened(self, connection: Connection, target: Target | None) -> Peer | None:
+        inbound = target is None
+        if self._closing or not self.network_active:
+            return None
+        if inbound and sum(peer.inbound for peer in self._peers.values()) >= self._config.max_inbound:
+            log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
+            return None
+        assert connection.transport is not None
+        remote = connection.transport.get_extra_info("peername")
+        local = connection.transport.get_extra_info("sockname")
+        endpoint = Endpoint(remote[0], remote[1])
+        handshake = Handshake(self._version(endpoint), inbound=inbound, our_nonces=self._nonces)
+        self._nonces.add(handshake.ours.nonce)
+        peer = Peer(
+            self._next_number, endpoint, connection, handshake, manual=not inbound, traffic=Traffic(int(time.time()))
+        )
+        peer.local = Endpoint(local[0], local[1])
+        self._next_number += 1
+        self._peers[peer.number] = peer
+        self._connections.add(connection)
+        if target is not None:
+            target.peer = peer
+        self._processing.add(peer)
+        asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT, self._check_handshake, peer)
+        return peer
+
+    def _version(self, remote: Endpoint) -> Version:
+        return Version(
+            PROTOCOL_VERSION,
+            LOCAL_SERVICES,
+            self._chain.clock.now(),
+            NetworkAddress(0, remote.host.partition("%")[0], remote.port),
+            NetworkAddress(LOCAL_SERVICES),
+            secrets.randbits(64) | 1,
+            self._config.user_agent.encode(),
+            self._chain.height,
+            True,
+        )
+
+    def _check_handshake(self, peer: Peer) -> None:
+        if peer.number in self._peers and not peer.ready:
+            peer.disconnect("version handshake timeout")
+
+    def _lost(self, peer: Peer, reason: str) -> None:
+        if peer.ready or not peer.inbound:
+            log.info("disconnecting %s (%s): %s", peer, peer.endpoint, reason)
+        else:
+            log.debug("disconnecting %s (%s) before its handshake: %s", peer, peer.endpoint, reason)
+        self._peers.pop(peer.number, None)
+        self._connections = {connection for connection in self._connections if connection.peer is not peer}
+        self._nonces.discard(peer.handshake.ours.nonce)
+        self.bytes_sent += peer.traffic.bytes_sent
+        self.bytes_received += peer.traffic.bytes_received
+        self._processing.remove(peer)
+
+    def _call(self, target: Target) -> None:
+        self._targets.append(target)
+        target.task = asyncio.get_running_loop().create_task(self._keep_calling(target))
+
+    async def _keep_calling(self, target: Target) -> None:
+        """Connect, wait until the connection is lost, wait longer after each failure, again."""
+        wait = _RETRY[0]
+        while True:
+            peer = await self._connect(target)
+            if peer is not None and peer.ready:
+                wait = _RETRY[0]
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _RETRY[1])
+
+    async def _connect(self, target: Target) -> Peer | None:
+        """One connection from beginning to end; the peer it was with."""
+        if not self.network_active or any(peer.endpoint == target.endpoint for peer in self._peers.values()):
+            return None
+        connection = self._connection(target)
+        place = target.endpoint
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                await asyncio.get_running_loop().create_connection(lambda: connection, place.host, place.port)
+        except (OSError, TimeoutError) as error:
+            log.debug("connection to %s failed: %s", place, error or "timed out")
+            return None
+        if connection.task is not None:
+            await asyncio.wait([connection.task])
+        return connection.peer
+
+    async def _maintain(self) -> None:
+        """Ping, give up the silent, and tell again what nobody has asked for."""
+        told = time.monotonic()
+        while True:
+            await asyncio.sleep(_PING_INTERVAL)
+            now = time.monotonic()
+            for peer in list(self._peers.values()):
+                if peer.ping.nonce and now - peer.ping.sent > _PING_TIMEOUT:
+                    peer.disconnect("ping timeout")
+                else:
+                    self._processing.ping(peer)
+            if now - told >= _UNBROADCAST_INTERVAL:
+                told = now
+                self._processing.transactions.announce_again(self._mempool.unbroadcast)
+
+    # --- what the chain and the mempool tell
+
+    def block_connected(self, node: BlockNode, contents: BlockContents) -> None:
+        """Nothing: whole steps are announced, in `tip_changed`."""
+
+    def tip_changed(self, node: BlockNode) -> None:
+        self._processing.tip_changed(node)
+
+    def added(self, entry: MempoolEntry) -> None:
+        """`MempoolListener`."""
+        self._processing.transactions.added(entry)
+
+    def removed(self, entry: MempoolEntry, reason: Removal) -> None:
+        """`MempoolListener`: what isn't there any more is passed over when its announcement is due."""
+
+    # --- what an operator asks
+
+    @property
+    def peers(self) -> list[Peer]:
+        """The connections, oldest first."""
+        return list(self._peers.values())
+
+    def blocks_in_flight(self, peer: Peer) -> list[int]:
+        """The heights of the blocks that it was asked for."""
+        return [node.height for node in self._processing.blocks.in_flight(peer)]
+
+    @property
+    def total_sent(self) -> int:
+        """Bytes, those of ended connections included."""
+        return self.bytes_sent + sum(peer.traffic.bytes_sent for peer in self._peers.values())
+
+    @property
+    def total_received(self) -> int:
+        return self.bytes_received + sum(peer.traffic.bytes_received for peer in self._peers.values())
+
+    def ping_all(self) -> None:
+        """Measure every round trip (``ping``)."""
+        for peer in self._peers.values():
+            self._processing.ping(peer)
+
+    @property
+    def added_nodes(self) -> dict[str, Target]:
+        """What ``-addnode`` and ``addnode add`` named."""
+        return dict(self._added)
+
+    def add_node(self, text: str) -> None:
+        """Keep a connection to that peer from now on.
+
+        Raises:
+            NodeAlreadyAddedError, ValueError.
+        """
+        endpoint = parse_endpoint(text, self._chain.params.default_port)
+        if any(target.endpoint == endpoint for target in self._added.values()):
+            raise NodeAlreadyAddedError(text)
+        self._added[text] = Target(text, endpoint)
+        self._call(self._added[text])
+
+    def remove_node(self, text: str) -> None:
+        """Call it no more; an open connection stays.
+
+        Raises:
+            NodeNotAddedError: it isn't one of `added_nodes`.
+        """
+        target = self._added.pop(text, None)
+        if target is None:
+            raise NodeNotAddedError(text)
+        if target.task is not None:
+            target.task.cancel()
+        self._targets.remove(target)
+
+    def try_node(self, text: str) -> None:
+        """Call it once (``addnode onetry``).
+
+        Raises:
+            ValueError: not a host and port.
+        """
+        target = Target(text, parse_endpoint(text, self._chain.params.default_port))
+        target.task = asyncio.get_running_loop().create_task(self._once(target))
+        self._targets.append(target)
+
+    async def _once(self, target: Target) -> None:
+        try:
+            await self._connect(target)
+        finally:
+            self._targets.remove(target)
+
+    def disconnect(self, *, number: int | None = None, address: str | None = None) -> bool:
+        """End one connection, by its number or by ``host:port``; whether there was one."""
+        for peer in list(self._peers.values()):
+            if peer.number == number or (address is not None and str(peer.endpoint) == address):
+                peer.disconnect("disconnected by request")
+                return True
+        return False
+
+    def set_network_active(self, active: bool) -> None:
+        """``setnetworkactive``: without it nobody is called, answered or kept."""
+        self.network_active = active
+        if not active:
+            for peer in list(self._peers.values()):
+                peer.disconnect("networking is off")

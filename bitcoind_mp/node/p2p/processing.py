@@ -1,0 +1,152 @@
+"""Where each message of a peer goes: the table, the greeting after the handshake, and pings.
+
+What messages mean is in ``blocks.py`` and ``transactions.py``. A message that is not in the table is ignored, as
+Bitcoin Core does (``src/net_processing.cpp``).
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+
+from btclib.exceptions import BTClibException
+from btclib.p2p import FeeFilter, GetData, Inv, Inventory, Message, NotFound, Ping, Pong, SendHeaders
+
+from bitcoind_mp.node.chain.header import BlockNode
+from bitcoind_mp.node.chain.state import ChainState
+from bitcoind_mp.node.mempool.pool import Mempool
+
+from .blocks import BLOCK_TYPES, BlockRelay
+from .peer import Peer
+from .transactions import TX_TYPES, TransactionRelay
+from .wire import PeerMisbehavedError
+
+log = logging.getLogger("net")
+
+
+class Processing:
+    """All peers' messages, against one chain and one mempool. Lives in the loop."""
+
+    def __init__(self, chain: ChainState, mempool: Mempool, *, announce_interval: tuple[float, float]) -> None:
+        self._chain = chain
+        self._mempool = mempool
+        self._peers: dict[int, Peer] = {}
+        self.blocks = BlockRelay(chain, self._peers)
+        self.transactions = TransactionRelay(chain, mempool, self._peers, announce_interval)
+        self._handlers: dict[str, Callable[[Peer, bytes], Awaitable[None]]] = {
+            "block": self.blocks.on_block,
+            "feefilter": self._on_feefilter,
+            "getblocks": self.blocks.on_getblocks,
+            "getdata": self._on_getdata,
+            "getheaders": self.blocks.on_getheaders,
+            "headers": self.blocks.on_headers,
+            "inv": self._on_inv,
+            "notfound": self._on_notfound,
+            "ping": self._on_ping,
+            "pong": self._on_pong,
+            "sendheaders": self._on_sendheaders,
+            "tx": self.transactions.on_tx,
+        }
+
+    def add(self, peer: Peer) -> None:
+        """The peer is connected; the handshake comes first."""
+        self._peers[peer.number] = peer
+
+    def remove(self, peer: Peer) -> None:
+        """The peer is gone."""
+        self._peers.pop(peer.number, None)
+        self.blocks.forget(peer)
+        self.transactions.forget(peer)
+
+    def close(self) -> None:
+        """Forget every timer."""
+        self.blocks.close()
+        self.transactions.close()
+
+    def tip_changed(self, node: BlockNode) -> None:
+        """Our best chain has a new tip."""
+        self.transactions.tip_changed()
+        self.blocks.tip_changed(node)
+
+    async def handle(self, peer: Peer, message: Message) -> None:
+        """One message of the peer.
+
+        Raises:
+            PeerMisbehavedError: it is to be disconnected.
+        """
+        if not peer.ready:
+            peer.send(*peer.handshake.receive(message))
+            if peer.ready:
+                self._greet(peer)
+            return
+        handler = self._handlers.get(message.command)
+        if handler is None:
+            return
+        try:
+            await handler(peer, message.payload)
+        except BTClibException as error:
+            raise PeerMisbehavedError(f"bad {message.command} message: {error}") from error
+
+    def _greet(self, peer: Peer) -> None:
+        theirs = peer.handshake.theirs
+        assert theirs is not None
+        peer.time_offset = theirs.timestamp - self._chain.clock.now()
+        direction = "inbound" if peer.inbound else "manual"
+        log.info(
+            "New %s peer connected: version: %d, blocks=%d, %s", direction, theirs.version, theirs.start_height, peer
+        )
+        peer.send(SendHeaders(), FeeFilter(self._mempool.min_fee_rate()))
+        self.blocks.greet(peer)
+        self.transactions.greet(peer)
+
+    async def _on_inv(self, peer: Peer, payload: bytes) -> None:
+        items = Inv.parse(payload).items
+        blocks = [item.hash for item in items if item.type_code in BLOCK_TYPES]
+        transactions = [item.hash for item in items if item.type_code in TX_TYPES]
+        if blocks:
+            self.blocks.announced(peer, blocks)
+        if transactions:
+            self.transactions.announced(peer, transactions)
+
+    async def _on_getdata(self, peer: Peer, payload: bytes) -> None:
+        missing: list[Inventory] = []
+        for item in GetData.parse(payload).items:
+            if item.type_code in TX_TYPES:
+                found = self.transactions.serve(peer, item)
+            elif item.type_code in BLOCK_TYPES:
+                found = await self.blocks.serve(peer, item)
+            else:
+                continue  # a kind that nobody is told is missing
+            if not found:
+                missing.append(item)
+        if missing:
+            peer.send(NotFound(missing))
+
+    async def _on_notfound(self, peer: Peer, payload: bytes) -> None:
+        for item in NotFound.parse(payload).items:
+            if item.type_code in BLOCK_TYPES:
+                self.blocks.refused(peer, item.hash)
+            elif item.type_code in TX_TYPES:
+                self.transactions.refused(peer, item.hash)
+
+    async def _on_sendheaders(self, peer: Peer, payload: bytes) -> None:
+        peer.prefers_headers = True
+
+    async def _on_feefilter(self, peer: Peer, payload: bytes) -> None:
+        peer.fee_filter = FeeFilter.parse(payload).feerate
+
+    async def _on_ping(self, peer: Peer, payload: bytes) -> None:
+        peer.send(Pong(Ping.parse(payload).nonce))
+
+    async def _on_pong(self, peer: Peer, payload: bytes) -> None:
+        if not peer.ping.nonce or Pong.parse(payload).nonce != peer.ping.nonce:
+            return
+        took = time.monotonic() - peer.ping.sent
+        peer.ping.nonce, peer.ping.last = 0, took
+        peer.ping.best = min(took, peer.ping.best if peer.ping.best is not None else took)
+
+    def ping(self, peer: Peer) -> None:
+        """Measure the round trip, unless a ping is under way."""
+        if peer.ready and not peer.ping.nonce:
+            peer.ping.nonce, peer.ping.sent = secrets.randbits(64) | 1, time.monotonic()
+            peer.send(Ping(peer.ping.nonce))
