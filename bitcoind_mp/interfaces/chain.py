@@ -76,11 +76,13 @@ class FeePolicy:
 
 @dataclass(frozen=True)
 class FeeEstimate:
-    """``rate`` in sat/kvB, None where there isn't enough data; ``blocks`` is the target it is for."""
+    """``rate`` in sat/kvB, None where there isn't enough data; ``blocks`` is the target it is for; ``reason`` is Core's
+    word for how it was found (``StringForFeeReason``)."""
 
     rate: int | None
     blocks: int
     errors: list[str]
+    reason: str = "None"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from .candidates import Candidate
+from .errors import SpendError
 from .groups import Group
 
 #: Bounds of the random change that selection aims at, in satoshis (``CHANGE_LOWER``, ``CHANGE_UPPER``).
@@ -22,7 +23,7 @@ TOO_HEAVY = (
 )
 
 
-class SelectionError(Exception):
+class SelectionError(SpendError):
     """No selection, for a reason worth telling. One without a particular reason is a None instead."""
 
 

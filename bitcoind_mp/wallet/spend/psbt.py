@@ -1,0 +1,134 @@
+"""Filling a PSBT in with what the wallet knows and may sign (``CWallet::FillPSBT``).
+
+How one input is signed is ``bitcoind_mp.signing.psbt``'s; what doesn't belong here either is its text form.
+"""
+
+import asyncio
+
+from btclib.script.script_pub_key import is_p2tr
+from btclib.tx import Tx
+from btclib_wallet.psbt import Psbt
+
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.signing.keystore import KeyStore
+from bitcoind_mp.signing.psbt import (
+    Outcome,
+    drop_unneeded_transactions,
+    is_signed,
+    is_verified,
+    sign_input,
+    update_output,
+    utxo_of,
+)
+from bitcoind_mp.wallet.coins import Owner
+from bitcoind_mp.wallet.wallet import Wallet
+
+from .keys import signing_keys, solving_keys
+
+#: Core's codes and words for what stops it (``RPCErrorFromPSBTError``, ``PSBTErrorString``).
+_REFUSALS = {
+    Outcome.MISSING_INPUTS: (RpcCode.VERIFY_ERROR, "Inputs missing or spent"),
+    Outcome.SIGHASH_MISMATCH: (
+        RpcCode.DESERIALIZATION_ERROR,
+        "Specified sighash value does not match value stored in PSBT",
+    ),
+}
+
+
+def blank_psbt(tx: Tx) -> Psbt:
+    """A PSBT for a transaction without signatures."""
+    return Psbt.from_tx(tx, check_validity=False)
+
+
+async def fill_psbt(
+    wallet: Wallet,
+    psbt: Psbt,
+    *,
+    hash_type: int | None = None,
+    signed: bool = True,
+    derivations: bool = True,
+    finalize: bool = True,
+) -> bool:
+    """Put in previous transactions, scripts, key origins and, where ``signed``, signatures; whether it is complete now.
+
+    A locked wallet signs nothing. ``derivations``: tell the keys' origins. ``finalize``: complete inputs become final.
+
+    Raises:
+        RpcError: -25 for an input whose previous transaction doesn't fit, -22 for another hash type than asked for.
+    """
+    signed = signed and not wallet.keys.is_locked
+    for psbt_in in psbt.inputs:
+        if not is_signed(psbt_in) and psbt_in.non_witness_utxo is None:
+            known = wallet.transaction(psbt_in.prev_out.tx_id)
+            if known is not None:
+                psbt_in.non_witness_utxo = known.tx
+    keys = [_input_keys(wallet, psbt, index, signed, derivations) for index in range(len(psbt.inputs))]
+    outputs = [_output_keys(wallet, psbt, index, derivations) for index in range(len(psbt.outputs))]
+    return await asyncio.to_thread(_fill, psbt, keys, outputs, hash_type, finalize)
+
+
+def _fill(
+    psbt: Psbt,
+    keys: list[KeyStore | None],
+    outputs: list[KeyStore | None],
+    hash_type: int | None,
+    finalize: bool,
+) -> bool:
+    for index, known in enumerate(keys):
+        if known is not None:
+            outcome = sign_input(psbt, index, known, hash_type=hash_type, finalize=finalize)
+            if outcome in _REFUSALS:
+                raise RpcError(*_REFUSALS[outcome])
+    for index, known in enumerate(outputs):
+        if known is not None:
+            update_output(psbt, index, known)
+    drop_unneeded_transactions(psbt)
+    return all(is_verified(psbt, index) for index in range(len(psbt.inputs)))
+
+
+def _input_keys(wallet: Wallet, psbt: Psbt, index: int, signed: bool, derivations: bool) -> KeyStore | None:
+    """What the wallet knows towards an input: None for one that is final, or whose output nobody has told."""
+    psbt_in = psbt.inputs[index]
+    if is_signed(psbt_in):
+        return None
+    if psbt_in.non_witness_utxo is not None and psbt_in.prev_out.vout >= len(psbt_in.non_witness_utxo.vout):
+        raise RpcError(*_REFUSALS[Outcome.MISSING_INPUTS])
+    utxo = psbt_in.witness_utxo or utxo_of(psbt, index)
+    if utxo is None:
+        if psbt_in.non_witness_utxo is not None:
+            raise RpcError(*_REFUSALS[Outcome.MISSING_INPUTS])
+        return None
+    script = utxo.script_pub_key.script
+    owners = wallet.descriptors.owners(script) or _owners_of_keys(wallet, psbt, index, script)
+    return _known(wallet, owners, signed, derivations)
+
+
+def _owners_of_keys(wallet: Wallet, psbt: Psbt, index: int, script: bytes) -> list[Owner]:
+    """Descriptors of ours that have a key which the input names, as in a multisig with others."""
+    psbt_in = psbt.inputs[index]
+    named = list(psbt_in.hd_key_paths.items())
+    if is_p2tr(script):
+        for x_only, (_, origin) in psbt_in.taproot_hd_key_paths.items():
+            named += [(prefix + x_only, origin) for prefix in (b"\x02", b"\x03")]
+    found = []
+    for sec, origin in named:
+        owner = wallet.descriptors.owner_of_key(sec, origin.master_fingerprint, origin.der_path)
+        if owner is not None and owner not in found:
+            found.append(owner)
+    return found
+
+
+def _output_keys(wallet: Wallet, psbt: Psbt, index: int, derivations: bool) -> KeyStore | None:
+    owners = wallet.descriptors.owners(psbt.tx.vout[index].script_pub_key.script)
+    return _known(wallet, owners, False, derivations) if owners else None
+
+
+def _known(wallet: Wallet, owners: list[Owner], signed: bool, derivations: bool) -> KeyStore:
+    merged = KeyStore()
+    for owner in owners:
+        keys = signing_keys(wallet, owner) if signed else solving_keys(wallet, owner)
+        merged.add(keys.provider())
+        merged.secrets.update(keys.secrets)
+    if not derivations:
+        merged.origins = dict.fromkeys(merged.origins)
+    return merged

@@ -1,0 +1,54 @@
+"""Signing with the wallet's keys (``CWallet::SignTransaction``).
+
+How a signature is made is ``bitcoind_mp.signing``'s business; from which keys, this file's.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from btclib.tx import Tx, TxOut
+
+from bitcoind_mp.signing.keystore import KeyStore
+from bitcoind_mp.signing.transaction import sign_transaction
+from bitcoind_mp.wallet.wallet import Wallet
+
+from .keys import signing_keys
+
+SIGHASH_DEFAULT = 0
+
+
+async def sign(wallet: Wallet, tx: Tx) -> bool:
+    """Sign a transaction whose inputs are all the wallet's, in place. False where it isn't complete after that.
+
+    Raises:
+        RpcError: -13 when the wallet is locked.
+    """
+    spent: list[TxOut | None] = []
+    for tx_in in tx.vin:
+        parent = wallet.transaction(tx_in.prev_out.tx_id)
+        if parent is None or tx_in.prev_out.vout >= len(parent.tx.vout):
+            return False
+        spent.append(parent.tx.vout[tx_in.prev_out.vout])
+    return not await sign_inputs(wallet, tx, spent, SIGHASH_DEFAULT)
+
+
+async def sign_inputs(wallet: Wallet, tx: Tx, spent: Sequence[TxOut | None], hash_type: int) -> dict[int, str]:
+    """Sign in place what the wallet can; the inputs that remain incomplete, each with Core's reason.
+
+    On a thread: a transaction may have hundreds of inputs.
+    """
+    keys = keys_for(wallet, (output.script_pub_key.script for output in spent if output is not None))
+    return await asyncio.to_thread(sign_transaction, tx, keys, spent, hash_type)
+
+
+def keys_for(wallet: Wallet, scripts: Iterable[bytes]) -> KeyStore:
+    """What signs those of these scripts that are the wallet's."""
+    merged = KeyStore()
+    for script in set(scripts):
+        for owner in wallet.descriptors.owners(script):
+            keys = signing_keys(wallet, owner)
+            merged.add(keys.provider())
+            for sec, secret in keys.secrets.items():
+                merged.secrets[sec] = secret
+                merged.add_public(sec)
+    return merged
