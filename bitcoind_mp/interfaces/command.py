@@ -29,6 +29,7 @@ a parameter of the command: the dispatcher puts the call's own facts there.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
@@ -48,7 +49,8 @@ class Declaration:
     ``topic`` is the section of Core's ``help`` (``blockchain``, ``wallet``, …), empty for interface methods.
     ``options`` names the ``dict`` parameter whose members may also be given by name at the top level of a
     named call (Core's ``OBJ_NAMED_PARAMS``). ``aliases`` maps an older or other parameter name to today's.
-    ``changes`` says that a retry could do it twice: a client never retries it by itself.
+    ``changes`` says that a retry could do it twice: a client never retries it by itself. ``notification`` says
+    that it crosses without an answer.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Declaration:
     aliases: dict[str, str] = field(default_factory=dict)
     changes: bool = True
     hidden: bool = False
+    notification: bool = False
 
 
 def command(
@@ -78,14 +81,30 @@ def command(
     return mark
 
 
-def interface_method(name: str, *, changes: bool = False) -> Callable[[F], F]:
-    """Declare a method of an interface class under its dotted name on the wire."""
+def interface_method(name: str, *, changes: bool = False, notification: bool = False) -> Callable[[F], F]:
+    """Declare a method of an interface class under its dotted name on the wire.
+
+    With ``notification`` the caller doesn't wait for it to be done and never learns what became of it; it returns
+    once the connection has taken it, and raises `Disconnected` where there is none any more.
+    """
 
     def mark(function: F) -> F:
-        setattr(function, DECLARATION, Declaration(name, changes=changes))
+        setattr(function, DECLARATION, Declaration(name, changes=changes, notification=notification))
         return function
 
     return mark
+
+
+#: What `commit_point` calls; set for each call that is being served.
+SERVED_CALL: ContextVar[Callable[[], None] | None] = ContextVar("served_call", default=None)
+
+
+def commit_point() -> None:
+    """Say that the call being served is about to take effect: from here it runs to its end, even when the caller
+    disconnects or cancels. Before this it may be cancelled at any ``await``. Outside of a call it does nothing."""
+    mark = SERVED_CALL.get()
+    if mark is not None:
+        mark()
 
 
 @dataclass(frozen=True)

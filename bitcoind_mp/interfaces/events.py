@@ -21,7 +21,7 @@ from .command import interface_method
 class EventSink(ABC):
     """The receiving end; sent as JSON-RPC notifications on the subscriber's connection."""
 
-    @interface_method("event.changed")
+    @interface_method("event.changed", notification=True)
     @abstractmethod
     async def changed(self, topic: str, state: dict[str, Any]) -> None:
         """The topic's newest state."""

@@ -1,27 +1,118 @@
 """Connecting to a server's socket."""
 
+import asyncio
+import logging
 import socket
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
-from ..interfaces.init import Hello
-from .session import Session
+import msgspec
+
+from bitcoind_mp.interfaces.command import interface_method
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected
+from bitcoind_mp.interfaces.init import Hello
+
+from .handshake import check
+from .incoming import Incoming
+from .registry import Table, declared
+from .served import ServedBuiltin
+from .session import Session, Shared
+from .transport import Wire
+from .unix import short_address
+
+logger = logging.getLogger("bitcoind_mp.ipc")
 
 
 async def connect(
-    path: str | Path, *, hello: Hello | None = None, deadline: float = 5.0, timeout: float = 30.0
+    path: str | Path,
+    *,
+    hello: Hello | None = None,
+    deadline: float = 5.0,
+    timeout: float = 30.0,  # noqa: ASYNC109
 ) -> Session:
-    """Connect, and with ``hello`` shake hands. ``deadline`` in seconds for both, ``timeout`` is each later call's.
+    """Connect, and with ``hello`` shake hands (commands alone need no hands shaken).
+
+    ``deadline`` in seconds is for both; ``timeout`` is each later call's, unless it names its own.
 
     Raises:
         OSError: nobody listens there (`FileNotFoundError`, `ConnectionRefusedError`, `PermissionError`).
         RpcError: the handshake was refused; the message says which side must change.
         Disconnected, CallTimeout: the server went away, or did not answer in time.
     """
-    raise NotImplementedError
+    try:
+        async with asyncio.timeout(deadline):
+            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                connected.setblocking(False)
+                await _connect(connected, path)
+            except BaseException:
+                connected.close()
+                raise
+            return await attach(connected, hello=hello, deadline=deadline, timeout=timeout)
+    except TimeoutError as error:
+        if isinstance(error, CallTimeout):
+            raise
+        raise CallTimeout(f"{path} did not answer within {deadline:g} s") from None
+
+
+async def _connect(connected: socket.socket, path: str | Path) -> None:
+    """A full queue of a Unix socket isn't awaited by select (connect(2): EAGAIN), so try again after a moment."""
+    with short_address(path) as address:
+        pause = 0.005
+        while True:
+            try:
+                connected.connect(address)
+            except BlockingIOError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 0.2)
+            else:
+                return
 
 
 async def attach(
-    connected: socket.socket, *, hello: Hello | None = None, deadline: float = 5.0, timeout: float = 30.0
+    connected: socket.socket,
+    *,
+    hello: Hello | None = None,
+    deadline: float = 5.0,
+    timeout: float = 30.0,  # noqa: ASYNC109
 ) -> Session:
     """The same over a socket that is connected already."""
-    raise NotImplementedError
+    connected.setblocking(False)
+    _, wire = await asyncio.get_running_loop().create_unix_connection(
+        lambda: Wire(lambda link, _: Session(link, shared=Shared(_table()), timeout=timeout)), sock=connected
+    )
+    session = wire.session
+    assert session is not None
+    if hello is None:
+        return session
+    try:
+        answer = await session.call("init.handshake", [hello], timeout=deadline)
+        session.peer = msgspec.convert(answer, Hello)
+        check(hello, session.peer)
+    except msgspec.ValidationError as error:
+        session.abort()
+        raise Disconnected(f"The other side does not shake hands as we do: {error}") from None
+    except BaseException:
+        session.abort()
+        raise
+    return session
+
+
+class Progressing(ABC):
+    """What the other side may say of our calls."""
+
+    @interface_method("call.progress", notification=True)
+    @abstractmethod
+    async def progress(self, id: Any, text: str) -> None:
+        """How the call of that id gets on."""
+
+
+def _progress(request: Incoming) -> None:
+    if isinstance(request.params, dict):
+        request.session.progressed(request.params.get("id"), request.params.get("text"))
+
+
+def _table() -> Table:
+    """What a client answers besides the objects that it serves."""
+    return {method.name: ServedBuiltin(method, _progress) for method in declared(Progressing).values()}

@@ -1,16 +1,47 @@
-"""Who is at the other end of a Unix socket, and who may be."""
+"""Who is at the other end of a Unix socket, and who may be (unix(7): SO_PEERCRED; SO_PEERGROUPS since Linux 4.13)."""
 
+import grp
+import os
+import socket
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+
+_SO_PEERGROUPS = 59
+_MOST_GROUPS = 65536
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The peer as SO_PEERCRED and SO_PEERGROUPS told at connect time (unix(7))."""
+    """The peer as it was when it connected. On a socket handed down, a *server's* pid is its binder's."""
 
     pid: int
     uid: int
     gid: int
     groups: tuple[int, ...] = ()
+
+
+#: how the server learns of a peer's credentials
+CredentialReader = Callable[[socket.socket], Credentials]
+
+
+def peer_credentials(connected: socket.socket) -> Credentials:
+    """The kernel's word on the peer. Raises OSError for a socket that isn't connected."""
+    pid, uid, gid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return Credentials(pid, uid, gid, _groups(connected))
+
+
+def _groups(connected: socket.socket) -> tuple[int, ...]:
+    try:
+        packed = connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * 256)
+    except OSError:
+        try:
+            packed = connected.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * _MOST_GROUPS)
+        except OSError:
+            return ()
+    return struct.unpack(f"{len(packed) // 4}I", packed)
 
 
 @dataclass(frozen=True)
@@ -21,9 +52,19 @@ class AccessRule:
     gid: int | None = None
 
     def admits(self, peer: Credentials) -> bool:
-        raise NotImplementedError
+        """Whether the peer may call."""
+        if peer.uid in (self.uid, 0):
+            return True
+        return self.gid is not None and (peer.gid == self.gid or self.gid in peer.groups)
 
 
 def own_user(group: str = "") -> AccessRule:
     """This process's user, and the members of ``group`` where one is named. Raises FatalError for an unknown group."""
-    raise NotImplementedError
+    if not group:
+        return AccessRule(os.geteuid())
+    try:
+        gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid
+    except KeyError:
+        message = f"There is no group named {group}."
+        raise FatalError(message, hint="Name one that exists.", status=ExitStatus.CONFIG) from None
+    return AccessRule(os.geteuid(), gid)

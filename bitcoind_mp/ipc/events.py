@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..interfaces.events import Events, EventSink
+from bitcoind_mp.interfaces.events import Events, EventSink
 
 
 class Publisher(Events):

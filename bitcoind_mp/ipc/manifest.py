@@ -1,19 +1,97 @@
 """The table of commands that a server writes beside its socket, read by the front end and the supervisor.
 
-JSON: ``{"role", "chain", "version", "pid", "commands": [{"name", "topic", "summary", "usage", "changes", "hidden",
-"options", "params": [{"name", "type", "required", "aliases", "secret"}]}]}``; ``type`` is a JSON type's name
-(string, number, boolean, array, object), several joined by "|", or "any". In front-end terms: a parameter whose types include no "string" is
-parsed as JSON from the command line.
+JSON: ``{"role", "chain", "version", "protocol", "pid", "commands": [{"name", "topic", "summary", "usage", "changes",
+"hidden", "options", "params": [{"name", "type", "required", "aliases", "secret"}], "named": [{"name", "type",
+"param"}]}]}``.
+
+``type`` is JSON type names joined by "|" (string, number, boolean, array, object), or "any". A parameter whose
+types include "string" is taken from a command line as it stands (unless it is one of several types and reads as JSON
+of another); every other one is parsed as JSON. ``named`` are members of the options parameter ``param`` that may
+be given by name at the top level. False, empty and absent are the same.
+
+The reading half imports nothing at module level: the one-shot command line pays for it.
 """
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bitcoind_mp.interfaces.init import Hello
+
+    from .signature import Method, Parameter
 
 
-def write(path: str, manifest: dict[str, Any]) -> None:
-    """Write it in one step (a reader sees the old one or the new one)."""
-    raise NotImplementedError
+def describe(hello: "Hello", methods: "Iterable[Method]") -> dict[str, Any]:
+    """The manifest of a server's commands."""
+    commands = [_command(method) for method in methods if method.is_command]
+    return {
+        "role": hello.role,
+        "chain": hello.chain,
+        "version": hello.version,
+        "protocol": hello.protocol,
+        "pid": hello.pid,
+        "commands": commands,
+    }
 
 
-def read(path: str) -> dict[str, Any] | None:
+def _command(method: "Method") -> dict[str, Any]:
+    from .help import usage
+
+    declaration = method.declaration
+    entry: dict[str, Any] = {
+        "name": method.name,
+        "topic": declaration.topic,
+        "summary": method.doc.summary,
+        "usage": usage(method),
+        "changes": declaration.changes,
+        "hidden": declaration.hidden,
+        "options": declaration.options,
+        "params": [_parameter(parameter) for parameter in method.parameters],
+        "named": [
+            {**_parameter(inner), "param": parameter.name}
+            for parameter in method.parameters
+            for inner in parameter.named_only
+        ],
+    }
+    return {key: value for key, value in entry.items() if value or key == "params"}
+
+
+def _parameter(parameter: "Parameter") -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "name": parameter.name,
+        "type": "|".join(parameter.kinds) or "any",
+        "required": parameter.required,
+        "aliases": list(parameter.aliases),
+        "secret": parameter.secret,
+    }
+    return {key: value for key, value in entry.items() if value}
+
+
+def write(path: "str | os.PathLike[str]", manifest: dict[str, Any]) -> None:
+    """Write it in one step (a reader sees the old one or the new one). Raises OSError."""
+    import json
+
+    target = os.fspath(path)
+    unfinished = f"{target}.{os.getpid()}.new"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(manifest, file, separators=(",", ":"))
+        os.rename(unfinished, target)  # noqa: PTH104 (no pathlib here)
+    except BaseException:
+        os.unlink(unfinished)  # noqa: PTH108
+        raise
+
+
+def read(path: "str | os.PathLike[str]") -> dict[str, Any] | None:
     """The manifest, or None where there is none that can be read."""
-    raise NotImplementedError
+    import json
+
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            found = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and isinstance(found.get("commands"), list) else None

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ..interfaces.init import Hello
+from bitcoind_mp.interfaces.init import Hello
+
 from .session import Session
 
 
@@ -41,7 +42,7 @@ class Reconnecting:
         *,
         wallet: str | None = None,
         changes: bool = True,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> Any:
         """Call over the present session. With ``changes=False`` (a read) it is tried again on the next session when
         the connection ends under it; a call that may change something never is."""

@@ -1,12 +1,31 @@
 """A server: objects whose methods carry ``@command`` or ``@interface_method``, answered on Unix sockets."""
 
+import asyncio
+import logging
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from ..interfaces.init import Hello
-from .credentials import AccessRule
-from .session import Session
+from bitcoind_mp.interfaces.command import command, interface_method
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.init import Hello, Init
+
+from . import handshake
+from .credentials import AccessRule, CredentialReader, own_user, peer_credentials
+from .dispatch import refused, reply_text
+from .help import help_command
+from .incoming import Incoming
+from .limits import LISTEN_BACKLOG, MAX_CONNECTIONS, MAX_REQUEST
+from .manifest import describe
+from .openrpc import document
+from .registry import Table, collect, declared
+from .served import Gate, ServedBuiltin
+from .session import Session, Shared
+from .signature import Method
+from .transport import Wire
+
+logger = logging.getLogger("bitcoind_mp.ipc")
 
 
 class Server:
@@ -14,37 +33,191 @@ class Server:
 
     ``objects`` are instances whose methods are declared; more may follow with `add` (a worker that serves while
     it still loads). ``hello`` is what `init.handshake` answers. While `warmup` holds a text, commands are refused
-    with Core's -28 and that text; interface methods are answered all the same.
+    with Core's -28 and that text; interface methods are answered all the same. ``credentials`` is what tells who a
+    peer is, and ``access`` who may be one.
     """
 
-    warmup: str = ""
-
     def __init__(
-        self, objects: Iterable[object] = (), *, hello: Hello, access: AccessRule | None = None, warmup: str = ""
+        self,
+        objects: Iterable[object] = (),
+        *,
+        hello: Hello,
+        access: AccessRule | None = None,
+        warmup: str = "",
+        credentials: CredentialReader = peer_credentials,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
-        raise NotImplementedError
+        self.hello = hello
+        self._gate = Gate()
+        self._gate.warmup = warmup
+        self._access = access or own_user()
+        self._credentials = credentials
+        self._max_connections = max_connections
+        self._table: Table = {}
+        self._shared = Shared(self._table)
+        self._sessions: dict[int, Session] = {}
+        self._listeners: list[asyncio.Server] = []
+        self._count = 0
+        self._table.update(_Builtins(self).table())
+        self._replaceable = {"help"}
+        self._table.update(collect(_Help(self), self._gate))
+        self.add(*objects)
 
-    def add(self, *objects: object) -> None:
-        """Serve these too. Raises ValueError where a name is taken."""
-        raise NotImplementedError
+    @property
+    def warmup(self) -> str:
+        """The text that commands are refused with while the server isn't ready; empty when it is."""
+        return self._gate.warmup
+
+    @warmup.setter
+    def warmup(self, text: str) -> None:
+        self._gate.warmup = text
 
     @property
     def sessions(self) -> list[Session]:
         """The connections that are open."""
-        raise NotImplementedError
+        return list(self._sessions.values())
+
+    @property
+    def methods(self) -> list[Method]:
+        """Everything that is served, by name."""
+        return [served.method for _, served in sorted(self._table.items())]
+
+    def add(self, *objects: object) -> None:
+        """Serve these too. Raises ValueError where a name is taken."""
+        for instance in objects:
+            table = collect(instance, self._gate)
+            if taken := (table.keys() & self._table.keys()) - self._replaceable:
+                raise ValueError(f"{type(instance).__name__}: {', '.join(sorted(taken))} is served already")
+            self._replaceable -= table.keys()
+            self._table.update(table)
 
     async def serve(self, listening: socket.socket) -> None:
         """Start to accept on a bound socket; returns at once. May be called for several sockets."""
-        raise NotImplementedError
+        listening.setblocking(False)
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_unix_server(lambda: Wire(self._admit), sock=listening, backlog=LISTEN_BACKLOG)
+        self._listeners.append(listener)
 
     async def adopt(self, connected: socket.socket) -> Session:
-        """Serve one connection that exists already (a socketpair's end)."""
-        raise NotImplementedError
+        """Serve one connection that exists already (a socketpair's end). Raises PermissionError for a peer that may
+        not call."""
+        connected.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, wire = await loop.create_unix_connection(lambda: Wire(self._admit), sock=connected)
+        if wire.session is None:
+            raise PermissionError("the peer may not call this server")
+        return wire.session
 
     def manifest(self) -> dict[str, Any]:
-        """The table of commands (`manifest`), to be written with `manifest.write(path, server.manifest())`."""
-        raise NotImplementedError
+        """The table of commands, to be written with `manifest.write`."""
+        return describe(self.hello, self.methods)
+
+    def discover(self) -> dict[str, Any]:
+        """The OpenRPC document of everything served."""
+        return document(self.hello, self.methods)
 
     async def close(self, deadline: float = 5.0) -> None:
         """Stop accepting, cancel what hasn't committed, wait up to ``deadline`` seconds for the rest, disconnect."""
-        raise NotImplementedError
+        self._shared.closing = True
+        for listener in self._listeners:
+            listener.close()
+        for session in self.sessions:
+            session.cancel_all()
+        if self._shared.running:
+            _, left = await asyncio.wait(self._shared.running, timeout=deadline)
+            for task in left:
+                task.cancel()
+            if left:
+                logger.warning("%d calls did not end within %g s", len(left), deadline)
+        sessions = self.sessions
+        for session in sessions:
+            session.finish()
+        if sessions:
+            _, open_ = await asyncio.wait([session.closed for session in sessions], timeout=min(deadline, 1.0))
+            for session in sessions if open_ else ():
+                session.abort()
+
+    def _admit(self, link: Wire, connected: socket.socket) -> Session | None:
+        """The session of a new connection; None, and a word to the peer and the log, where it is refused."""
+        try:
+            peer = self._credentials(connected)
+        except OSError as error:
+            logger.warning("a connection whose peer could not be told was refused: %s", error)
+            return None
+        if not self._access.admits(peer):
+            logger.warning("refused a connection by uid %d (pid %d): not the owner", peer.uid, peer.pid)
+            text = f"uid {peer.uid} may not call this {self.hello.role}: its owner is uid {self._access.uid}"
+            link.write(reply_text(refused(RpcCode.INVALID_REQUEST, text)) + b"\n")
+            return None
+        if len(self._sessions) >= self._max_connections:
+            self._cut_most_silent()
+        self._count += 1
+        session = Session(link, shared=self._shared, number=self._count, limit=MAX_REQUEST)
+        self._sessions[session.number] = session
+        session.on_end(lambda: self._forget(session))
+        logger.debug("%d: connection of pid %d, uid %d", session.number, peer.pid, peer.uid)
+        return session
+
+    def _forget(self, session: Session) -> None:
+        self._sessions.pop(session.number, None)
+
+    def _cut_most_silent(self) -> None:
+        silent = min(self._sessions.values(), key=lambda session: (session.peer is not None, session.last_heard))
+        logger.warning("%d connections: the most silent, %d, is cut", len(self._sessions), silent.number)
+        self._sessions.pop(silent.number, None)
+        silent.abort()
+
+
+class Cancelling(ABC):
+    """What a caller may say of its own calls."""
+
+    @interface_method("rpc.cancel", notification=True)
+    @abstractmethod
+    async def cancel(self, id: Any) -> None:
+        """The call of this connection that has this id is no longer wanted: cancelled unless past its commit point."""
+
+
+class _Builtins:
+    """What is answered about the connection itself, before any handshake. Each function gets the request."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def table(self) -> Table:
+        """Under the names, and with the signatures, of the interfaces."""
+        methods = {**declared(Init), **declared(Cancelling)}
+        return {method.name: ServedBuiltin(method, getattr(self, attribute)) for attribute, method in methods.items()}
+
+    def handshake(self, request: Incoming) -> Hello:
+        hello = handshake.read_hello(request.params)
+        handshake.check(self._server.hello, hello)
+        request.session.peer = hello
+        return self._server.hello
+
+    def discover(self, request: Incoming) -> dict[str, Any]:
+        return self._server.discover()
+
+    def cancel(self, request: Incoming) -> None:
+        params = request.params
+        if not params:
+            raise RpcError(RpcCode.INVALID_PARAMS, "rpc.cancel needs the call's id")
+        request.session.cancel(params.get("id") if isinstance(params, dict) else params[0])
+
+
+class _Help:
+    """The `help` command of a server that brings none of its own."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @command("control")
+    def help(self, command: str = "") -> str:
+        """List all commands, or get help for a specified command.
+
+        Args:
+            command: The command to get help on (default: all commands)
+
+        Returns:
+            The help text
+        """
+        return help_command(self._server.methods, command)

@@ -1,0 +1,48 @@
+"""JSON text to values and back, as every process of ours reads and writes it.
+
+Numbers with a fraction or exponent are read as `Decimal`, so that amounts keep their digits; Decimals, dataclasses
+and tuples are written. What isn't here: which values a message has (``jsonrpc``, ``dispatch``).
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+#: What `decode` raises for bytes that are not JSON in UTF-8, or that nest too deeply.
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+#: What `encode` raises for a value that has no JSON.
+NO_JSON = (TypeError, ValueError, RecursionError, OverflowError)
+
+#: Marks in the text that tell of a Decimal written with an exponent, or of one that is no number.
+_EXPONENTS = (b"E-", b"E+", b"NaN", b"Infinity")
+
+
+def decode(text: bytes) -> Any:
+    """The value. Raises one of `NOT_JSON`."""
+    return _decoder.decode(text)
+
+
+def encode(value: Any) -> bytes:
+    """The text, on one line. Decimals are written out (0.00000000, not 0E-8). Raises one of `NO_JSON`."""
+    text = _encoder.encode(value)
+    for mark in _EXPONENTS:
+        if mark in text:
+            return _encoder.encode(_written_out(value))
+    return text
+
+
+def _written_out(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise ValueError(f"{value} is not a JSON number")
+        return msgspec.Raw(format(value, "f").encode())
+    if isinstance(value, dict):
+        return {key: _written_out(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_written_out(item) for item in value]
+    return value
