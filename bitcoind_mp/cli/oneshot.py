@@ -1,0 +1,278 @@
+"""One command: find its server, call it, print what it answers, and the exit status that bitcoin-cli would have.
+
+The path of every ``bitcoin-mp COMMAND``: it may import only what is as cheap as itself (a test looks at
+``sys.modules``). What only some commands need is imported where it is needed.
+"""
+
+import os
+import sys
+import time
+
+from bitcoind_mp.ipc.blocking import Connection
+
+from .arguments import BadArgument, Command, named, positional, request
+from .jsontext import Number, parse, write
+from .routing import ROLES, Server, Servers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from bitcoind_mp.config import Config
+
+#: Core's codes that this path knows (``src/rpc/protocol.h``); interfaces.errors would cost too much here.
+METHOD_NOT_FOUND = -32601
+WALLET_NOT_SPECIFIED = -19
+IN_WARMUP = -28
+
+#: Seconds without an answer before the supervisor is asked whether the worker is coming back at all.
+PATIENCE = 2.0
+#: Seconds between attempts with -rpcwait.
+RETRY = 0.2
+
+
+class Refused(Exception):
+    """The server answered with an error: ``code`` and ``message``."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class NoServer(Exception):
+    """Nobody to talk to, or nobody who answers any more; the text says so, and what to do."""
+
+
+def run(config: "Config") -> int:
+    """Run the command line's command. The exit status."""
+    try:
+        if config.get_bool("getinfo") or config.get_bool("generate"):
+            from .composite import run_composite
+
+            return run_composite(config)
+        words = read_words(config)
+        if not words:
+            raise BadArgument("too few parameters (need at least command)")
+        return perform(config, words[0], words[1:])
+    except (BadArgument, NoServer) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Refused as refused:
+        print(error_text(refused.code, refused.message), file=sys.stderr)
+        return abs(refused.code) & 0xFF
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left; keep the interpreter from complaining about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def read_words(config: "Config") -> "list[str]":
+    """The command and its parameters, with what -stdin and -stdinwalletpassphrase read."""
+    words = list(config.arguments)
+    if config.get_bool("stdinwalletpassphrase"):
+        if not words or not words[0].startswith("walletpassphrase"):
+            raise BadArgument("-stdinwalletpassphrase is only applicable for walletpassphrase(change)")
+        from .secret import read_passphrase
+
+        words.insert(1, read_passphrase("Wallet passphrase> "))
+    if config.get_bool("stdin"):
+        words += sys.stdin.read().splitlines()
+    return words
+
+
+def perform(config: "Config", name: str, words: "list[str]") -> int:
+    """Call one command and print its result; the exit status."""
+    if name in FOR_PERSONS:
+        from .supervision import perform_for_person
+
+        return perform_for_person(config, name, words)
+    print_result(call(config, name, words))
+    return 0
+
+
+#: The supervisor's own commands, whose results are laid out for a person unless -json asks otherwise.
+FOR_PERSONS = ("status", "health", "logs", "start", "restart", "reload")
+
+
+def call(config: "Config", name: str, words: "list[str]", *, wallet: "str | None" = None) -> "Any":
+    """The result of a command, numbers as text. Waits for a server with -rpcwait.
+
+    Raises:
+        Refused: the server said no.
+        NoServer: nobody answers.
+        BadArgument: a parameter isn't what it has to be.
+    """
+    if wallet is None and config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
+        wallet = config.get_str("rpcwallet")
+    waiting = config.get_bool("rpcwait")
+    limit = config.get_seconds("rpcwaittimeout")
+    deadline = time.monotonic() + limit
+    while True:
+        try:
+            return _call_once(config, Servers.of(config), name, words, wallet)
+        except NoServer as error:
+            if not waiting:
+                raise
+            if limit and time.monotonic() >= deadline:
+                raise NoServer(f"timeout on transient error: {error}") from error
+        except Refused as refused:
+            if not waiting or refused.code != IN_WARMUP:
+                raise
+            if limit and time.monotonic() >= deadline:
+                raise NoServer("timeout on transient error: server in warmup") from refused
+        time.sleep(RETRY)
+
+
+def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]", wallet: "str | None") -> "Any":
+    for server, command in servers.having(name):
+        line = request_line(config, command, words, wallet)
+        connection = connected(server)
+        if connection is not None:
+            return read_reply(exchange(config, servers, server, connection, line))
+    return _call_unlisted(config, servers, name, words, wallet)
+
+
+def _call_unlisted(config: "Config", servers: Servers, name: str, words: "list[str]", wallet: "str | None") -> "Any":
+    """A command that no running server's table has: unknown, or its server has not been ready yet."""
+    running = [server for server in servers.all() if _answers(server)]
+    if not running:
+        raise NoServer(nobody_text(config))
+    missing = [role for role in ROLES[1:] if role not in [server.role for server in running if server.table]]
+    if running[0].role == "supervisor" and missing:
+        raise Refused(
+            METHOD_NOT_FOUND,
+            f"Method not found. The {' and the '.join(missing)} may have it: not ready yet. "
+            f"See {command_line(config)} status",
+        )
+    raise Refused(METHOD_NOT_FOUND, "Method not found")
+
+
+def _answers(server: Server) -> bool:
+    connection = connected(server)
+    if connection is None:
+        return False
+    connection.close()
+    return True
+
+
+def connected(server: Server) -> "Connection | None":
+    """A connection, or None where nobody listens."""
+    try:
+        return Connection(server.socket)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise NoServer(f"Could not connect to {server.socket}: {error.strerror}") from error
+
+
+def request_line(config: "Config", command: Command, words: "list[str]", wallet: "str | None") -> bytes:
+    params = named(command, words) if config.get_bool("named") else positional(command, words)
+    return request(command.name, params, wallet=wallet)
+
+
+def exchange(config: "Config", servers: Servers, server: Server, connection: Connection, line: bytes) -> bytes:
+    """Send a request and wait for its reply. A worker that is being started again keeps its callers waiting in the
+    kernel's queue; one that won't come back doesn't."""
+    timeout = config.get_seconds("rpcclienttimeout") or None
+    waited = 0.0
+    try:
+        connection.send(line)
+        while True:
+            slice_ = PATIENCE if timeout is None else min(PATIENCE, timeout - waited)
+            try:
+                return next_reply(connection, slice_)
+            except TimeoutError:
+                waited += slice_
+                if timeout is not None and waited >= timeout:
+                    raise NoServer(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
+                _check_coming_back(config, servers, server)
+    except (ConnectionError, BrokenPipeError) as error:
+        raise NoServer(
+            f"the {server.role or 'server'} closed the connection before it answered. "
+            "Whether the command took effect is unknown."
+        ) from error
+    finally:
+        connection.close()
+
+
+def next_reply(connection: Connection, timeout: "float | None") -> bytes:
+    """The next line that is no notification (how a long call gets on)."""
+    while True:
+        line = connection.receive(timeout)
+        if b'"call.progress"' not in line or "method" not in parse(line.decode("utf-8", "replace")):
+            return line
+
+
+def _check_coming_back(config: "Config", servers: Servers, server: Server) -> None:
+    """Raise `NoServer` where the supervisor says that the worker is down and stays so."""
+    if server.role not in ROLES[1:]:
+        return
+    supervisor = servers.all()[0]
+    connection = connected(supervisor) if supervisor.role == "supervisor" else None
+    if connection is None:
+        return
+    try:
+        connection.send(request("status", f'["{server.role}"]'))
+        unit = read_reply(connection.receive(PATIENCE))["units"][0]
+    except (OSError, Refused, LookupError, TypeError):
+        return
+    finally:
+        connection.close()
+    if unit.get("state") in ("failed", "stopped"):
+        raise NoServer(
+            f"the {server.role} is {unit['state']}. "
+            f"See {command_line(config)} status {server.role}; start it with {command_line(config)} start {server.role}"
+        )
+
+
+def read_reply(line: bytes) -> "Any":
+    """A reply's result. Raises `Refused` with its error."""
+    reply = parse(line.decode("utf-8", "surrogateescape"))
+    error = reply.get("error")
+    if error is not None:
+        raise Refused(int(error["code"]), str(error["message"]))
+    return reply["result"]
+
+
+def print_result(result: "Any") -> None:
+    """As bitcoin-cli: nothing for null, a string as it is, anything else as JSON."""
+    if result is None:
+        return
+    text = result if isinstance(result, str) and not isinstance(result, Number) else write(result)
+    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def error_text(code: int, message: str) -> str:
+    """An error as bitcoin-cli prints it (``ParseError``)."""
+    text = f"error code: {code}\nerror message:\n{message}"
+    if code == WALLET_NOT_SPECIFIED:
+        text += (
+            ' Or for the CLI, specify the "-rpcwallet=<walletname>" option before the command (run "bitcoin-mp -h" '
+            'for help or "bitcoin-mp listwallets" to see which wallets are currently loaded).'
+        )
+    return text
+
+
+def nobody_text(config: "Config") -> str:
+    """Nobody to talk to, and how to start one."""
+    mode, path = config.ipc_connect
+    place = path if mode == "unix" and path else config.run_path()
+    options = " ".join(command_line(config).split(" ")[1:])
+    return (
+        f"Could not connect to a server: nobody listens at {place}\n\n"
+        f"Start one with:\n\n    bitcoind-mp{' ' + options if options else ''} -daemon\n"
+    )
+
+
+def command_line(config: "Config") -> str:
+    """How this front end was called, as far as it says with whom to talk."""
+    parts = ["bitcoin-mp"]
+    if config.chain != "main":
+        parts.append(f"-chain={config.chain}" if config.chain == "test" else f"-{config.chain}")
+    if config.is_set("datadir"):
+        parts.append(f"-datadir={config.get_str('datadir')}")
+    return " ".join(parts)

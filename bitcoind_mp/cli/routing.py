@@ -1,0 +1,84 @@
+"""Which server answers a command: from the small tables that each server writes beside its socket when ready.
+
+Reads files, opens no socket. A table may be older than its server's death, so what comes out is an order in which
+to try.
+"""
+
+import os.path
+
+from .arguments import Command
+from .jsontext import NotJson, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from bitcoind_mp.config import Config
+
+#: In the order in which they are tried: what belongs to more than one is the supervisor's.
+ROLES = ("supervisor", "node", "wallet")
+
+
+class Server:
+    """A server that may run: ``role``, the path of its ``socket``, and its table (None where it has written none)."""
+
+    def __init__(self, role: str, socket: str, table: "dict[str, Any] | None") -> None:
+        self.role = role
+        self.socket = socket
+        self.table = table
+
+    def command(self, name: str) -> "Command | None":
+        """What it says about a command, None where it doesn't have it."""
+        for described in self.table["commands"] if self.table else ():
+            if described["name"] == name:
+                return Command(described)
+        return None
+
+
+def read_table(socket: str) -> "dict[str, Any] | None":
+    """The table beside a socket; None where there is none, or none that can be read."""
+    try:
+        with open(os.path.splitext(socket)[0] + ".json", encoding="utf-8") as stream:
+            table = parse(stream.read())
+    except (OSError, UnicodeDecodeError, NotJson):
+        return None
+    return table if isinstance(table, dict) and isinstance(table.get("commands"), list) else None
+
+
+class Servers:
+    """The servers that one configuration leads to; each table is read when it is first needed."""
+
+    def __init__(self, sockets: "list[tuple[str, str]]") -> None:
+        self._sockets = sockets
+        self._read: dict[str, Server] = {}
+
+    @classmethod
+    def of(cls, config: "Config") -> "Servers":
+        """By ``-ipcconnect``: the three default sockets, or with ``unix:PATH`` that one first and then those of the
+        other roles that lie beside it."""
+        mode, path = config.ipc_connect
+        if mode == "unix" and path:
+            directory = os.path.dirname(path)
+            beside = [(role, os.path.join(directory, role + ".sock")) for role in ROLES]
+            return cls([("", path), *((role, socket) for role, socket in beside if socket != path)])
+        return cls([(role, config.run_path(role + ".sock")) for role in ROLES])
+
+    def all(self) -> "list[Server]":
+        """Every one, in order."""
+        return [self._server(role, socket) for role, socket in self._sockets]
+
+    def having(self, command: str) -> "Iterator[tuple[Server, Command]]":
+        """Those whose table has the command, in the order in which to try them."""
+        for role, socket in self._sockets:
+            server = self._server(role, socket)
+            described = server.command(command)
+            if described is not None:
+                yield server, described
+
+    def _server(self, role: str, socket: str) -> Server:
+        if socket not in self._read:
+            table = read_table(socket)
+            known = role or str((table or {}).get("role", ""))
+            self._read[socket] = Server(known, socket, table)
+        return self._read[socket]

@@ -1,0 +1,21 @@
+"""Reading a passphrase without showing it."""
+
+import sys
+
+from .arguments import BadArgument
+
+
+def read_passphrase(prompt: str) -> str:
+    """One line from standard input; on a terminal after ``prompt``, and not shown. Raises `BadArgument` at its end."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        try:
+            return getpass(prompt)
+        except EOFError:
+            line = ""
+    else:
+        line = sys.stdin.readline()
+    if not line:
+        raise BadArgument("-stdinwalletpassphrase specified but failed to read from standard input")
+    return line.removesuffix("\n")
