@@ -1,23 +1,29 @@
 """A block's bytes, and what is in them, taken apart only when somebody asks."""
 
+from collections.abc import Callable
 from functools import cached_property
 
 from btclib import var_int
 from btclib.block.block import Block
-from btclib.tx.coin import Coin
 from btclib.tx.tx import Tx
-
-__all__ = ["BlockContents", "Coin"]
 
 
 class BlockContents:
     """The raw block as a listener gets it. Parsing costs 30 ms a megabyte: ask only for what you need.
 
-    ``raw`` is the serialised block with witnesses.
+    Args:
+        raw: the serialised block with witnesses, or what reads it from disk when it is first asked for.
     """
 
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
+    def __init__(self, raw: bytes | Callable[[], bytes]) -> None:
+        self._raw = raw
+
+    @property
+    def raw(self) -> bytes:
+        """The serialised block with witnesses."""
+        if not isinstance(self._raw, bytes):
+            self._raw = self._raw()
+        return self._raw
 
     @property
     def header(self) -> bytes:
@@ -26,7 +32,7 @@ class BlockContents:
 
     @property
     def tx_count(self) -> int:
-        return int(var_int.parse(self.raw[80:89]))
+        return count_transactions(self.raw)
 
     @cached_property
     def block(self) -> Block:
@@ -37,3 +43,8 @@ class BlockContents:
     def transactions(self) -> list[Tx]:
         """The block's transactions, the coinbase first. ``tx.id`` is the txid in display order."""
         return list(self.block.transactions)
+
+
+def count_transactions(raw: bytes) -> int:
+    """How many transactions a raw block says it has."""
+    return int(var_int.parse(raw[80:89]))

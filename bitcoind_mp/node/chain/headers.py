@@ -141,8 +141,9 @@ class HeaderTree:
 
     # --- being told -----------------------------------------------------------------------------------------
 
-    def add(self, header: bytes, hash: bytes = b"") -> BlockNode | None:
-        """The node of that header, made if it is new; None if its parent is unknown."""
+    def add(self, header: bytes, hash: bytes = b"", *, failed: bool = False) -> BlockNode | None:
+        """The node of that header, made if it is new; None if its parent is unknown. ``failed``: it is known to be
+        invalid."""
         known = self._nodes.get(hash) if hash else None
         if known is not None:
             return known
@@ -156,7 +157,7 @@ class HeaderTree:
         self._nodes[node.hash] = node
         self._leaves.pop(previous.hash, None)
         self._leaves[node.hash] = node
-        node.failed = previous.failed
+        node.failed = failed or previous.failed
         if not node.failed and node.chain_work > self.best_header.chain_work:
             _set_tip(self._best, node)
         return node
@@ -177,6 +178,12 @@ class HeaderTree:
             before = node.previous.chain_tx_count if node.previous is not None else 0
             node.chain_tx_count = before + node.tx_count
             ready.extend(self._waiting.pop(node, ()))
+
+    def start_at(self, node: BlockNode) -> None:
+        """The active chain ends in ``node``: what was found at start."""
+        _set_tip(self._active, node)
+        if node.chain_work >= self.best_header.chain_work:
+            _set_tip(self._best, node)
 
     def connected(self, node: BlockNode) -> None:
         """The node is the active chain's new tip; its scripts were checked, its undo data is stored."""

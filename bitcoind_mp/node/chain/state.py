@@ -5,170 +5,185 @@ isn't ``async`` answers at once from memory and belongs to the loop's thread. Bl
 in display order throughout.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from btclib.hashes import hash256
+from btclib.tx.coin import Coin
+
+from bitcoind_mp.node.kernel import Verdict
+
+from .blockfiles import BlockFiles
 from .clock import Clock
-from .coins import CoinsView
-from .contents import BlockContents, Coin
+from .coins import CoinsUnavailable, CoinsView
+from .coinstats import CoinStats, coin_stats
+from .contents import BlockContents
 from .header import BlockNode
 from .headers import HeaderTree
 from .params import ChainParams
+from .progress import InitialDownload, verification_progress
+from .store import Store
+from .tracker import Tracker
+from .trimming import JOURNAL_BOUND, Trimmer
+from .values import (
+    BlockDecodeError,
+    BlockOutcome,
+    BlockUnavailable,
+    ChainFailed,
+    DiskFull,
+    HeadersOutcome,
+    Listener,
+    Subscription,
+)
+from .worker import KernelThread
 
+__all__ = [
+    "BlockContents",
+    "BlockDecodeError",
+    "BlockNode",
+    "BlockOutcome",
+    "BlockUnavailable",
+    "ChainFailed",
+    "ChainState",
+    "Clock",
+    "CoinStats",
+    "CoinsUnavailable",
+    "DiskFull",
+    "HeadersOutcome",
+    "Listener",
+    "Subscription",
+]
 
-@dataclass(frozen=True)
-class BlockOutcome:
-    """What became of a submitted block.
+log = logging.getLogger("chain")
 
-    ``reason`` is None where the block is valid and was connected (or was already: then ``new`` is False and
-    ``reason`` is ``duplicate``); else the word that ``submitblock`` answers (BIP22): ``inconclusive`` for a block
-    that was stored and not connected, ``duplicate-invalid``, or the rule that it broke (``bad-cb-amount``,
-    ``high-hash``, ``prev-blk-not-found``, …). ``accepted`` says that the kernel holds the block and knows nothing
-    against it.
-    ``detail`` is what the kernel's log said besides, for a log of ours.
-    """
-
-    hash: bytes
-    accepted: bool
-    new: bool
-    reason: str | None
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class HeadersOutcome:
-    """What became of a run of headers: ``last`` is the last one that is in the tree now (new or known before).
-
-    ``reason`` is the rule that the first refused header broke, with ``refused`` its position; None if all went in.
-    """
-
-    last: BlockNode | None
-    new: int
-    reason: str | None = None
-    refused: int | None = None
-
-
-class Listener:
-    """What a subscriber to the chain implements; override what you need. Called in the loop, in the chain's order.
-
-    When one is called, `ChainState.tip` and the coins view have already moved: one block a call, so that during a
-    reorganisation the tip is the block that is just told (after a disconnection: its parent). A listener must not
-    block, await or raise.
-    """
-
-    def block_connected(self, node: BlockNode, contents: BlockContents) -> None:
-        """``node`` is the new tip."""
-
-    def block_disconnected(self, node: BlockNode, contents: BlockContents) -> None:
-        """``node`` was the tip; its parent is now."""
-
-    def tip_changed(self, node: BlockNode) -> None:
-        """A step (a block, or a whole reorganisation) is finished and ``node`` is the tip."""
-
-    def header_added(self, node: BlockNode) -> None:
-        """A header is new in the tree, on whatever fork."""
-
-
-class Subscription:
-    """A handle whose only method ends the subscription."""
-
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self._cancel = cancel
-
-    def close(self) -> None:
-        """Nothing more is told after this. Harmless twice."""
-        self._cancel()
+_HUNG_AFTER = 30.0
+"""Seconds after which a call of the kernel is reported as one that doesn't come back."""
+_HEADER = 80
 
 
 class ChainState:
-    """The block chain of one data directory."""
+    """The block chain of one data directory. Made by `open_chain` of ``opening.py``.
 
-    params: ChainParams
-    clock: Clock
-    headers: HeaderTree
-    coins: CoinsView
+    ``params`` are the network's constants, ``clock`` the node's mockable clock, ``headers`` the tree of all headers,
+    ``coins`` the unspent outputs at the tip.
+    """
+
+    def __init__(
+        self,
+        params: ChainParams,
+        clock: Clock,
+        thread: KernelThread,
+        store: Store,
+        tracker: Tracker,
+        files: BlockFiles,
+        download: InitialDownload,
+        bytes_used: int,
+    ) -> None:
+        self.params = params
+        self.clock = clock
+        self.headers: HeaderTree = tracker.tree
+        self.coins: CoinsView = tracker.coins
+        self._thread = thread
+        self._store = store
+        self._tracker = tracker
+        self._files = files
+        self._download = download
+        self._bytes_used = bytes_used
+        self._trimmer = Trimmer(thread, store, tracker, download)
 
     # --- at once --------------------------------------------------------------------------------------------
 
     @property
     def tip(self) -> BlockNode:
         """The best valid block."""
-        raise NotImplementedError
+        return self.headers.tip
 
     @property
     def height(self) -> int:
         """The tip's height."""
-        raise NotImplementedError
+        return self.headers.tip.height
 
     @property
     def best_header(self) -> BlockNode:
         """The header with the most work, its block here or not."""
-        raise NotImplementedError
+        return self.headers.best_header
 
     @property
     def genesis(self) -> BlockNode:
-        raise NotImplementedError
+        return self.headers.genesis
 
     def by_hash(self, hash: bytes) -> BlockNode | None:
         """Any known header's node, on any fork."""
-        raise NotImplementedError
+        return self.headers.by_hash(hash)
 
     def by_height(self, height: int) -> BlockNode | None:
         """The best chain's block at that height."""
-        raise NotImplementedError
+        return self.headers.by_height(height)
 
     def contains(self, node: BlockNode) -> bool:
         """Whether the node is in the best chain."""
-        raise NotImplementedError
+        return self.headers.contains(node)
 
     def next(self, node: BlockNode) -> BlockNode | None:
         """The successor in the best chain; None for the tip and for what isn't in it."""
-        raise NotImplementedError
+        return self.headers.next(node)
 
     def ancestor(self, node: BlockNode, height: int) -> BlockNode | None:
         """The node's ancestor on its own branch."""
-        raise NotImplementedError
+        return self.headers.ancestor(node, height)
 
     def fork_point(self, locator: list[bytes]) -> BlockNode:
         """The newest block of the best chain that the locator's owner has; genesis if none."""
-        raise NotImplementedError
+        return self.headers.fork_point(locator)
 
     def locator(self, node: BlockNode | None = None) -> list[bytes]:
         """A locator for the node, by default the tip."""
-        raise NotImplementedError
+        return self.headers.locator(node)
 
     def tips(self) -> list[tuple[BlockNode, int, str]]:
         """(end of branch, its length, Core's word for its state), highest first: see `HeaderTree.tips`."""
-        raise NotImplementedError
+        return self.headers.tips()
 
     @property
     def initial_block_download(self) -> bool:
         """Whether the tip is too old or has too little work; once False it stays so (``IsInitialBlockDownload``)."""
-        raise NotImplementedError
+        return self._download.active
 
     @property
     def verification_progress(self) -> float:
         """An estimate, 0 to 1, of how much of all transactions the chain holds (``GuessVerificationProgress``)."""
-        raise NotImplementedError
+        return verification_progress(self.headers, self.tip, self.params, self.clock.now())
 
     @property
     def size_on_disk(self) -> int:
         """Bytes in the block and undo files."""
-        raise NotImplementedError
+        return self._bytes_used + self._tracker.stored_bytes
 
     @property
     def warnings(self) -> list[str]:
         """What the kernel warns of (``getblockchaininfo``'s and ``getnetworkinfo``'s ``warnings``)."""
-        raise NotImplementedError
+        return list(self._tracker.warnings.values())
 
     @property
     def problems(self) -> list[str]:
         """Sentences for the health check: a kernel thread that doesn't come back, a full disk, a fatal error."""
-        raise NotImplementedError
+        found = [self._store.failed] if self._store.failed else []
+        if self._trimmer.problem:
+            found.append(self._trimmer.problem)
+        busy = self._thread.busy
+        if busy is not None and busy[1] > _HUNG_AFTER:
+            found.append(f"The kernel has been busy with one call ({busy[0]}) for {busy[1]:.0f} seconds.")
+        return found
+
+    @property
+    def kernel_busy(self) -> tuple[str, float] | None:
+        """What the kernel's thread does now, and for how many seconds."""
+        return self._thread.busy
 
     def subscribe(self, listener: Listener) -> Subscription:
         """Tell ``listener`` of every change from here on, until the handle is closed."""
-        raise NotImplementedError
+        return self._tracker.subscribe(listener)
 
     # --- on the kernel's thread -----------------------------------------------------------------------------
 
@@ -176,17 +191,47 @@ class ChainState:
         """Give the kernel a block and wait for its verdict. All listeners have been told when this returns.
 
         ``durable``: the block is on disk for good (fsync) before this returns; without it it survives a kill of
-        the process but maybe not a power cut. Bulk loads and peers' old blocks go without.
+        the process but maybe not a power cut, and in a bulk load neither. Peers' old blocks go without.
 
         Raises:
             BlockDecodeError: not a block.
             DiskFull: there is no room; nothing changed.
+            ChainFailed: the kernel has given up.
         """
-        raise NotImplementedError
+        if len(raw) <= _HEADER:
+            raise BlockDecodeError
+        hash = hash256(raw[:_HEADER])[::-1]
+        known = self.by_hash(hash)
+        parent = self.by_hash(raw[35:3:-1])
+        worth_keeping = parent is not None and (known is None or not known.has_data)
+        journal = worth_keeping and (durable or self._store.journal_size < JOURNAL_BOUND)
+        verdict = await self._thread.run(
+            "process block", lambda: self._store.submit(raw, hash, journal=journal, durable=durable)
+        )
+        self._trimmer.look()
+        return _outcome(hash, verdict)
 
     async def submit_headers(self, headers: list[bytes]) -> HeadersOutcome:
         """Give the kernel headers of 80 bytes each, parents first."""
-        raise NotImplementedError
+        named = [(hash256(header)[::-1], header) for header in headers]
+        start = 0
+        for hash, _ in named:
+            node = self.by_hash(hash)
+            if node is None or node.failed:
+                break
+            start += 1
+        wanted = named[start:]
+        if not wanted:
+            return HeadersOutcome(self.by_hash(named[-1][0]) if named else None, 0)
+        before = len(self.headers)
+        taken, refused = await self._thread.run("process headers", lambda: self._store.submit_headers(wanted))
+        last = start + taken - 1
+        return HeadersOutcome(
+            last=self.by_hash(named[last][0]) if last >= 0 else None,
+            new=len(self.headers) - before,
+            reason=refused.reason if refused is not None else None,
+            refused=start + taken if refused is not None else None,
+        )
 
     async def read_block(self, node: BlockNode) -> bytes:
         """The raw block with witnesses.
@@ -194,7 +239,14 @@ class ChainState:
         Raises:
             BlockUnavailable: the block itself isn't here.
         """
-        raise NotImplementedError
+        if not node.has_data:
+            raise BlockUnavailable("Block not available (not fully downloaded)")
+        raw = await asyncio.to_thread(self._files.read, node.hash, node.position)
+        if raw is None:
+            raw = await self._thread.run("read block", lambda: self._store.kernel.read_block(node.hash))
+        if raw is None:
+            raise BlockUnavailable(f"Block {node.hash.hex()} can't be read from disk")
+        return raw
 
     async def read_undo(self, node: BlockNode) -> list[list[Coin]]:
         """The coins that the block's transactions spent, one list for each but the coinbase, in input order.
@@ -202,16 +254,51 @@ class ChainState:
         Raises:
             BlockUnavailable: the block was never connected here.
         """
-        raise NotImplementedError
+        spent = None
+        if node.has_undo or node.height == 0:
+            spent = await self._thread.run("read undo data", lambda: self._store.kernel.read_undo(node.hash))
+        if spent is None:
+            raise BlockUnavailable("Undo data expected but can't be read. This could be due to disk corruption.")
+        return spent
+
+    async def coin_stats(self, hash_type: str, progress: Callable[[str], None] = lambda text: None) -> CoinStats:
+        """Figures about all coins at the tip (``gettxoutsetinfo``), read off the loop. Cancelling stops it.
+
+        ``hash_type``: ``hash_serialized_3``, ``muhash`` or ``none``.
+        """
+        if not self.coins.available:
+            await self.settle()
+        return await coin_stats(self.coins, self.tip, hash_type, progress)
+
+    async def settle(self) -> None:
+        """Have the kernel write everything to disk now and copy the coins anew: `coins` is available afterwards.
+
+        Raises:
+            DiskFull, ChainFailed
+        """
+        await self._thread.run("write to disk", self._store.reopen)
+
+    def interrupt(self) -> None:
+        """Cut a long call of the kernel short; `close` must follow."""
+        self._store.interrupt()
+
+    async def close(self) -> None:
+        """Write everything to disk and let the data directory go."""
+        await self._trimmer.close()
+        await self._thread.run("close", self._store.close)
+        self.coins.close()
+        await self._thread.close()
 
 
-class BlockDecodeError(ValueError):
-    """Bytes that are no block."""
-
-
-class BlockUnavailable(LookupError):
-    """The block (or its undo data) isn't on this disk."""
-
-
-class DiskFull(OSError):
-    """No room for another block; nothing that was accepted is lost."""
+def _outcome(hash: bytes, verdict: Verdict) -> BlockOutcome:
+    """BIP22's word, as ``submitblock`` finds it (Core's ``src/rpc/mining.cpp``)."""
+    reason: str | None
+    if verdict.ok and not verdict.new:
+        reason = "duplicate"
+    elif not verdict.checked:
+        reason = "inconclusive"
+    elif verdict.ok:
+        reason = None
+    else:
+        reason = verdict.reason or "rejected"
+    return BlockOutcome(hash, verdict.ok, verdict.new, reason, verdict.detail)

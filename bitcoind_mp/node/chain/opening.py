@@ -1,0 +1,144 @@
+"""Opens a data directory: the kernel, the header tree, the coins, the journal's blocks. Gives a `ChainState`."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import plyvel
+
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.node.kernel import KernelError, set_mock_time
+
+from .clock import Clock
+from .coins import CoinsView
+from .journal import JournalDamaged
+from .params import ChainParams
+from .progress import InitialDownload
+from .state import ChainState
+from .store import Opened, Store, StoreEvent
+from .tracker import Tracker
+from .tree import IndexDamaged
+from .values import ChainFailed
+from .worker import KernelThread
+
+log = logging.getLogger("chain")
+
+
+async def open_chain(
+    params: ChainParams,
+    directory: Path,
+    clock: Clock,
+    *,
+    progress: Callable[[str], None] = lambda text: None,
+    fail: Callable[[str], None] = lambda text: None,
+) -> ChainState:
+    """Open the network's data directory, whose locks the caller holds.
+
+    ``progress`` gets a line for people now and then, in the loop; ``fail`` the kernel's last words, should it give
+    up some day.
+
+    Raises:
+        FatalError: with a status that says what may help.
+    """
+    follow_clock(clock)
+    loop = asyncio.get_running_loop()
+    inbox = _Inbox()
+    thread = KernelThread(loop)
+    store = Store(params, directory, lambda event: thread.post(inbox.take, event))
+    progress("Loading block index…")
+    try:
+        opened = await thread.run("open", store.open)
+        chain = _assemble(params, clock, thread, store, opened, inbox, fail)
+        await _replay(chain, thread, store, progress)
+    except BaseException as error:
+        await thread.run("close", store.close)
+        await thread.close()
+        raise _explained(error, directory) from error
+    return chain
+
+
+def follow_clock(clock: Clock) -> None:
+    """Have the kernel go by the node's clock."""
+
+    def tell(timestamp: int) -> None:
+        if not set_mock_time(timestamp):
+            log.warning("This build of the kernel has no mock time: blocks are checked against the system's clock")
+
+    if clock.mock:
+        tell(clock.mock)
+    clock.watch(tell)
+
+
+def _assemble(
+    params: ChainParams,
+    clock: Clock,
+    thread: KernelThread,
+    store: Store,
+    opened: Opened,
+    inbox: "_Inbox",
+    fail: Callable[[str], None],
+) -> ChainState:
+    download = InitialDownload(params, clock)
+    download.tip_moved(opened.tree.tip)
+    tracker = Tracker(opened.tree, CoinsView(opened.coins), opened.files, download, fail)
+    inbox.open(tracker.apply)
+    return ChainState(params, clock, thread, store, tracker, opened.files, download, opened.bytes_used)
+
+
+async def _replay(chain: ChainState, thread: KernelThread, store: Store, progress: Callable[[str], None]) -> None:
+    """Give the kernel what it had when the process was killed."""
+    if store.journal_size:
+        progress("Replaying blocks…")
+        count = await thread.run(
+            "replay blocks", lambda: store.replay(lambda n: thread.post(progress, f"Replaying blocks… {n}"))
+        )
+        log.info("Replayed %d blocks of the journal: height %d", count, chain.height)
+    if not chain.coins.available:
+        await chain.settle()
+
+
+class _Inbox:
+    """Holds what the kernel tells until somebody can take it."""
+
+    def __init__(self) -> None:
+        self._held: list[StoreEvent] = []
+        self._sink: Callable[[StoreEvent], None] | None = None
+
+    def take(self, event: StoreEvent) -> None:
+        if self._sink is None:
+            self._held.append(event)
+        else:
+            self._sink(event)
+
+    def open(self, sink: Callable[[StoreEvent], None]) -> None:
+        self._sink = sink
+        while self._held:
+            sink(self._held.pop(0))
+
+
+def _explained(error: BaseException, directory: Path) -> BaseException:
+    """A fatal error with the exit status that helps, for what went wrong while opening."""
+    text = str(error)
+    if "No space left" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return FatalError(
+            f"No room to open the chain in {directory}: {text}.",
+            hint="Make room on the disk and start again.",
+            status=ExitStatus.OS_ERROR,
+        )
+    if isinstance(error, KernelError | plyvel.Error) and "lock" in text:
+        return FatalError(
+            f"Another program has the chain in {directory} open: {text}.",
+            hint="Stop it first.",
+            status=ExitStatus.TRY_AGAIN,
+        )
+    if isinstance(error, KernelError | plyvel.Error | IndexDamaged | JournalDamaged):
+        return FatalError(
+            f"The chain in {directory} is damaged: {text}.",
+            hint="Restore it from a backup, or move blocks/ and chainstate/ away to download it again.",
+            status=ExitStatus.DATA_CORRUPT,
+        )
+    if isinstance(error, OSError | ChainFailed):
+        return FatalError(f"Can't open the chain in {directory}: {text}.", status=ExitStatus.OS_ERROR)
+    return error

@@ -1,0 +1,258 @@
+"""The data directory, open: the kernel, the journal of what it hasn't written yet, and the copy of its coins.
+
+Everything here blocks and belongs to the kernel's thread. What the blocks mean is the loop's business (``tracker.py``).
+"""
+
+import errno
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from btclib.exceptions import BTClibValueError
+from btclib.hashes import hash256
+
+from bitcoind_mp.node.kernel import Connected, Failed, Kernel, KernelEvent, NotABlock, Verdict
+
+from .blockfiles import BlockFiles
+from .blockindex import read_block_index
+from .coindb import CoinDatabase, copy_coins
+from .contents import count_transactions
+from .header import target_of
+from .headers import HeaderTree
+from .journal import Journal
+from .params import ChainParams
+from .tree import build_tree
+from .values import BlockDecodeError, ChainFailed, DiskFull
+
+log = logging.getLogger("chain")
+
+JOURNAL = "block-journal.dat"
+_COPIES = "coins-base"
+_INDEX_COPY = "block-index-base"
+_MIN_DISK_SPACE = 50 << 20
+"""What the kernel itself keeps free (``CheckDiskSpace``, Core's ``src/util/fs_helpers.cpp``)."""
+_FILE_CHUNKS = 17 << 20
+"""It lengthens block files by 16 MiB and undo files by 1 MiB at a time."""
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """Headers that are in the kernel's index: hash (display order) and 80 bytes of each, parents first."""
+
+    headers: list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A block that was stored, before anything else is told of it."""
+
+    hash: bytes
+    tx_count: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Rebased:
+    """A newer copy of the coins, made at the tip that all events before this one lead to."""
+
+    coins: CoinDatabase
+
+
+StoreEvent = KernelEvent | Indexed | Stored | Rebased
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What was found in the data directory. ``bytes_used`` by block and undo files."""
+
+    tree: HeaderTree
+    bytes_used: int
+    coins: CoinDatabase
+    files: BlockFiles
+
+
+class Store:
+    """One network's data directory.
+
+    Args:
+        directory: the network's directory (``<datadir>/regtest``), which exists and whose locks are held.
+        emit: called on this thread with what happens, in order.
+    """
+
+    def __init__(self, params: ChainParams, directory: Path, emit: Callable[[StoreEvent], None]) -> None:
+        self._params = params
+        self._directory = directory
+        self._emit = emit
+        self._kernel: Kernel | None = None
+        self._journal: Journal | None = None
+        self._copies = 0
+        self._unjournaled = False
+        self.failed = ""
+
+    def open(self) -> Opened:
+        """Read the index, copy the coins, open the kernel.
+
+        Raises:
+            KernelError: the kernel can't open it.
+            IndexDamaged, JournalDamaged, OSError, plyvel.Error: neither can we.
+        """
+        for leftover in self._directory.glob(f"{_COPIES}*"):
+            CoinDatabase.discard(leftover)
+        self._journal = Journal(self._directory / JOURNAL)
+        coins = self._copy_coins()
+        if coins.interrupted:
+            coins.close()
+            log.info("The last write of the coins was cut short: the kernel repairs it")
+            Kernel(self._params.name, self._directory, lambda event: None).close()
+            coins = self._copy_coins()
+        index = read_block_index(self._directory, self._directory / _INDEX_COPY)
+        files = BlockFiles(self._directory / "blocks", self._params.magic, index.end)
+        tree = build_tree(self._params, index, coins.best_block)
+        self._kernel = Kernel(self._params.name, self._directory, self._on_event)
+        return Opened(tree, index.bytes_used, coins, files)
+
+    def replay(self, progress: Callable[[int], None]) -> int:
+        """Give the kernel the journal's blocks again; how many there were. Harmless however often."""
+        count = 0
+        for raw in self._open_journal.blocks():
+            self._process(raw, hash256(raw[:80])[::-1])
+            count += 1
+            progress(count)
+        return count
+
+    def submit(self, raw: bytes, hash: bytes, *, journal: bool, durable: bool) -> Verdict:
+        """Write a block to the journal, then give it to the kernel.
+
+        Raises:
+            BlockDecodeError, DiskFull, ChainFailed: and nothing has changed.
+        """
+        self._require_room(len(raw))
+        before = None
+        if journal and _has_work(hash, raw):
+            try:
+                before = self._open_journal.append(raw, durable=durable)
+            except OSError as error:
+                raise DiskFull(errno.ENOSPC, f"The block could not be written down: {error.strerror}") from error
+        try:
+            verdict = self._process(raw, hash)
+        except NotABlock:
+            if before is not None:
+                self._open_journal.undo(before)
+            raise BlockDecodeError from None
+        if before is not None and not (verdict.new and verdict.ok):
+            self._open_journal.undo(before)
+        if verdict.new and not journal:
+            self._unjournaled = True
+        elif durable and before is not None and self._unjournaled:
+            self.reopen()
+        return verdict
+
+    def submit_headers(self, headers: list[tuple[bytes, bytes]]) -> tuple[int, Verdict | None]:
+        """Give the kernel headers; how many it took, and its verdict on the one it refused."""
+        taken: list[tuple[bytes, bytes]] = []
+        refused = None
+        for hash, header in headers:
+            self._require_well()
+            verdict = self._open_kernel.process_header(header, hash)
+            if not verdict.ok:
+                refused = verdict
+                break
+            taken.append((hash, header))
+        if taken:
+            self._emit(Indexed(taken))
+        return len(taken), refused
+
+    @property
+    def kernel(self) -> Kernel:
+        """For reading."""
+        return self._open_kernel
+
+    @property
+    def journal_size(self) -> int:
+        """Bytes of blocks that only the journal keeps from being forgotten."""
+        return self._journal.size if self._journal is not None else 0
+
+    @property
+    def unjournaled(self) -> bool:
+        """Whether there are blocks that neither the kernel has written nor the journal holds."""
+        return self._unjournaled
+
+    def reopen(self) -> None:
+        """Have the kernel write everything to disk, empty the journal, and copy the coins anew."""
+        self._flush()
+        coins = self._copy_coins()
+        self._kernel = Kernel(self._params.name, self._directory, self._on_event)
+        self._emit(Rebased(coins))
+
+    def close(self) -> None:
+        """Write everything to disk and let go. The journal is emptied if that went well."""
+        if self._kernel is not None:
+            self._flush()
+        if self._journal is not None:
+            self._journal.close()
+
+    def interrupt(self) -> None:
+        """Cut a long call of the kernel short, from any thread; `close` must follow."""
+        if self._kernel is not None:
+            self._kernel.interrupt()
+
+    def _flush(self) -> None:
+        kernel, self._kernel = self._open_kernel, None
+        kernel.close()
+        if not self.failed:
+            self._open_journal.clear()
+            self._unjournaled = False
+
+    def _process(self, raw: bytes, hash: bytes) -> Verdict:
+        self._require_well()
+        verdict = self._open_kernel.process_block(raw, hash)
+        if verdict.indexed:
+            self._emit(Indexed([(hash, raw[:80])]))
+        if verdict.new:
+            self._emit(Stored(hash, count_transactions(raw), len(raw)))
+        self._require_well()
+        return verdict
+
+    def _on_event(self, event: KernelEvent) -> None:
+        if isinstance(event, Failed):
+            self.failed = event.text
+        if isinstance(event, Connected) and event.raw is not None:
+            self._emit(Indexed([(event.hash, event.raw[:80])]))
+            self._emit(Stored(event.hash, count_transactions(event.raw), len(event.raw)))
+        self._emit(event)
+
+    def _copy_coins(self) -> CoinDatabase:
+        self._copies += 1
+        return copy_coins(self._directory, self._directory / f"{_COPIES}-{self._copies}")
+
+    def _require_well(self) -> None:
+        if self.failed:
+            raise ChainFailed(self.failed)
+
+    def _require_room(self, size: int) -> None:
+        """Refuse a block before the kernel, which couldn't go on afterwards, runs out of room for it."""
+        self._require_well()
+        disk = os.statvfs(self._directory)
+        if disk.f_bavail * disk.f_frsize < _MIN_DISK_SPACE + _FILE_CHUNKS + 2 * size:
+            raise DiskFull(errno.ENOSPC, f"Disk space is too low for another block, in {self._directory}")
+
+    @property
+    def _open_kernel(self) -> Kernel:
+        if self._kernel is None:
+            raise ChainFailed(self.failed or "the chain is closed")
+        return self._kernel
+
+    @property
+    def _open_journal(self) -> Journal:
+        assert self._journal is not None
+        return self._journal
+
+
+def _has_work(hash: bytes, raw: bytes) -> bool:
+    """Whether the block's hash meets the target it states. One that doesn't isn't worth a write."""
+    try:
+        return int.from_bytes(hash) <= target_of(int.from_bytes(raw[72:76], "little"))
+    except BTClibValueError:
+        return False

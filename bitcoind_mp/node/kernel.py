@@ -1,0 +1,410 @@
+"""Bitcoin Core's consensus and storage, through py-bitcoinkernel. The only file that imports ``pbk``.
+
+Everything of `Kernel` belongs to one thread (``chain/worker.py``) and blocks; the calls release the GIL. What the
+kernel tells comes on that thread, from inside a call, as the values below. What any of it means for the node is
+``chain/``'s business.
+
+The bindings' own conversions copy byte by byte in Python (70 ms for a block of 0.8 MB): here the C functions get
+the buffer itself (2.7 ms).
+"""
+
+import ctypes
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pbk
+import pbk.capi.bindings as capi
+from btclib.script.script_pub_key import ScriptPubKey
+from btclib.tx.coin import Coin
+from btclib.tx.tx import Tx
+from btclib.tx.tx_out import TxOut
+from pbk.capi.library import BITCOINKERNEL_LIB
+from pbk.notifications import NotificationInterfaceCallbacks
+
+log = logging.getLogger("kernel")
+
+_CHAIN_TYPES = {
+    "main": pbk.ChainType.MAINNET,
+    "test": pbk.ChainType.TESTNET,
+    "testnet4": pbk.ChainType.TESTNET_4,
+    "signet": pbk.ChainType.SIGNET,
+    "regtest": pbk.ChainType.REGTEST,
+}
+_INVALID = 1
+_MUTATED = 4
+_ALL_CONSENSUS_FLAGS = int(pbk.ScriptVerificationFlags.ALL)
+#: C++'s ``SetMockTime(int64_t)``, which the library exports and the C interface doesn't offer.
+_SET_MOCK_TIME = "_Z11SetMockTimel"
+
+#: Where the kernel says why: it has no other way to tell (``src/validation.cpp``).
+_REASONS = (
+    re.compile(r"AcceptBlock FAILED \((?P<why>.*)\)"),
+    re.compile(r"ConnectBlock [0-9a-f]{64} failed, (?P<why>.*)"),
+    re.compile(r"Consensus::(?:Contextual)?CheckBlockHeader: [0-9a-f]{64}, (?P<why>.*)"),
+)
+_HEADER_REASONS = (
+    ("has prev block not found", "prev-blk-not-found"),
+    ("has prev block invalid", "bad-prevblk"),
+    ("is marked invalid", "duplicate-invalid"),
+)
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The block is the new tip. ``raw`` where it is at hand, else it can be read from disk."""
+
+    hash: bytes
+    raw: bytes | None
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The block was the tip. ``spent``: the coins it had spent, for each transaction but the coinbase; None where
+    they can't be read, which is so while the kernel opens."""
+
+    hash: bytes
+    spent: list[list[Coin]] | None
+
+
+@dataclass(frozen=True)
+class TipChanged:
+    """A block or a whole reorganisation has been dealt with."""
+
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A block whose header is in the index broke a rule for good: not just this copy of it is bad."""
+
+    hash: bytes
+    header: bytes
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning that holds from now on, or (``text`` None) no longer."""
+
+    kind: int
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The kernel can't go on (a full disk, a broken database). It must be closed and not asked again."""
+
+    text: str
+
+
+KernelEvent = Connected | Disconnected | TipChanged | Refused | Warned | Failed
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer to a block or header. ``reason`` is Core's word, empty where nothing is wrong or nothing was said.
+
+    ``new``: stored just now. ``indexed``: its header is in the kernel's index. ``checked``: it was judged in full.
+    """
+
+    ok: bool
+    new: bool
+    indexed: bool
+    checked: bool
+    reason: str = ""
+    detail: str = ""
+
+
+class KernelError(RuntimeError):
+    """The kernel couldn't open or answer; the text is its own last words."""
+
+
+class NotABlock(ValueError):
+    """The kernel can't decode these bytes."""
+
+
+class Kernel:
+    """One open data directory.
+
+    Args:
+        chain: Core's name of the network.
+        directory: what holds ``blocks/`` and ``chainstate/``.
+        emit: called on this thread with what happens, in order, from inside the call that makes it happen.
+
+    Raises:
+        KernelError: it can't be opened.
+    """
+
+    def __init__(self, chain: str, directory: Path, emit: Callable[[KernelEvent], None]) -> None:
+        self._emit = emit
+        self._offered: tuple[bytes, bytes] | None = None
+        self._checked: dict[bytes, bool] = {}
+        self._chunks: list[bytes] = []
+        self._write = capi.btck_WriteBytes(self._on_bytes)
+        self._manager: pbk.ChainstateManager | None = None
+        _log_tap.start()
+        options = pbk.ContextOptions()
+        options.set_chainparams(pbk.ChainParameters(_CHAIN_TYPES[chain]))
+        options.set_notifications(self._notifications())
+        options.set_validation_interface(self._validation())
+        self._context = pbk.Context(options)
+        manager_options = pbk.ChainstateManagerOptions(self._context, str(directory), str(directory / "blocks"))
+        manager_options.set_worker_threads_num(min(15, (os.cpu_count() or 1) - 1))
+        _log_tap.forget()
+        try:
+            self._manager = pbk.ChainstateManager(manager_options)
+        except RuntimeError:
+            raise KernelError(_log_tap.last_error or "the kernel would not open the data directory") from None
+
+    def close(self) -> None:
+        """Write everything to disk and let the data directory go. Harmless twice."""
+        if self._manager is not None:
+            manager, self._manager = self._manager, None
+            manager.__exit__(None, None, None)
+
+    def interrupt(self) -> None:
+        """Make a long call return early. May be called from any thread; the kernel must be closed next."""
+        self._context.interrupt()
+
+    # --- blocks ---------------------------------------------------------------------------------------------
+
+    def process_block(self, raw: bytes, hash: bytes) -> Verdict:
+        """Check, store and connect a block. ``hash`` is its own, in display order.
+
+        Raises:
+            NotABlock: it can't be decoded.
+        """
+        handle = capi.btck_block_create(raw, len(raw))
+        if not handle:
+            raise NotABlock("Block decode failed")
+        block = pbk.Block._from_handle(handle)
+        self._offered = (hash, raw)
+        self._checked.pop(hash, None)
+        _log_tap.forget()
+        is_new = ctypes.c_int(0)
+        try:
+            result = capi.btck_chainstate_manager_process_block(self._open, block, ctypes.byref(is_new))
+        finally:
+            self._offered = None
+        checked = self._checked.pop(hash, None)
+        self._checked.clear()
+        reason, detail = _log_tap.why() if checked is False or result else ("", "")
+        return Verdict(
+            ok=result == 0 and checked is not False,
+            new=bool(is_new.value),
+            indexed=self._entry(hash) is not None,
+            checked=checked is not None,
+            reason=reason,
+            detail=detail,
+        )
+
+    def process_header(self, header: bytes, hash: bytes) -> Verdict:
+        """Check one header of 80 bytes and add it to the index."""
+        handle = capi.btck_block_header_create(header, len(header))
+        if not handle:
+            return Verdict(ok=False, new=False, indexed=False, checked=True, reason="bad-header")
+        known = self._entry(hash) is not None
+        state = pbk.BlockValidationState()
+        _log_tap.forget()
+        result = capi.btck_chainstate_manager_process_block_header(
+            self._open, pbk.BlockHeader._from_handle(handle), state
+        )
+        if result == 0:
+            return Verdict(ok=True, new=not known, indexed=True, checked=True)
+        reason, detail = _log_tap.why()
+        return Verdict(ok=False, new=False, indexed=known, checked=True, reason=reason or "rejected", detail=detail)
+
+    def tip_hash(self) -> bytes:
+        """The active chain's tip."""
+        chain = self._open.get_active_chain()
+        return self._hash_of(capi.btck_chain_get_by_height(chain, chain.height))
+
+    def read_block(self, hash: bytes) -> bytes | None:
+        """The raw block, through the kernel: slow (90 ms a megabyte); ``chain/blockfiles.py`` reads the files."""
+        entry = self._entry(hash)
+        handle = capi.btck_block_read(self._open, entry) if entry is not None else None
+        if not handle:
+            return None
+        block = pbk.Block._from_handle(handle)
+        self._chunks.clear()
+        capi.btck_block_to_bytes(block, self._write, None)
+        return b"".join(self._chunks)
+
+    def read_undo(self, hash: bytes) -> list[list[Coin]] | None:
+        """The coins that each transaction but the coinbase spent, in input order; None where there are none stored."""
+        entry = self._entry(hash)
+        handle = capi.btck_block_spent_outputs_read(self._open, entry) if entry is not None else None
+        if not handle:
+            return None
+        undo = pbk.BlockSpentOutputs._from_handle(handle)
+        spent = []
+        for index in range(capi.btck_block_spent_outputs_count(undo)):
+            of_tx = capi.btck_block_spent_outputs_get_transaction_spent_outputs_at(undo, index)
+            count = capi.btck_transaction_spent_outputs_count(of_tx)
+            spent.append([self._coin(capi.btck_transaction_spent_outputs_get_coin_at(of_tx, i)) for i in range(count)])
+        return spent
+
+    def _coin(self, coin: object) -> Coin:
+        output = capi.btck_coin_get_output(coin)
+        self._chunks.clear()
+        capi.btck_script_pubkey_to_bytes(capi.btck_transaction_output_get_script_pubkey(output), self._write, None)
+        script = ScriptPubKey(b"".join(self._chunks), check_validity=False)
+        value = capi.btck_transaction_output_get_amount(output)
+        height = capi.btck_coin_confirmation_height(coin)
+        tx_out = TxOut(value, script, check_validity=False)
+        return Coin(tx_out, height, bool(capi.btck_coin_is_coinbase(coin)), check_validity=False)
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    @property
+    def _open(self) -> pbk.ChainstateManager:
+        if self._manager is None:
+            raise KernelError("the kernel is closed")
+        return self._manager
+
+    def _entry(self, hash: bytes) -> object | None:
+        name = pbk.BlockHash(hash[::-1])
+        return capi.btck_chainstate_manager_get_block_tree_entry_by_hash(self._open, name) or None
+
+    @staticmethod
+    def _hash_of(entry: object) -> bytes:
+        buffer = (ctypes.c_ubyte * 32)()
+        capi.btck_block_hash_to_bytes(capi.btck_block_tree_entry_get_block_hash(entry), buffer)
+        return bytes(buffer)[::-1]
+
+    @staticmethod
+    def _header_of(block: pbk.Block) -> bytes:
+        header = pbk.BlockHeader._from_handle(capi.btck_block_get_header(block))
+        buffer = (ctypes.c_ubyte * 80)()
+        capi.btck_block_header_to_bytes(header, buffer)
+        return bytes(buffer)
+
+    def _on_bytes(self, pointer: int, size: int, user_data: object) -> int:
+        self._chunks.append(ctypes.string_at(pointer, size))
+        return 0
+
+    def _validation(self) -> pbk.ValidationInterfaceCallbacks:
+        def connected(user_data: object, block: object, entry: pbk.BlockTreeEntry) -> None:
+            hash = self._hash_of(entry)
+            raw = self._offered[1] if self._offered is not None and self._offered[0] == hash else None
+            self._emit(Connected(hash, raw))
+
+        def disconnected(user_data: object, block: object, entry: pbk.BlockTreeEntry) -> None:
+            hash = self._hash_of(entry)
+            self._emit(Disconnected(hash, self.read_undo(hash) if self._manager is not None else None))
+
+        def checked(user_data: object, block: pbk.Block, state: pbk.BlockValidationState) -> None:
+            hash = bytes(block.block_hash)[::-1]
+            invalid = state.validation_mode == _INVALID
+            self._checked[hash] = not invalid
+            if not invalid or state.block_validation_result == _MUTATED:
+                return
+            if self._manager is None or self._entry(hash) is not None:
+                self._emit(Refused(hash, self._header_of(block)))
+
+        return pbk.ValidationInterfaceCallbacks(
+            block_connected=connected, block_disconnected=disconnected, block_checked=checked
+        )
+
+    def _notifications(self) -> NotificationInterfaceCallbacks:
+        def tip(user_data: object, state: int, entry: object, progress: float) -> None:
+            self._emit(TipChanged(self._hash_of(entry)))
+
+        def warn(user_data: object, kind: int, message: int, size: int) -> None:
+            self._emit(Warned(kind, ctypes.string_at(message, size).decode()))
+
+        def unwarn(user_data: object, kind: int) -> None:
+            self._emit(Warned(kind, None))
+
+        def fatal(user_data: object, message: int, size: int) -> None:
+            self._emit(Failed(ctypes.string_at(message, size).decode()))
+
+        return NotificationInterfaceCallbacks(
+            block_tip=tip, warning_set=warn, warning_unset=unwarn, flush_error=fatal, fatal_error=fatal
+        )
+
+
+class _LogTap:
+    """Passes the kernel's log on to ours, and keeps what the present call's lines say about a refusal."""
+
+    def __init__(self) -> None:
+        self.last_error = ""
+        self._reason = ""
+        self._connection: object | None = None
+
+    def start(self) -> None:
+        """Take the library's log; once for the process."""
+        if self._connection is not None:
+            return
+        pbk.log.logging_set_options(pbk.LoggingOptions(log_timestamps=False, always_print_category_levels=True))
+        pbk.log.set_log_level_category(pbk.LogCategory.ALL, pbk.LogLevel.DEBUG)
+        pbk.log.enable_log_category(pbk.LogCategory.VALIDATION)
+        self._connection = pbk.LoggingConnection(self._line)
+
+    def forget(self) -> None:
+        self._reason = ""
+        self.last_error = ""
+
+    def why(self) -> tuple[str, str]:
+        """(Core's word, what it said besides) of the last refusal since `forget`."""
+        reason, _, detail = self._reason.partition(", ")
+        return reason, detail
+
+    def _line(self, line: str) -> None:
+        category, _, text = line.rstrip("\n").partition("] ")
+        level = category.rpartition(":")[2]
+        for pattern in _REASONS:
+            found = pattern.search(text)
+            if found:
+                self._reason = found["why"]
+        for words, reason in _HEADER_REASONS:
+            if words in text and not self._reason:
+                self._reason = reason
+        if level == "error":
+            self.last_error = text
+        log.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
+
+
+_LEVELS = {"info": logging.DEBUG, "warning": logging.WARNING, "error": logging.INFO, "debug": logging.DEBUG}
+_log_tap = _LogTap()
+
+
+def set_mock_time(timestamp: int) -> bool:
+    """Set the kernel's clock (seconds since 1970, 0: the real one); False where this build doesn't export it."""
+    function = getattr(BITCOINKERNEL_LIB, _SET_MOCK_TIME, None)
+    if function is None:
+        return False
+    function.argtypes = [ctypes.c_int64]
+    function.restype = None
+    function(timestamp)
+    return True
+
+
+def verify_scripts(tx: Tx, raw: bytes, spent: Sequence[TxOut]) -> int | None:
+    """Check each input's script against the output it spends, with all consensus rules on.
+
+    ``raw`` is the transaction with witnesses. Returns the index of the first input that fails, None if none does.
+    May be called on any thread, and with no kernel open.
+    """
+    handle = capi.btck_transaction_create(raw, len(raw))
+    if not handle:
+        return 0
+    transaction = pbk.Transaction._from_handle(handle)
+    scripts, outputs = [], []
+    for out in spent:
+        program = out.script_pub_key.script
+        script = pbk.ScriptPubkey._from_handle(capi.btck_script_pubkey_create(program, len(program)))
+        scripts.append(script)
+        outputs.append(pbk.TransactionOutput(script, out.value))
+    prepared = pbk.PrecomputedTransactionData(transaction, outputs)
+    for index, out in enumerate(spent):
+        status = ctypes.c_ubyte(0)
+        good = capi.btck_script_pubkey_verify(
+            scripts[index], out.value, transaction, prepared, index, _ALL_CONSENSUS_FLAGS, ctypes.byref(status)
+        )
+        if good != 1:
+            return index
+    return None
