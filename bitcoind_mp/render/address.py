@@ -1,10 +1,12 @@
 """Addresses and private keys as text: encoding, and decoding with Core's error words (``src/key_io.cpp``)."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from btclib import b32, base58
 from btclib.exceptions import BTClibValueError
 from btclib.script.script_pub_key import address as script_address
+from btclib.script.solver import solver
 
 from . import bech32_errors
 from .network import network_name, network_of
@@ -79,6 +81,7 @@ def _looks_like_base58(text: str, maximum: int) -> bool:
 
 
 def _from_bech32(text: str, hrp: str) -> Destination:
+    text = text.encode().decode("latin-1")  # positions are of bytes
     decoded = bech32_errors.decode(text)
     if decoded is None:
         error, locations = bech32_errors.locate_errors(text)
@@ -123,3 +126,19 @@ def decode_secret(text: str, chain: str) -> tuple[bytes, bool] | None:
     if len(payload) != 33 and not compressed:
         return None
     return (key, compressed) if 0 < int.from_bytes(key, "big") < _ORDER else None
+
+
+def describe_destination(script: bytes) -> dict[str, Any]:
+    """What kind of output an address stands for (``DescribeAddress``)."""
+    kind = solver(script)[0]
+    if kind in ("pubkeyhash", "scripthash"):
+        return {"isscript": kind == "scripthash", "iswitness": False}
+    if kind == "anchor":
+        return {"isscript": True, "iswitness": True}
+    shape = {} if kind == "witness_unknown" else {"isscript": kind != "witness_v0_keyhash"}
+    return {
+        **shape,
+        "iswitness": True,
+        "witness_version": script[0] - 0x50 if script[0] else 0,
+        "witness_program": script[2:].hex(),
+    }

@@ -12,7 +12,7 @@ from bitcoind_mp.interfaces.command import parse_amount, parse_hash, parse_hex
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .address import decode_destination
-from .json_values import expect, integer
+from .json_values import expect, integer, type_name
 
 _SEQUENCE_FINAL = 0xFFFFFFFF
 _SEQUENCE_REPLACEABLE = 0xFFFFFFFD
@@ -54,7 +54,7 @@ def parse_inputs(inputs: Any, lock_time: int, replaceable: bool | None) -> list[
         given = expect(value, "object")
         txid = parse_hash(expect(given.get("txid"), "string"), "txid")
         vout = given.get("vout")
-        if isinstance(vout, bool) or (not isinstance(vout, int | float) and type(vout).__name__ != "Decimal"):
+        if type_name(vout) != "number":
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, missing vout key")
         index = integer(vout)
         if index < 0:

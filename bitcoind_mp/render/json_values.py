@@ -18,7 +18,7 @@ def type_name(value: Any) -> str:
         return "bool"
     if isinstance(value, int | float | Decimal):
         return "number"
-    return {str: "string", dict: "object", list: "array", tuple: "array"}[type(value)]
+    return "string" if isinstance(value, str) else "object" if isinstance(value, dict) else "array"
 
 
 def expect(value: Any, kind: str) -> Any:
