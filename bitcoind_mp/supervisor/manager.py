@@ -29,10 +29,10 @@ class Supervised:
     """One unit at work: its state, its process (None: it has none) and its output. ``was_ready`` says that some
     process of it got as far as READY=1 since the supervisor came up."""
 
-    def __init__(self, plan: Plan, log: UnitLog, listener: int | None) -> None:
+    def __init__(self, plan: Plan, log: UnitLog, listener: int | None, now: float) -> None:
         self.plan = plan
         self.name = plan.name
-        self.unit = Unit(plan.policy)
+        self.unit = Unit(plan.policy, since=now)
         self.pump = Pump(log)
         self.log = log
         self.listener = listener
@@ -64,7 +64,7 @@ class Manager:
 
     def add(self, plan: Plan, output: UnitLog, listener: int | None) -> Supervised:
         """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's."""
-        unit = Supervised(plan, output, listener)
+        unit = Supervised(plan, output, listener, self._loop.time())
         self._prepare(unit)
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
@@ -84,16 +84,20 @@ class Manager:
         after = supervised.unit
         if after.state is not before.state or after.text != before.text or after.pid != before.pid:
             supervised.was_ready = supervised.was_ready or after.state is State.RUNNING
-            for listener in self._listeners:
+            for listener in list(self._listeners):
                 listener(supervised, before)
 
     async def until(self, supervised: Supervised, states: Collection[State]) -> State:
-        """Wait for a unit to be in one of these states."""
-        reached: asyncio.Future[State] = self._loop.create_future()
+        """Wait for a unit to be in one of these states; which one it was."""
+        return (await self.until_unit(supervised, lambda unit: unit.state in states)).state
+
+    async def until_unit(self, supervised: Supervised, condition: Callable[[Unit], bool]) -> Unit:
+        """Wait for a unit to be as wanted. The unit as it was then: it may be otherwise by now."""
+        reached: asyncio.Future[Unit] = self._loop.create_future()
 
         def look(changed: Supervised, before: Unit) -> None:
-            if changed is supervised and changed.unit.state in states and not reached.done():
-                reached.set_result(changed.unit.state)
+            if changed is supervised and not reached.done() and condition(changed.unit):
+                reached.set_result(changed.unit)
 
         look(supervised, supervised.unit)
         self._listeners.append(look)

@@ -1,0 +1,233 @@
+"""The supervisor's own commands, answered on ``supervisor.sock``: what a person would ask systemctl.
+
+What to answer belongs here; how a unit is described is ``report.py``'s, and commands of which each worker has its part
+are in ``parts.py``.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+
+from . import events as ev
+from .health import HealthMonitor
+from .manager import Manager, Supervised
+from .report import WallClock, unit_line, unit_status
+from .states import ALIVE, AT_REST, SERVING, State
+from .vitals import Grade, Resources, measure
+
+
+class ControlCommands:
+    """Commands about the units. ``about`` is what ``status`` says of the supervisor itself; ``shut_down`` starts the
+    end of everything, and returns at once."""
+
+    def __init__(
+        self,
+        manager: Manager,
+        health: HealthMonitor,
+        clock: WallClock,
+        *,
+        about: dict[str, Any],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._manager = manager
+        self._health = health
+        self._clock = clock
+        self._about = about
+        self._shut_down = shut_down
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+
+    @command("control")
+    async def status(self, unit: str = "", lines: int = 10) -> dict[str, Any]:
+        """Tells how the supervisor and its units are: state, process, restarts, last exit, health, use of resources.
+
+        Args:
+            unit: One unit's name, else all
+            lines: How many of the newest lines of each unit's log to include
+
+        Returns:
+            supervisor: its pid, since when, version, chain, data directory, resources and problems; units: each with
+            name, state, pid, since, restarts, health, last_exit, memory, cpu, open_files, log and more. Times are in
+            seconds since 1970, memory in bytes, cpu in seconds.
+        """
+        self._clock.adjust(self._loop.time())
+        chosen = [self._named(unit)] if unit else list(self._manager.units.values())
+        return {
+            "supervisor": self._supervisor(),
+            "units": [
+                unit_status(
+                    supervised,
+                    self._health.checkup(supervised),
+                    self._health.diagnosis(supervised),
+                    _measured(supervised.unit.pid),
+                    self._clock,
+                    lines,
+                )
+                for supervised in chosen
+            ],
+        }
+
+    @command("control")
+    async def health(self) -> dict[str, Any]:
+        """Checks every unit now and tells how well all is, for monitors.
+
+        Returns:
+            state: ok, degraded or failed; exit: 0, 1 or 2 for the same; problems: sentences; units: each with name,
+            state, health and problems.
+        """
+        await self._health.check_all()
+        units = []
+        worst = Grade.OK
+        problems = self._health.own_problems()
+        if problems:
+            worst = Grade.DEGRADED
+        for supervised in self._manager.units.values():
+            found = self._health.diagnosis(supervised)
+            worst = max(worst, found.grade)
+            problems += [f"{supervised.name}: {problem}" for problem in found.problems]
+            units.append(
+                {
+                    "name": supervised.name,
+                    "state": str(supervised.unit.state),
+                    "health": found.grade.word,
+                    "problems": found.problems,
+                }
+            )
+        return {"state": worst.word, "exit": int(worst), "problems": problems, "units": units}
+
+    @command("control", changes=True)
+    async def start(self, unit: str) -> dict[str, Any]:
+        """Starts a unit and waits until it is ready.
+
+        Args:
+            unit: The unit's name
+
+        Returns:
+            The unit: name, state, pid, since, restarts, health
+        """
+        supervised = self._named(unit)
+        self._manager.tell(supervised, ev.StartRequested())
+        return await self._up(supervised)
+
+    @command("control", changes=True)
+    async def stop(self, unit: str = "") -> Any:
+        """Stops a unit and waits until it has stopped; without a unit, begins to stop everything.
+
+        Args:
+            unit: The unit's name, else the supervisor and all its units
+
+        Returns:
+            The unit, or the text "bitcoind-mp stopping"
+        """
+        if not unit:
+            self._shut_down()
+            return "bitcoind-mp stopping"
+        supervised = self._named(unit)
+        self._manager.tell(supervised, ev.StopRequested())
+        await self._manager.until(supervised, (State.STOPPED,))
+        return self._line(supervised)
+
+    @command("control", changes=True)
+    async def restart(self, unit: str) -> dict[str, Any]:
+        """Stops a unit, starts it again and waits until it is ready. Callers of the unit wait meanwhile.
+
+        Args:
+            unit: The unit's name
+
+        Returns:
+            The unit: name, state, pid, since, restarts, health
+        """
+        supervised = self._named(unit)
+        before = supervised.unit.pid
+        self._manager.tell(supervised, ev.RestartRequested())
+        await self._manager.until_unit(supervised, lambda now: now.pid != before or now.state not in ALIVE)
+        return await self._up(supervised)
+
+    @command("control", changes=True)
+    async def reload(self, unit: str) -> dict[str, Any]:
+        """Has a unit read its configuration and open its files again, without stopping it.
+
+        Args:
+            unit: The unit's name
+
+        Returns:
+            The unit: name, state, pid, since, restarts, health
+        """
+        supervised = self._named(unit)
+        if supervised.unit.state not in SERVING:
+            raise RpcError(RpcCode.MISC_ERROR, f"{unit} is {supervised.unit.state}: there is nothing to reload")
+        self._manager.tell(supervised, ev.ReloadRequested())
+        await self._manager.until_unit(supervised, lambda now: now.state is not State.RELOADING)
+        return self._line(supervised)
+
+    @command("control")
+    async def logs(self, unit: str = "", lines: int = 50) -> dict[str, Any]:
+        """Tells the newest lines of the units' logs.
+
+        Args:
+            unit: One unit's name, else all
+            lines: How many lines of each
+
+        Returns:
+            logs: for each unit its name, its log file (null where there is none) and its lines, oldest first
+        """
+        chosen = [self._named(unit)] if unit else list(self._manager.units.values())
+        return {
+            "logs": [
+                {
+                    "unit": supervised.name,
+                    "file": str(supervised.log.file.path) if supervised.log.file is not None else None,
+                    "lines": supervised.log.tail(lines),
+                }
+                for supervised in chosen
+            ]
+        }
+
+    @command("control")
+    async def uptime(self) -> int:
+        """Returns the total uptime of the server.
+
+        Returns:
+            The number of seconds that the supervisor has been running
+        """
+        return int(self._loop.time() - self._started)
+
+    def _named(self, unit: str) -> Supervised:
+        supervised = self._manager.units.get(unit)
+        if supervised is None:
+            known = " or ".join(self._manager.units)
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected {known}")
+        return supervised
+
+    async def _up(self, supervised: Supervised) -> dict[str, Any]:
+        """Wait until a unit that is to run does, or says why not."""
+        settled = (State.RUNNING, State.RELOADING, State.BACKOFF, *AT_REST)
+        state = await self._manager.until(supervised, settled)
+        if state not in SERVING:
+            words = supervised.last_words[-1:] if state is not State.STOPPED else []
+            why = "; ".join([supervised.unit.reason or str(state), *words])
+            raise RpcError(RpcCode.MISC_ERROR, f"{supervised.name} did not start: {why}")
+        return self._line(supervised)
+
+    def _line(self, supervised: Supervised) -> dict[str, Any]:
+        return unit_line(supervised, self._health.diagnosis(supervised), self._clock)
+
+    def _supervisor(self) -> dict[str, Any]:
+        used = _measured(self._about["pid"])
+        return {
+            **self._about,
+            "since": self._clock.at(self._started),
+            "problems": self._health.own_problems(),
+            "refused_notifications": self._manager.refused,
+            "memory": used.memory if used is not None else None,
+            "cpu": round(used.cpu, 2) if used is not None else None,
+            "open_files": used.files if used is not None else None,
+            "threads": used.threads if used is not None else None,
+        }
+
+
+def _measured(pid: int | None) -> Resources | None:
+    return measure(pid) if pid is not None else None

@@ -1,0 +1,122 @@
+"""What the supervisor tells on its own: its units' states to whoever subscribed, and their logs to whoever follows.
+
+What is told belongs here; how it crosses is ``ipc/``'s.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.logs import Logs, LogSink
+
+from .health import HealthMonitor
+from .manager import Manager, Supervised
+from .report import WallClock, unit_line
+from .unit import Unit
+
+#: Lines that a follower may be behind before it misses some.
+_MOST_WAITING = 10_000
+_LINES_AT_ONCE = 500
+#: Call the function when the other side of a sink is gone; returns what undoes it.
+OnDisconnect = Callable[[Any, Callable[[], None]], Callable[[], None]]
+
+
+class Publishes(Protocol):
+    """Where topics are told."""
+
+    def publish(self, topic: str, state: dict[str, Any]) -> None: ...
+
+
+class LogStreams(Logs):
+    """`logs.follow`: each follower has a task that tells it what it hasn't been told."""
+
+    def __init__(self, manager: Manager, on_disconnect: OnDisconnect) -> None:
+        self._manager = manager
+        self._on_disconnect = on_disconnect
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def follow(self, unit: str, lines: int, sink: LogSink) -> None:
+        if unit and unit not in self._manager.units:
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}")
+        for supervised in self._manager.units.values():
+            if unit in ("", supervised.name):
+                self._start(supervised, lines, sink)
+
+    def _start(self, supervised: Supervised, lines: int, sink: LogSink) -> None:
+        waiting = _Waiting(supervised.log.tail(lines))
+        unfollow = supervised.log.follow(waiting.add)
+        task = asyncio.get_running_loop().create_task(waiting.tell(supervised.name, sink))
+        self._tasks.add(task)
+        forget = self._on_disconnect(sink, lambda: _cancel(task))
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            unfollow()
+            forget()
+            if not task.cancelled():
+                task.exception()  # the connection is gone: nobody is left to tell
+
+        task.add_done_callback(ended)
+
+    async def close(self) -> None:
+        """Tell nobody any more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _cancel(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+
+
+class _Waiting:
+    """Lines on their way to one follower."""
+
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+        self._missed = 0
+        self._more = asyncio.Event()
+        self._more.set()
+
+    def add(self, lines: list[str]) -> None:
+        room = max(0, _MOST_WAITING - len(self._lines))
+        self._missed += max(0, len(lines) - room)
+        self._lines.extend(lines[:room])
+        self._more.set()
+
+    async def tell(self, unit: str, sink: LogSink) -> None:
+        while True:
+            await self._more.wait()
+            batch, self._lines = self._lines[:_LINES_AT_ONCE], self._lines[_LINES_AT_ONCE:]
+            if not self._lines and self._missed:
+                batch.append(f"[{self._missed} lines missed: they came faster than they were read]")
+                self._missed = 0
+            if not self._lines:
+                self._more.clear()
+            if batch:
+                await sink.lines(unit, batch)
+
+
+class UnitTopic:
+    """Keeps the topic ``unit`` true: the units in brief, told to subscribers at each change."""
+
+    def __init__(self, manager: Manager, health: HealthMonitor, publisher: Publishes, clock: WallClock) -> None:
+        self._manager = manager
+        self._health = health
+        self._publisher = publisher
+        self._clock = clock
+        manager.on_change(self._changed)
+        health.on_check(self.publish)
+
+    def _changed(self, supervised: Supervised, before: Unit) -> None:
+        self.publish()
+
+    def publish(self) -> None:
+        """Tell the present state."""
+        self._clock.adjust(asyncio.get_running_loop().time())
+        lines = [
+            unit_line(supervised, self._health.diagnosis(supervised), self._clock)
+            for supervised in self._manager.units.values()
+        ]
+        self._publisher.publish("unit", {"units": lines})

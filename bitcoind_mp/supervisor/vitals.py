@@ -1,0 +1,127 @@
+"""What a process uses, by psutil, and whether that and its own answers are well: figures and judgement.
+
+Asking the worker is ``health.py``'s part.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import psutil
+
+from bitcoind_mp.interfaces.health import Health
+
+from .plan import Limits
+from .states import SERVING, State
+from .unit import Unit
+
+
+class Grade(IntEnum):
+    """How well a unit is. The numbers are the exit statuses of ``health`` that monitors know."""
+
+    OK = 0
+    DEGRADED = 1
+    FAILED = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Resources:
+    """A process at a moment: resident bytes, processor seconds used so far, open descriptors (None where the
+    process hides them), threads."""
+
+    memory: int
+    cpu: float
+    files: int | None
+    threads: int
+
+
+def measure(pid: int) -> Resources | None:
+    """None for a process that is gone, or hidden from us altogether."""
+    try:
+        process = psutil.Process(pid)
+        with process.oneshot():
+            times = process.cpu_times()
+            memory, threads = process.memory_info().rss, process.num_threads()
+        return Resources(memory, times.user + times.system, _files(process), threads)
+    except psutil.Error:
+        return None
+
+
+def _files(process: psutil.Process) -> int | None:
+    try:
+        return process.num_fds()
+    except psutil.AccessDenied:
+        return None
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """The newest health check of one process. ``at`` is monotonic, None before the first; ``failures`` counts
+    checks in a row that were not answered, the newest's ``error`` says why; ``cpu_percent`` is of one processor,
+    since the check before."""
+
+    pid: int | None = None
+    at: float | None = None
+    answer: Health | None = None
+    failures: int = 0
+    error: str = ""
+    resources: Resources | None = None
+    cpu_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A unit's grade, and why it isn't better."""
+
+    grade: Grade
+    problems: list[str] = field(default_factory=list)
+
+
+def judge(unit: Unit, enabled: bool, checkup: Checkup, limits: Limits, patience: int) -> Diagnosis:
+    """How well a unit is. ``patience`` is how many unanswered checks in a row make it failed."""
+    if unit.state not in SERVING:
+        return _judge_idle(unit, enabled)
+    problems = _over_limits(checkup, limits)
+    if checkup.answer is not None:
+        problems = [*checkup.answer.problems, *problems]
+    if checkup.failures:
+        problems = [f"health check: {checkup.error}", *problems]
+    if checkup.failures >= patience:
+        return Diagnosis(Grade.FAILED, problems)
+    return Diagnosis(Grade.DEGRADED if problems else Grade.OK, problems)
+
+
+def _judge_idle(unit: Unit, enabled: bool) -> Diagnosis:
+    if unit.state is State.FAILED:
+        return Diagnosis(Grade.FAILED, [f"failed: {unit.reason}"])
+    if unit.state is State.STOPPED:
+        return Diagnosis(Grade.DEGRADED, ["stopped"]) if enabled else Diagnosis(Grade.OK)
+    if unit.state is State.BACKOFF:
+        return Diagnosis(Grade.FAILED, [f"waiting to be started again: {unit.reason}"])
+    if unit.state is State.STARTING and unit.failures == 0:
+        return Diagnosis(Grade.DEGRADED, [f"starting: {unit.text}" if unit.text else "starting"])
+    ended = f": {unit.ended.why}" if unit.ended is not None and unit.state is State.STARTING else ""
+    return Diagnosis(Grade.DEGRADED, [f"{unit.state}{ended}"])
+
+
+def _over_limits(checkup: Checkup, limits: Limits) -> list[str]:
+    found = []
+    used = checkup.resources
+    if used is not None and 0 < limits.memory < used.memory:
+        found.append(f"holds {used.memory >> 20} MiB of memory, limit {limits.memory >> 20}")
+    if checkup.cpu_percent is not None and 0 < limits.cpu < checkup.cpu_percent:
+        found.append(f"uses {checkup.cpu_percent:.0f} % of a processor, limit {limits.cpu}")
+    files = open_files(checkup)
+    if files is not None and 0 < limits.files < files:
+        found.append(f"holds {files} open files, limit {limits.files}")
+    return found
+
+
+def open_files(checkup: Checkup) -> int | None:
+    """What psutil counts, else what the worker itself reports."""
+    if checkup.resources is not None and checkup.resources.files is not None:
+        return checkup.resources.files
+    return checkup.answer.counters.get("open_files") if checkup.answer is not None else None
