@@ -23,7 +23,8 @@ class OutPoint(NamedTuple):
         return f"{self.txid.hex()}:{self.n}"
 
 
-class Owner(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Owner:
     """Where a script of ours comes from: the descriptor's number in the ledger, and the index in its range."""
 
     descriptor: int

@@ -1,6 +1,7 @@
 """The wallets that are loaded, by name. What doesn't belong: anything about one wallet."""
 
-from ..interfaces.command import Call
+from bitcoind_mp.interfaces.command import Call
+
 from .wallet import Wallet
 
 

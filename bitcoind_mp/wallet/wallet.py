@@ -1,165 +1,305 @@
 """One wallet: the object that commands are given. It joins ledger, keys, descriptors and history; each has its file.
 
-What doesn't belong: JSON, choosing coins, building transactions.
+What doesn't belong: JSON, choosing coins, building transactions, the connection to the node.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from ..interfaces.chain import Chain
+from bitcoind_mp.interfaces.chain import BlockRef, Chain
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+
+from . import flags as flag
+from .address_source import AddressSource, Reservation
+from .balances import View
+from .book import SEND, AddressBook
+from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
-from .descriptors import DescriptorSet
+from .descriptor_text import plain_keys, private_keys
+from .descriptors import DescriptorSet, WalletDescriptor
+from .flags import Flags
+from .history import History
+from .intake import Intake
 from .keystore import KeyStore
 from .ledger import Ledger
+from .locks import Locks
 from .options import WalletOptions
-from .transactions import WalletTx
+from .progress import Progress
+from .relock import Relock
+from .sealing import Cost
+from .tables import AddressTable, BlockRow, BlockTable, DescriptorTable, LockedTable, TransactionTable
+from .transactions import Inactive, WalletTx
 
+__all__ = ["Reservation", "Wallet"]
 
-@dataclass
-class Reservation:
-    """A change address kept back until its transaction is committed (``ReserveDestination``).
+log = logging.getLogger("bitcoind_mp.wallet")
 
-    `Wallet.commit` keeps it; `Wallet.release` gives it back, so that the next one gets it.
-    """
-
-    owner: Owner
-    type: OutputType
-    script: bytes
-    address: str
+_ANY = CoinFilter()
 
 
 class Wallet:
     """One loaded wallet. All methods run on the loop's thread; those that don't await are atomic to other callers."""
 
-    name: str
-    options: WalletOptions
-    chain: Chain
-    """The node. Its methods raise `RpcError` (-9) while it is away."""
-    ledger: Ledger
-    keys: KeyStore
-    descriptors: DescriptorSet
-    spending: asyncio.Lock
-    """Held from choosing coins to `commit`, so that two payments never choose the same."""
+    def __init__(
+        self,
+        name: str,
+        ledger: Ledger,
+        options: WalletOptions,
+        chain: Chain,
+        clock: NodeClock,
+        cost: Cost | None = None,
+    ) -> None:
+        self.name = name
+        self.ledger = ledger
+        self.options = options
+        self.chain: Chain = chain
+        """The node. Its methods raise `RpcError` (-9) while it is away."""
+        self._clock = clock
+        self.flags = Flags(ledger)
+        self.keys = KeyStore(ledger, cost)
+        self.relock = Relock(self.keys, clock.now)
+        self.descriptors = DescriptorSet(DescriptorTable(ledger), options.network, options.keypool)
+        self.book = AddressBook(AddressTable(ledger))
+        self.locks = Locks(LockedTable(ledger))
+        self.history = History(TransactionTable(ledger), self.descriptors.owner)
+        self.progress = Progress(BlockTable(ledger))
+        self.addresses = AddressSource(ledger, self.descriptors, self.book, options.chain, self.mapping_if_open)
+        self.intake = Intake(
+            self.history,
+            self.descriptors,
+            self.book,
+            self.locks,
+            mapping=self.mapping_if_open,
+            now=clock.now,
+            note_reuse=lambda: self.avoid_reuse,
+        )
+        self.spending = asyncio.Lock()
+        """Held from choosing coins to `commit`, so that two payments never choose the same."""
+        self.scanning: tuple[float, float] | None = None
+        """While blocks are scanned again: when that began (monotonic) and how much of it is done, 0 to 1."""
+        self.stale_since: int | None = None
+        """Since when the node has been away (seconds since 1970), None while blocks arrive as they are found."""
+        self._listeners: list[Callable[[Wallet], None]] = []
+        self._moved = asyncio.Event()
+        ledger.on_rollback = self._reload
+
+    def _reload(self) -> None:
+        """A transaction was undone: memory follows the file."""
+        for part in (self.flags, self.keys, self.descriptors, self.book, self.locks, self.history, self.progress):
+            part.reload()
+
+    def close(self) -> None:
+        """Forget secrets and close the file."""
+        self.relock.lock()
+        self.ledger.close()
+
+    def on_change(self, listener: Callable[["Wallet"], None]) -> None:
+        """Call back after each change that people may want to see."""
+        self._listeners.append(listener)
+
+    def changed(self) -> None:
+        """Something was committed."""
+        for listener in self._listeners:
+            listener(self)
+
+    def log(self, message: str, *values: object) -> None:
+        """A line in the log, with the wallet's name (never a secret)."""
+        log.info("[%s] " + message, self.name, *values)
 
     # --- where it stands -------------------------------------------------------------------------------------
 
     @property
     def height(self) -> int:
         """The height of the last block whose effects are committed, -1 for none."""
-        raise NotImplementedError
+        return self.progress.tip.height if self.progress.tip else -1
 
     @property
     def block(self) -> bytes:
-        """Its hash."""
-        raise NotImplementedError
+        """Its hash, in the order it is printed; zeros for none."""
+        return self.progress.tip.hash if self.progress.tip else bytes(32)
+
+    @property
+    def block_time(self) -> int:
+        """Its time."""
+        return self.progress.tip.time if self.progress.tip else 0
 
     @property
     def median_time(self) -> int:
         """Its median time past."""
-        raise NotImplementedError
+        return self.progress.tip.median_time if self.progress.tip else 0
 
     def now(self) -> int:
         """The node's clock (mock time where set), seconds since 1970."""
-        raise NotImplementedError
+        return self._clock.now()
 
-    # --- flags -----------------------------------------------------------------------------------------------
+    async def reach(self, block: bytes, height: int, deadline: float) -> bool:
+        """Wait until that block's effects are committed, or a later one's; False if that takes too long (seconds)."""
+        try:
+            async with asyncio.timeout(deadline):
+                while self.block != block and self.height <= height:
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    @property
+    def birth_time(self) -> int | None:
+        """No transaction of ours is older; None without descriptors."""
+        times = [found.created for found in self.descriptors] + [tx.time for tx in self.history]
+        return min(times, default=None)
+
+    # --- what kind it is -------------------------------------------------------------------------------------
 
     @property
     def private_keys_enabled(self) -> bool:
-        raise NotImplementedError
+        """False for a watch-only wallet."""
+        return flag.DISABLE_PRIVATE_KEYS not in self.flags
 
     @property
     def avoid_reuse(self) -> bool:
-        raise NotImplementedError
+        """Whether addresses that were spent from are told apart."""
+        return flag.AVOID_REUSE in self.flags
 
     def require_unlocked(self) -> None:
         """Raise Core's -13 where a passphrase is needed (``EnsureWalletIsUnlocked``)."""
-        raise NotImplementedError
+        if self.keys.is_locked:
+            raise RpcError(
+                RpcCode.WALLET_UNLOCK_NEEDED,
+                "Error: Please enter the wallet passphrase with walletpassphrase first.",
+            )
 
     # --- scripts and addresses ------------------------------------------------------------------------------
 
     def owner(self, script: bytes) -> Owner | None:
         """Whose that scriptPubKey is, None for a stranger's (``IsMine``)."""
-        raise NotImplementedError
+        return self.descriptors.owner(script)
 
     def is_change(self, script: bytes) -> bool:
         """Ours, and in no address book entry (``ScriptIsChange``)."""
-        raise NotImplementedError
+        return self.book.is_change(script, ours=self.owner(script) is not None)
 
     def new_address(self, type: OutputType, label: str) -> str:
         """The next receiving address, in the address book under that label when this returns.
 
         Raises `RpcError` -12 as Core's."""
-        raise NotImplementedError
+        address = self.addresses.receiving(type, label)
+        self.changed()
+        return address
 
     def reserve_change(self, type: OutputType) -> Reservation:
         """The next change address of that type. Raises `RpcError` as Core's where there is none."""
-        raise NotImplementedError
+        return self.addresses.change(type)
+
+    def keep(self, reservation: Reservation) -> None:
+        """It is handed out: never to be given again."""
+        with self.ledger.transaction():
+            self.addresses.keep(reservation)
 
     def release(self, reservation: Reservation) -> None:
         """Give an unused change address back."""
-        raise NotImplementedError
+        self.addresses.release(reservation)
 
     def change_types(self) -> set[OutputType]:
         """The types that have an active internal descriptor."""
-        raise NotImplementedError
+        return {type for type in OutputType if self.descriptors.active(type, True) is not None}
+
+    def can_get_addresses(self, internal: bool = False) -> bool:
+        """Whether new addresses can be had at all."""
+        return bool(self.descriptors.all_active(internal))
+
+    def top_up(self, size: int = 0) -> bool:
+        """Derive the look-ahead of every active descriptor; False where a passphrase is missing for it."""
+        with self.ledger.transaction():
+            return all(
+                [
+                    self.descriptors.top_up(found, size, self.mapping_if_open(found))
+                    for found in self.descriptors.all_active()
+                ]
+            )
+
+    def label(self, script: bytes, label: str) -> None:
+        """Put an address into the address book, or change its label (``setlabel``)."""
+        with self.ledger.transaction():
+            self.book.record(script, label, None if self.owner(script) else SEND)
+        self.changed()
 
     def private_keys(self, owner: Owner) -> dict[bytes, bytes]:
         """The private keys that we hold of that script's: public key (SEC) to 32 bytes. Empty for watch-only.
 
         Raises `RpcError` -13 when locked."""
-        raise NotImplementedError
+        return private_keys(self.descriptors.get(owner.descriptor).source, owner.index, self.keys)
+
+    def mapping(self, descriptor: int) -> Mapping[str, str]:
+        """The ``prv_keys`` mapping of btclib's descriptors for one of ours: extended public to private keys.
+
+        Raises `RpcError` -13 when locked."""
+        keys = plain_keys(self.descriptors.get(descriptor).source)
+        return {key.xkey: self.keys.secret(key.xkey) for key in keys if key.xkey and self.keys.holds(key.xkey)}
+
+    def mapping_if_open(self, found: WalletDescriptor) -> Mapping[str, str] | None:
+        """The same for a descriptor that can't be derived without, None for others and while locked."""
+        return self.mapping(found.number) if found.hardened_wildcard and not self.keys.is_locked else None
 
     # --- transactions and coins -----------------------------------------------------------------------------
 
+    def view(self) -> View:
+        """Everything that is worked out from history, as of now."""
+        return View(self.history, self.book, self.descriptors, self.height, self.options.spend_zero_conf_change)
+
     def transaction(self, txid: bytes) -> WalletTx | None:
         """One of the wallet's transactions."""
-        raise NotImplementedError
+        return self.history.get(txid)
 
     def depth(self, tx: WalletTx) -> int:
         """Confirmations; 0 unconfirmed; negative: how deep the block is that conflicts with it."""
-        raise NotImplementedError
+        return self.history.depth(tx, self.height)
 
     def spenders(self, outpoint: OutPoint) -> list[WalletTx]:
         """The wallet's transactions that spend that outpoint, in whatever state."""
-        raise NotImplementedError
+        return self.history.spenders(outpoint)
 
     def is_spent(self, outpoint: OutPoint) -> bool:
         """Spent by a transaction that is neither abandoned nor conflicted (``IsSpent``)."""
-        raise NotImplementedError
+        return self.history.is_spent(outpoint)
 
-    def coins(self, wanted: CoinFilter = CoinFilter()) -> list[Coin]:
+    def coins(self, wanted: CoinFilter = _ANY) -> list[Coin]:
         """The unspent outputs that pass (``AvailableCoins``)."""
-        raise NotImplementedError
+        return list(self.view().coins(wanted, self.is_locked))
 
     def coin(self, outpoint: OutPoint) -> Coin | None:
         """That output of ours, spent or not, whatever its state; None for a stranger's."""
-        raise NotImplementedError
+        output, tx = self.history.outputs.get(outpoint), self.history.get(outpoint.txid)
+        return None if output is None or tx is None else self.view().coin(outpoint, output, tx)
 
     def balance(self, min_depth: int = 0, avoid_reuse: bool = True) -> Balance:
         """``GetBalance``."""
-        raise NotImplementedError
+        return self.view().balance(min_depth, avoid_reuse and self.avoid_reuse)
 
     def debit(self, tx: WalletTx) -> int:
         """What it takes from us, in satoshis: the sum of its inputs that were ours."""
-        raise NotImplementedError
+        outputs = self.history.outputs
+        return sum(outputs[outpoint].amount for outpoint in tx.spends if outpoint in outputs)
 
     def credit(self, tx: WalletTx) -> int:
         """What it gives us, in satoshis."""
-        raise NotImplementedError
+        outputs = (self.history.outputs.get(OutPoint(tx.txid, n)) for n in range(len(tx.tx.vout)))
+        return sum(output.amount for output in outputs if output is not None)
 
     def is_locked(self, outpoint: OutPoint) -> bool:
         """Locked by `lockunspent`."""
-        raise NotImplementedError
+        return outpoint in self.locks
 
     def lock_coins(self, outpoints: Iterable[OutPoint], persistent: bool = False) -> None:
         """Keep them out of automatic coin selection; over restarts too where ``persistent``."""
-        raise NotImplementedError
+        with self.ledger.transaction():
+            self.locks.lock(outpoints, persistent)
 
     def unlock_coins(self, outpoints: Iterable[OutPoint]) -> None:
         """Let them be chosen again."""
-        raise NotImplementedError
+        with self.ledger.transaction():
+            self.locks.unlock(outpoints)
 
     async def commit(
         self,
@@ -175,8 +315,124 @@ class Wallet:
         The node's refusal is logged and doesn't undo it (``CommitTransaction``): it is rebroadcast later, or
         abandoned by a person. ``replaces`` marks the transaction it replaces too. Returns the txid.
         """
-        raise NotImplementedError
+        with self.ledger.transaction():
+            tx = self.intake.ours(raw, Inactive())
+            tx.comment, tx.comment_to, tx.replaces = comment, comment_to, replaces
+            self.history.save(tx)
+            old = self.history.get(replaces) if replaces else None
+            if old is not None:
+                old.replaced_by = tx.txid
+                self.history.save(old)
+            for reservation in change:
+                self.addresses.keep(reservation)
+        self.changed()
+        await self.submit(tx)
+        return tx.txid
 
-    def mapping(self, descriptor: int) -> Mapping[str, str]:
-        """The ``prv_keys`` mapping of btclib's descriptors for one of ours: extended public to private keys."""
-        raise NotImplementedError
+    async def submit(self, tx: WalletTx) -> str:
+        """Hand a waiting transaction to the node (``SubmitTxMemoryPoolAndRelay``); why it was refused, empty if not."""
+        if not self.options.broadcast or tx.is_abandoned or tx.is_coinbase or self.depth(tx) != 0:
+            return ""
+        try:
+            await self.chain.broadcast(tx.raw.hex(), None)
+        except (RpcError, Disconnected, CallTimeout) as error:
+            self.log("transaction %s can't be broadcast now: %s", tx.txid.hex(), error)
+            return str(error)
+        if self.depth(tx) == 0 and not tx.in_mempool:
+            with self.ledger.transaction():
+                self.history.accepted(tx)
+            self.changed()
+        return ""
+
+    def abandon(self, tx: WalletTx) -> None:
+        """Give it and what spends from it up (``AbandonTransaction``)."""
+        with self.ledger.transaction():
+            self.history.abandon(tx)
+        self.changed()
+
+    # --- what the node tells -------------------------------------------------------------------------------
+
+    def connect_block(self, raw: bytes, block: BlockRef) -> None:
+        """The next block: its effects and the new position are one transaction on disk."""
+        with self.ledger.transaction():
+            self._rewind(block.height - 1)
+            row = BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)
+            self.progress.advance(row)
+            taken = self.intake.block(raw, block, block.height)
+        self._move(bool(taken))
+
+    def rewind_to(self, block: BlockRef) -> None:
+        """The blocks above that one left the best chain."""
+        row = BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)
+        with self.ledger.transaction():
+            self._rewind(block.height)
+            if self.block != row.hash:
+                self.progress.advance(row)
+        self._move(True)
+
+    def _rewind(self, height: int) -> None:
+        """Undo what is above that height. In a ledger transaction."""
+        if self.height > height:
+            self.progress.rewind(height)
+            self.history.rewind(height)
+
+    def start_at(self, rows: list[BlockRow]) -> None:
+        """Follow from the newest of these blocks: nothing of ours is older."""
+        with self.ledger.transaction():
+            self.progress.replace_all(rows)
+        self._move(True)
+
+    def _move(self, seen: bool) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+        if seen:
+            self.changed()
+
+    def mempool_added(self, raw: bytes, time: int) -> None:
+        """A transaction is in the mempool."""
+        if not self.intake.concerns(raw):
+            return
+        with self.ledger.transaction():
+            self.intake.mempool(raw, time)
+        self.changed()
+
+    def mempool_removed(self, txid: bytes, reason: str) -> None:
+        """A transaction left the mempool without a confirmation."""
+        if self.history.get(txid) is None:
+            self.history.left_mempool(txid)
+            return
+        with self.ledger.transaction():
+            self.intake.left_mempool(txid, reason)
+        self.changed()
+
+    async def check_mempool(self) -> None:
+        """Ask once which of our unconfirmed transactions the node has."""
+        waiting = self.history.unconfirmed()
+        if not waiting:
+            return
+        found = await self.chain.packages([tx.txid.hex() for tx in waiting])
+        with self.ledger.transaction():
+            self.history.mempool_is(tx.txid for tx, package in zip(waiting, found, strict=True) if package is not None)
+        self.changed()
+
+    async def resubmit(self, before: int | None = None) -> int:
+        """Hand all waiting transactions to the node, in the order they came; of those received at or before
+        ``before`` where given (``ResubmitWalletTransactions``). How many it has."""
+        accepted = 0
+        for tx in self.history.unconfirmed():
+            if not tx.is_abandoned and (before is None or tx.time_received <= before):
+                accepted += not await self.submit(tx)
+        return accepted
+
+    def facts(self) -> dict[str, Any]:
+        """For people's eyes: name, balances in satoshis, whether it is scanning, its height, since when stale."""
+        balance = self.balance()
+        return {
+            "name": self.name,
+            "trusted": balance.trusted,
+            "pending": balance.pending,
+            "immature": balance.immature,
+            "scanning": self.scanning is not None,
+            "height": self.height,
+            "stale_since": self.stale_since,
+        }
