@@ -1,9 +1,8 @@
 """bitcoin-cli's own commands made of several calls: -getinfo and -generate (``src/bitcoin-cli.cpp``)."""
 
-import sys
-
 from .arguments import BadArgument
 from .oneshot import NoServer, Refused, call, print_result
+from .terminal import wants_colour
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +27,6 @@ def run_composite(config: "Config") -> int:
         return 0
     print_result(generate_blocks(config))
     return 0
-
-
-def wants_colour(config: "Config") -> bool:
-    """What -color says, about standard output."""
-    when = config.get_str("color")
-    return when == "always" or (when == "auto" and sys.stdout.isatty())
 
 
 def generate_blocks(config: "Config") -> "dict[str, Any]":

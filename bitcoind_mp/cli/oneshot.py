@@ -8,7 +8,7 @@ import os
 import sys
 import time
 
-from bitcoind_mp.ipc.blocking import Connection
+from bitcoind_mp.ipc.plain import Connection
 
 from .arguments import BadArgument, Command, named, positional, request
 from .jsontext import Number, parse, write
@@ -94,7 +94,7 @@ def perform(config: "Config", name: str, words: "list[str]") -> int:
 
 
 #: The supervisor's own commands, whose results are laid out for a person unless -json asks otherwise.
-FOR_PERSONS = ("status", "health", "logs", "start", "restart", "reload")
+FOR_PERSONS = ("status", "health", "logs", "start", "stop", "restart", "reload")
 
 
 def call(config: "Config", name: str, words: "list[str]", *, wallet: "str | None" = None) -> "Any":
@@ -201,7 +201,7 @@ def exchange(config: "Config", servers: Servers, server: Server, connection: Con
 def next_reply(connection: Connection, timeout: "float | None") -> bytes:
     """The next line that is no notification (how a long call gets on)."""
     while True:
-        line = connection.receive(timeout)
+        line: bytes = connection.receive(timeout)
         if b'"call.progress"' not in line or "method" not in parse(line.decode("utf-8", "replace")):
             return line
 
@@ -230,7 +230,11 @@ def _check_coming_back(config: "Config", servers: Servers, server: Server) -> No
 
 def read_reply(line: bytes) -> "Any":
     """A reply's result. Raises `Refused` with its error."""
-    reply = parse(line.decode("utf-8", "surrogateescape"))
+    return result_of(parse(line.decode("utf-8", "surrogateescape")))
+
+
+def result_of(reply: "dict[str, Any]") -> "Any":
+    """The same of a reply that is parsed."""
     error = reply.get("error")
     if error is not None:
         raise Refused(int(error["code"]), str(error["message"]))
