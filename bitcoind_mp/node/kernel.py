@@ -25,7 +25,7 @@ from btclib.tx.tx_out import TxOut
 from pbk.capi.library import BITCOINKERNEL_LIB
 from pbk.notifications import NotificationInterfaceCallbacks
 
-log = logging.getLogger("kernel")
+log = logging.getLogger("bitcoind_mp.kernel")
 
 _CHAIN_TYPES = {
     "main": pbk.ChainType.MAINNET,

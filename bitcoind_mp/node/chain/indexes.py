@@ -1,52 +1,37 @@
-"""The optional indexes: where each transaction is, and each block's BIP158 filter."""
+"""The optional indexes that the node was told to keep."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from .filterindex import BlockFilterIndex, FilterEntry
+from .follower import ChainIndex, IndexState
+from .state import ChainState
+from .txindex import TxIndex, TxLocation
+
+__all__ = ["BlockFilterIndex", "FilterEntry", "IndexState", "Indexes", "TxIndex", "TxLocation", "open_indexes"]
 
 
 @dataclass(frozen=True)
-class IndexState:
-    """For ``getindexinfo``: the index's name there, whether it is at the tip, and its best block's height."""
+class Indexes:
+    """``transactions`` (``-txindex``) and ``filters`` (``-blockfilterindex``), None where not wanted."""
 
-    name: str
-    synced: bool
-    best_height: int
-
-
-@dataclass(frozen=True)
-class TxLocation:
-    """Where a confirmed transaction is: its block (display order) and its raw bytes there."""
-
-    block_hash: bytes
-    raw: bytes
-
-
-@dataclass(frozen=True)
-class FilterEntry:
-    """A block's basic filter: the serialised filter and its header (display order)."""
-
-    filter: bytes
-    header: bytes
-
-
-class TxIndex:
-    """``-txindex``."""
+    transactions: TxIndex | None = None
+    filters: BlockFilterIndex | None = None
 
     @property
-    def state(self) -> IndexState:
-        raise NotImplementedError
+    def all(self) -> list[ChainIndex]:
+        return [index for index in (self.transactions, self.filters) if index is not None]
 
-    async def find(self, txid: bytes) -> TxLocation | None:
-        """The confirmed transaction of that id (display order); its block may not be in the best chain any more."""
-        raise NotImplementedError
+    async def close(self) -> None:
+        """Close them."""
+        for index in self.all:
+            await index.close()
 
 
-class BlockFilterIndex:
-    """``-blockfilterindex``: BIP158 basic filters."""
-
-    @property
-    def state(self) -> IndexState:
-        raise NotImplementedError
-
-    async def get(self, block_hash: bytes) -> FilterEntry | None:
-        """The filter of that block, None if it isn't indexed (yet)."""
-        raise NotImplementedError
+def open_indexes(chain: ChainState, directory: Path, *, transactions: bool, filters: bool) -> Indexes:
+    """Open the indexes wanted, in ``indexes/`` of the network's directory, and have them follow the chain."""
+    place = directory / "indexes"
+    return Indexes(
+        transactions=TxIndex(chain, place) if transactions else None,
+        filters=BlockFilterIndex(chain, place) if filters else None,
+    )

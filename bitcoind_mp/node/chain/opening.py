@@ -23,7 +23,7 @@ from .tree import IndexDamaged
 from .values import ChainFailed
 from .worker import KernelThread
 
-log = logging.getLogger("chain")
+log = logging.getLogger("bitcoind_mp.chain")
 
 
 async def open_chain(

@@ -10,7 +10,7 @@ from .header import BlockNode
 from .headers import HeaderTree
 from .params import ChainParams
 
-log = logging.getLogger("chain")
+log = logging.getLogger("bitcoind_mp.chain")
 
 MAX_TIP_AGE = 24 * 60 * 60
 _RECENT = 2 * 60 * 60

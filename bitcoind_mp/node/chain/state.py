@@ -55,7 +55,7 @@ __all__ = [
     "Subscription",
 ]
 
-log = logging.getLogger("chain")
+log = logging.getLogger("bitcoind_mp.chain")
 
 _HUNG_AFTER = 30.0
 """Seconds after which a call of the kernel is reported as one that doesn't come back."""
@@ -247,6 +247,15 @@ class ChainState:
         if raw is None:
             raise BlockUnavailable(f"Block {node.hash.hex()} can't be read from disk")
         return raw
+
+    async def read_part(self, node: BlockNode, offset: int, size: int) -> bytes:
+        """``size`` bytes of the raw block from ``offset`` on.
+
+        Raises:
+            BlockUnavailable: the block itself isn't here.
+        """
+        part = await asyncio.to_thread(self._files.read_range, node.hash, node.position, offset, size)
+        return part if part is not None else (await self.read_block(node))[offset : offset + size]
 
     async def read_undo(self, node: BlockNode) -> list[list[Coin]]:
         """The coins that the block's transactions spent, one list for each but the coinbase, in input order.

@@ -26,7 +26,7 @@ from .params import ChainParams
 from .tree import build_tree
 from .values import BlockDecodeError, ChainFailed, DiskFull
 
-log = logging.getLogger("chain")
+log = logging.getLogger("bitcoind_mp.chain")
 
 JOURNAL = "block-journal.dat"
 _COPIES = "coins-base"

@@ -19,7 +19,7 @@ from .progress import InitialDownload
 from .store import Indexed, Rebased, Stored, StoreEvent
 from .values import BlockUnavailable, Listener, Subscription
 
-log = logging.getLogger("chain")
+log = logging.getLogger("bitcoind_mp.chain")
 
 _DOWNLOAD_OVERLAY = 4 << 20
 """During the initial download, this many bytes of blocks may be in the coins view's overlay; then it is dropped."""

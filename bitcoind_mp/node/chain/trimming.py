@@ -15,7 +15,7 @@ from .tracker import Tracker
 from .values import ChainFailed, DiskFull
 from .worker import KernelThread
 
-log = logging.getLogger("chain")
+log = logging.getLogger("bitcoind_mp.chain")
 
 JOURNAL_BOUND = 64 << 20
 """Bytes of journal at which it is trimmed, and beyond which only durable blocks are written to it."""
