@@ -1,104 +1,102 @@
-"""A connection on a plain blocking socket, for the one-shot command line: as few imports as can be.
+"""One call on a plain blocking socket, for the one-shot command line: as few imports as can be.
 
-`Connection` sends lines and receives lines; its caller makes and reads the JSON. `call` is one whole call with
-values. The C ``_socket`` is used as it is: ``socket`` around it costs more than the call.
+No handshake: a command needs none. No retry: whether a call may be made again is the caller's to know.
 """
 
 import os
-import os.path
-from _socket import AF_UNIX, SOCK_STREAM, socket
+import time
+from _socket import AF_UNIX, SOCK_STREAM
+from _socket import socket as Socket
+from json import dumps, loads
+from typing import TYPE_CHECKING, Any
 
-TYPE_CHECKING = False
+from jsonrpcclient.requests import request
+from jsonrpcclient.responses import Ok, to_response
+
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
+
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
 
-#: sun_path holds 108 bytes with its final zero (unix(7)).
+_CHUNK = 1 << 20
 _LONGEST_PATH = 107
-_PIECE = 256 * 1024
 
 
-class Connection:
-    """A connection to a server's socket.
+def call(
+    path: str,
+    method: str,
+    params: Any = (),
+    *,
+    wallet: "str | None" = None,
+    timeout: float = 900.0,
+    parse_float: "Callable[[str], Any] | None" = None,
+) -> Any:
+    """Call a command and return its result as plain JSON values.
+
+    ``parse_float`` is given each number with a fraction or exponent as it was written (None: `Decimal`). Params
+    are encoded by the standard library's json: no Decimals in them. ``timeout`` in seconds (0: none).
 
     Raises:
-        OSError: nobody listens there (`FileNotFoundError`, `ConnectionRefusedError`, `PermissionError`).
+        RpcError: the command refused.
+        Disconnected, CallTimeout: no answer came; the outcome is unknown.
+        OSError: nobody listens there.
     """
-
-    def __init__(self, path: str, *, timeout: "float | None" = None) -> None:
-        self._socket = socket(AF_UNIX, SOCK_STREAM)
-        self._socket.settimeout(timeout)
-        self._held = b""
-        try:
-            _connect(self._socket, path)
-        except OSError:
-            self._socket.close()
-            raise
-
-    def send(self, line: bytes) -> None:
-        """Send one message, without its newline. Raises OSError."""
-        self._socket.sendall(line + b"\n")
-
-    def receive(self, timeout: "float | None" = None) -> bytes:
-        """The next line, without its newline. May be called again after a `TimeoutError`.
-
-        Raises:
-            TimeoutError: no whole line came within ``timeout`` seconds (None: no limit) of silence.
-            ConnectionError: the other side closed the connection.
-        """
-        self._socket.settimeout(timeout)
-        pieces = [self._held]
-        while b"\n" not in pieces[-1]:
-            try:
-                piece = self._socket.recv(_PIECE)
-            except TimeoutError:
-                self._held = b"".join(pieces)
-                raise
-            if not piece:
-                raise ConnectionResetError("the server closed the connection")
-            pieces.append(piece)
-        line, _, self._held = b"".join(pieces).partition(b"\n")
-        return line
-
-    def close(self) -> None:
-        """Disconnect."""
-        self._socket.close()
-
-
-def _connect(connecting: socket, path: str) -> None:
-    encoded = os.fsencode(path)
-    if len(encoded) <= _LONGEST_PATH:
-        connecting.connect(encoded)
-        return
-    folder, name = os.path.split(encoded)
-    directory = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    try:
-        connecting.connect(b"/proc/self/fd/%d/%s" % (directory, name))
-    finally:
-        os.close(directory)
-
-
-def call(path: str, method: str, params: "Any" = (), *, wallet: "str | None" = None, timeout: float = 900.0) -> "Any":
-    """Call a command and return its result as plain JSON values (numbers with a fraction are Decimals).
-
-    Raises `RpcError`, `Disconnected`, `CallTimeout`, or OSError where nobody listens."""
-    from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
-
-    from .encoding import decode, encode
-
-    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    message = request(method, params)
     if wallet is not None:
         message["wallet"] = wallet
-    connection = Connection(path, timeout=timeout)
+    deadline = time.monotonic() + timeout if timeout else None
+    connected = _connect(path, timeout or None)
     try:
-        connection.send(encode(message))
-        reply = decode(connection.receive(timeout))
+        answer = _exchange(connected, dumps(message, separators=(",", ":")).encode() + b"\n", deadline, parse_float)
     except TimeoutError:
-        raise CallTimeout(f"{method}: no answer within {timeout:g} s") from None
-    except ConnectionError as error:
-        raise Disconnected(f"{method}: {error}") from error
+        raise CallTimeout(f"{method} was not answered within {timeout:g} s") from None
+    except (BrokenPipeError, ConnectionResetError):
+        raise Disconnected(f"the connection ended before {method} was answered") from None
     finally:
-        connection.close()
-    if "error" in reply:
-        refusal = reply["error"]
-        raise RpcError(refusal["code"], refusal["message"], refusal.get("data"))
-    return reply["result"]
+        connected.close()
+    response = to_response(answer)
+    if isinstance(response, Ok):
+        return response.result
+    raise RpcError(response.code, response.message, response.data)
+
+
+def _connect(path: str, timeout: "float | None") -> Socket:
+    connected = Socket(AF_UNIX, SOCK_STREAM)
+    try:
+        connected.settimeout(timeout)
+        if len(os.fsencode(path)) <= _LONGEST_PATH:
+            connected.connect(path)
+        else:
+            directory, name = os.path.split(path)
+            descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                connected.connect(f"/proc/self/fd/{descriptor}/{name}")
+            finally:
+                os.close(descriptor)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _exchange(
+    connected: Socket, line: bytes, deadline: "float | None", parse_float: "Callable[[str], Any] | None"
+) -> "dict[str, Any]":
+    """Send the request; the response to it. Notifications before it (progress) are passed over."""
+    connected.sendall(line)
+    if parse_float is None:
+        from decimal import Decimal as parse_float
+    parts: list[bytes] = []
+    while True:
+        if deadline is not None:
+            connected.settimeout(max(deadline - time.monotonic(), 0.001))
+        data = connected.recv(_CHUNK)
+        if not data:
+            raise Disconnected("the server closed the connection before it answered")
+        parts.append(data)
+        while b"\n" in data:
+            first, _, data = b"".join(parts).partition(b"\n")
+            parts = [data]
+            message = loads(first, parse_float=parse_float)
+            if isinstance(message, dict) and ("result" in message or "error" in message):
+                return message

@@ -94,6 +94,11 @@ class Session:
         self._half_closed = False
         self._reason = ""
 
+    @property
+    def reason(self) -> str:
+        """Why the connection ended, or is about to; empty while it is open."""
+        return self._reason
+
     # --- calling
 
     async def call(
