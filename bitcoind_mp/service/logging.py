@@ -1,31 +1,146 @@
 """Where log lines go and how they look.
 
-Loggers are named ``bitcoind_mp.<category>`` (`logging.getLogger("bitcoind_mp.ipc")`); the category is what ``-debug=`` names and what stands
-in brackets: ``2026-11-23T14:35:38Z [ipc] message``.
+Loggers are named ``bitcoind_mp.<category>`` (`logging.getLogger("bitcoind_mp.ipc")`). The category is what ``-debug=``
+names and what stands in brackets, as in Bitcoin Core's ``debug.log``: ``2026-11-23T14:35:38Z [ipc] message``; a
+warning's and an error's level too: ``[ipc:warning]``. Under the journal, lines have a ``<N>`` priority
+(sd-daemon(3)) and no time, which the journal adds.
 """
 
+import logging
+import os
+import sys
+import time
 from collections.abc import Iterable, Mapping
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
+
+ROOT = "bitcoind_mp"
+#: What ``-debug=`` may name: Core's words where the thing is Core's (``src/logging.cpp``).
+CATEGORIES = (
+    "blockstorage",
+    "cmpctblock",
+    "coindb",
+    "estimatefee",
+    "ipc",
+    "kernel",
+    "leveldb",
+    "mempool",
+    "mempoolrej",
+    "net",
+    "prune",
+    "reindex",
+    "rpc",
+    "supervisor",
+    "txpackages",
+    "validation",
+    "walletdb",
+)
+EVERYTHING = ("", "1", "all")
+NOTHING = ("0", "none")
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
+
+
+class LineFormatter(logging.Formatter):
+    """Core's layout. A traceback, or a message of several lines, keeps its newlines, so that it can be read."""
+
+    def __init__(self, *, with_time: bool = True) -> None:
+        super().__init__()
+        self._with_time = with_time
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        if record.stack_info:
+            text = f"{text}\n{record.stack_info}"
+        line = f"{_prefix(record)}{text}"
+        if not self._with_time:
+            return line
+        return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(record.created))} {line}"
+
+
+class JournalFormatter(LineFormatter):
+    """Each line with its priority, for a stderr that is the journal's."""
+
+    def __init__(self) -> None:
+        super().__init__(with_time=False)
+
+    def format(self, record: logging.LogRecord) -> str:
+        priority = _PRIORITIES.get(record.levelno, 6)
+        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+
+
+def _prefix(record: logging.LogRecord) -> str:
+    category = record.name.removeprefix(ROOT).lstrip(".").partition(".")[0]
+    if record.levelno > logging.INFO:
+        level = record.levelname.lower()
+        return f"[{category}:{level}] " if category else f"[{level}] "
+    return f"[{category}] " if category else ""
 
 
 def setup(
-    *, file: Path | None = None, console: bool = True, debug: Iterable[str] = (), environ: Mapping[str, str] = {}
+    *,
+    file: Path | None = None,
+    console: bool = True,
+    debug: Iterable[str] = (),
+    environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Log to stderr (``console``) and ``file``. ``debug``: categories to log at debug level; "1" or "all" for every one.
-    With JOURNAL_STREAM in ``environ`` that is our stderr, lines there have a ``<N>`` priority and no time."""
-    raise NotImplementedError
+    """Log to stderr (``console``) and ``file``.
+
+    ``debug``: categories to log at debug level; "1" or "all" for every one, "0" or "none" takes back what came
+    before. With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's.
+
+    Raises:
+        ValueError: ``debug`` names no category of ours.
+        OSError: the file can't be opened.
+    """
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        handler.close()
+    if file is not None:
+        handler = WatchedFileHandler(file, encoding="utf-8", errors="backslashreplace")
+        handler.setFormatter(LineFormatter())
+        root.addHandler(handler)
+    if console:
+        stream = logging.StreamHandler(sys.stderr)
+        stream.setFormatter(JournalFormatter() if stderr_is_journal(environ or {}) else LineFormatter())
+        root.addHandler(stream)
+    root.setLevel(logging.WARNING)
+    logging.getLogger(ROOT).setLevel(logging.INFO)
+    for name in CATEGORIES:
+        set_category(name, False)
+    for name in debug:
+        _switch(name)
 
 
-def reopen() -> None:
-    """Open the log file anew (after rotation; SIGHUP)."""
-    raise NotImplementedError
+def _switch(name: str) -> None:
+    if name in EVERYTHING or name in NOTHING:
+        for category in CATEGORIES:
+            set_category(category, name in EVERYTHING)
+        return
+    try:
+        set_category(name, True)
+    except KeyError:
+        raise ValueError(f"Unsupported logging category -debug={name}") from None
+
+
+def stderr_is_journal(environ: Mapping[str, str]) -> bool:
+    """Whether stderr is the stream that JOURNAL_STREAM names by device and inode (systemd.exec(5))."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return environ.get("JOURNAL_STREAM", "") == f"{status.st_dev}:{status.st_ino}"
 
 
 def set_category(name: str, on: bool) -> None:
     """Switch one category's debug lines on or off (the `logging` command). Raises KeyError for an unknown one."""
-    raise NotImplementedError
+    if name not in CATEGORIES:
+        raise KeyError(name)
+    logging.getLogger(f"{ROOT}.{name}").setLevel(logging.DEBUG if on else logging.NOTSET)
 
 
 def categories() -> dict[str, bool]:
-    """Each known category and whether its debug lines are logged."""
-    raise NotImplementedError
+    """Each category and whether its debug lines are logged, by name."""
+    return {name: logging.getLogger(f"{ROOT}.{name}").isEnabledFor(logging.DEBUG) for name in CATEGORIES}

@@ -1,19 +1,82 @@
 """Telling the service manager how we are: sd_notify(3), nothing but a datagram to NOTIFY_SOCKET."""
 
+import contextlib
+import socket
 from collections.abc import MutableMapping
 
 
 class Notifier:
-    """Sends to the manager, or nowhere where there is none. Never raises: a manager that is gone is no error of ours."""
+    """Sends to the manager at ``address``, or nowhere where there is none.
 
-    def ready(self, status: str = "") -> None: ...
-    def status(self, text: str) -> None: ...
-    def watchdog(self) -> None: ...
-    def extend_timeout(self, seconds: float) -> None: ...
-    def reloading(self, monotonic_usec: int) -> None: ...
-    def stopping(self, status: str = "") -> None: ...
+    Never raises and never waits: a manager that is gone, or too busy to read, is no error of ours.
+    """
+
+    def __init__(self, address: str = "") -> None:
+        self._socket: socket.socket | None = None
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        if address.startswith(("/", "@")):
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket.setblocking(False)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a manager to tell."""
+        return self._socket is not None
+
+    def ready(self, status: str = "") -> None:
+        """Start-up, or a reload, is finished."""
+        self._send("READY=1", _status(status))
+
+    def status(self, text: str) -> None:
+        """One line for people. To our supervisor it is also a sign of life while starting or stopping."""
+        self._send(_status(text))
+
+    def watchdog(self) -> None:
+        """The serving loop turns."""
+        self._send("WATCHDOG=1")
+
+    def extend_timeout(self, seconds: float) -> None:
+        """Starting or stopping will take up to so many seconds more from now."""
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
+
+    def reloading(self, monotonic_usec: int) -> None:
+        """A reload begins; `ready` ends it. ``monotonic_usec`` is CLOCK_MONOTONIC now."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_usec}")
+
+    def stopping(self, status: str = "") -> None:
+        """Going down."""
+        self._send("STOPPING=1", _status(status))
+
+    def send(self, *assignments: str) -> None:
+        """Any other assignments (``MAINPID=…``, ``ERRNO=…``)."""
+        self._send(*assignments)
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, *assignments: str) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.sendto("\n".join(filter(None, assignments)).encode(), self._address)
+
+
+def _status(text: str) -> str:
+    return f"STATUS={' '.join(text.splitlines())}" if text else ""
 
 
 def from_environment(environ: MutableMapping[str, str]) -> Notifier:
-    """The notifier that NOTIFY_SOCKET names; the variable is unset."""
-    raise NotImplementedError
+    """The notifier that NOTIFY_SOCKET names; the variable is unset, so that no child speaks for us."""
+    return Notifier(environ.pop("NOTIFY_SOCKET", ""))
+
+
+def watchdog_interval(environ: MutableMapping[str, str], *, pid: int) -> float:
+    """Seconds within which the manager wants to hear WATCHDOG=1, 0 for never (sd_watchdog_enabled(3)).
+
+    WATCHDOG_USEC and WATCHDOG_PID are unset."""
+    microseconds = environ.pop("WATCHDOG_USEC", "")
+    meant_for = environ.pop("WATCHDOG_PID", "")
+    if not microseconds.isdecimal() or meant_for not in ("", str(pid)):
+        return 0.0
+    return int(microseconds) / 1_000_000

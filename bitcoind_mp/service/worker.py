@@ -1,27 +1,74 @@
-"""The life of a worker process, by systemd's protocols: ready, watchdog, reload, stop, exit status."""
+"""The life of a worker process, by systemd's protocols: ready, watchdog, reload, stop, exit status.
 
+What the worker does is its `Service`'s affair; what our supervisor does with the process is unknown here.
+"""
+
+import asyncio
+import contextlib
+import faulthandler
+import logging
+import os
+import resource
+import signal
+import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, MutableMapping
 from typing import Any
 
-from ..interfaces.errors import ExitStatus
-from .activation import Activation
-from .notify import Notifier
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+
+from .activation import Activation, inherit
+from .notify import Notifier, from_environment, watchdog_interval
+
+logger = logging.getLogger("bitcoind_mp")
 
 
 class Host:
     """What `run_worker` gives a service to live with."""
 
-    activation: Activation
-    notify: Notifier
+    def __init__(self, activation: Activation, notify: Notifier) -> None:
+        self.activation = activation
+        self.notify = notify
+        self.status = ExitStatus.OK
+        self.failure: BaseException | None = None
+        self.stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def request_stop(self, reason: str, status: ExitStatus = ExitStatus.OK) -> None:
-        """Stop in order, as at SIGTERM; returns at once."""
-        raise NotImplementedError
+        """Stop in order, as at SIGTERM; returns at once. The first call's reason and status count."""
+        if not self.stopping.is_set():
+            logger.info("Stopping: %s", reason)
+            self.status = status
+            self.stopping.set()
 
-    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> None:
-        """Run a task on which the service depends: if it raises, the process stops, and exits for it."""
-        raise NotImplementedError
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> "asyncio.Task[Any]":
+        """Run a task on which the service depends: if it raises, the process stops in order, and exits with a
+        FatalError's status or EX_SOFTWARE. Cancelled when the service has stopped."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def fail(self, error: BaseException, what: str) -> None:
+        """Stop because of an error that the service can't live with."""
+        if self.failure is None:
+            self.failure = error
+            report(error, what)
+        self.request_stop(f"{what} failed")
+        self.status = self.status or status_of(error)
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.fail(error, task.get_name())
+
+    async def cancel_tasks(self) -> None:
+        """Cancel what was spawned and wait for it."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
 
 class Service(ABC):
@@ -30,19 +77,163 @@ class Service(ABC):
     @abstractmethod
     async def start(self, host: Host) -> None:
         """Come up; READY=1 is sent when this returns. May serve callers (health, warm-up) before it returns.
-        FatalError ends the process with its status."""
+        FatalError ends the process with its status. Cancelled when the process is told to stop meanwhile."""
 
     @abstractmethod
     async def stop(self) -> None:
         """Go down in order. Also called after a `start` that was interrupted or failed."""
 
-    async def reload(self) -> None:  # noqa: B027
+    async def reload(self) -> None:  # noqa: B027 (a service need not have anything to reload)
         """SIGHUP."""
+
+    def ready_status(self) -> str:
+        """The line that READY=1 comes with."""
+        return "Ready"
 
 
 def run_worker(service: Service, *, name: str, environ: MutableMapping[str, str]) -> int:
-    """Run until stopped; the exit status for ``__main__`` to exit with.
+    """Run until stopped; the exit status, for ``__main__`` to exit with. Call it on the main thread.
 
-    SIGTERM and SIGINT stop, SIGHUP reloads, the lifeline's end of file stops, SIGABRT prints every thread's stack.
-    WATCHDOG=1 is sent by the serving loop alone, at half of WATCHDOG_USEC."""
-    raise NotImplementedError
+    SIGTERM and SIGINT stop, SIGHUP reloads, the lifeline's end of file stops, SIGABRT prints every thread's stack to
+    stderr and dies. WATCHDOG=1 is sent by the serving loop alone, at half of WATCHDOG_USEC.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a stderr without a descriptor
+        faulthandler.enable(all_threads=True)
+    raise_open_files()
+    pid = os.getpid()
+    activation = inherit(environ, pid=pid)
+    notify = from_environment(environ)
+    watchdog = watchdog_interval(environ, pid=pid)
+    try:
+        return int(asyncio.run(_live(service, name, Host(activation, notify), watchdog)))
+    except Exception as error:  # noqa: BLE001 (reported with its traceback)
+        report(error, name)
+        return int(status_of(error))
+    finally:
+        notify.close()
+
+
+async def _live(service: Service, name: str, host: Host, watchdog: float) -> ExitStatus:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_loop_error)
+    reloads = _Reloads(service, host)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, host.request_stop, number.name)
+    loop.add_signal_handler(signal.SIGHUP, reloads.request)
+    if host.activation.lifeline is not None:
+        _watch_lifeline(host, host.activation.lifeline)
+    _feed_watchdog(loop, host.notify, watchdog / 2)
+    if await _started(service, name, host):
+        host.notify.ready(service.ready_status())
+        reloads.allow()
+        await host.stopping.wait()
+    host.notify.stopping()
+    try:
+        await service.stop()
+    except Exception as error:  # noqa: BLE001 (reported with its traceback)
+        host.fail(error, f"stopping the {name}")
+    await host.cancel_tasks()
+    return host.status
+
+
+async def _started(service: Service, name: str, host: Host) -> bool:
+    """Start; False where it failed, or was told to stop meanwhile."""
+    starting = asyncio.ensure_future(service.start(host))
+    stopping = asyncio.ensure_future(host.stopping.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+    if starting.cancelled():
+        return False
+    if (error := starting.exception()) is not None:
+        host.fail(error, name)
+        return False
+    return not host.stopping.is_set()
+
+
+def _feed_watchdog(loop: asyncio.AbstractEventLoop, notify: Notifier, interval: float) -> None:
+    if interval > 0 and notify.connected:
+        notify.watchdog()
+        loop.call_later(interval, _feed_watchdog, loop, notify, interval)
+
+
+def _watch_lifeline(host: Host, descriptor: int) -> None:
+    loop = asyncio.get_running_loop()
+    os.set_blocking(descriptor, False)
+
+    def readable() -> None:
+        try:
+            data = os.read(descriptor, 4096)
+        except BlockingIOError:
+            return
+        if not data:
+            loop.remove_reader(descriptor)
+            host.request_stop("the supervisor is gone")
+
+    loop.add_reader(descriptor, readable)
+
+
+class _Reloads:
+    """SIGHUP: one reload at a time, and none before the service is up; those that come meanwhile make one more."""
+
+    def __init__(self, service: Service, host: Host) -> None:
+        self._service = service
+        self._host = host
+        self._wanted = False
+        self._busy = True
+
+    def request(self) -> None:
+        self._wanted = True
+        if not self._busy:
+            self._begin()
+
+    def allow(self) -> None:
+        self._busy = False
+        if self._wanted:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._wanted, self._busy = False, True
+        self._host.notify.reloading(time.monotonic_ns() // 1000)
+        task = asyncio.get_running_loop().create_task(self._service.reload(), name="reload")
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            report(error, "reload")
+        self._host.notify.ready(self._service.ready_status())
+        self.allow()
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    logger.error("%s", context.get("message", "an error in the event loop"), exc_info=error)
+
+
+def status_of(error: BaseException) -> ExitStatus:
+    """The exit status that an error ends the process with."""
+    if isinstance(error, FatalError):
+        return error.status
+    return ExitStatus.OS_ERROR if isinstance(error, OSError) else ExitStatus.SOFTWARE
+
+
+def report(error: BaseException, what: str) -> None:
+    """Log what ended the process: one line for a FatalError, the traceback for what shouldn't have happened. Where
+    nothing is set up to log, stderr gets it."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    if isinstance(error, FatalError):
+        logger.error("%s", error)
+    else:
+        logger.error("%s failed: %s", what, type(error).__name__, exc_info=error)
+
+
+def raise_open_files() -> None:
+    """Lift the limit on open files to what may be had: a thousand idle callers must not starve the rest."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
