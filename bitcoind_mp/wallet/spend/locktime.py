@@ -24,13 +24,7 @@ async def discourage_fee_sniping(tx: Tx, wallet: Wallet, rng: random.Random) -> 
     tx.lock_time = 0
     if status.initial_block_download or height < 0:
         return
-    known = status.tip
-    if known.hash != wallet.block.hex():
-        found = await wallet.chain.find_block(wallet.block.hex())
-        if found is None:
-            return
-        known = found
-    if known.time < status.clock - _MAX_TIP_AGE:
+    if wallet.block_time < status.clock - _MAX_TIP_AGE:
         return
     tx.lock_time = height
     if rng.randrange(10) == 0:

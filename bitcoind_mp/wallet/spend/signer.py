@@ -52,3 +52,12 @@ def keys_for(wallet: Wallet, scripts: Iterable[bytes]) -> KeyStore:
                 merged.secrets[sec] = secret
                 merged.add_public(sec)
     return merged
+
+
+async def coins_of(wallet: Wallet, outpoints: Sequence[tuple[bytes, int]]) -> dict[tuple[bytes, int], TxOut | None]:
+    """What the node knows of those outputs, None for each that is spent or unknown."""
+    found = await wallet.chain.coins([(txid.hex(), n) for txid, n in outpoints])
+    return {
+        outpoint: None if coin is None else TxOut(coin.amount, bytes.fromhex(coin.script), check_validity=False)
+        for outpoint, coin in zip(outpoints, found, strict=True)
+    }

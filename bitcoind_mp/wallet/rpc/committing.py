@@ -1,0 +1,57 @@
+"""From a made transaction to the wallet's: what all spending commands share. The order is what a kill can't break:
+the ledger first, the node after it, the answer last.
+"""
+
+from bitcoind_mp.interfaces.command import Call, commit_point
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.spend.control import CoinControl
+from bitcoind_mp.wallet.spend.create import Created
+from bitcoind_mp.wallet.wallet import Wallet
+
+#: Seconds that a command waits for the wallet to have seen the block the node is at.
+_SYNC_DEADLINE = 10.0
+
+
+async def current_wallet(wallets: Wallets, call: Call) -> Wallet:
+    """The wallet a call is for, once it has seen what its caller may have seen (``BlockUntilSyncedToCurrentChain``).
+
+    Raises:
+        RpcError: -18 or -19 for the wallet, -9 while the node is away.
+    """
+    wallet = wallets.chosen(call)
+    tip = (await wallet.chain.status()).tip
+    await wallet.reach(bytes.fromhex(tip.hash), tip.height, _SYNC_DEADLINE)
+    return wallet
+
+
+def coin_control(wallet: Wallet) -> CoinControl:
+    """The choices of somebody who made none."""
+    return CoinControl(avoid_partial_spends=wallet.options.avoid_partial_spends)
+
+
+async def commit(
+    wallet: Wallet, created: Created, *, comment: str = "", comment_to: str = "", replaces: bytes | None = None
+) -> bytes:
+    """Make the transaction the wallet's and hand it to the node; its txid. It stands, whatever the node says."""
+    commit_point()
+    return await wallet.commit(
+        created.tx.serialize(include_witness=True, check_validity=False),
+        comment=comment,
+        comment_to=comment_to,
+        replaces=replaces,
+        change=created.reserved,
+    )
+
+
+def keep_change(wallet: Wallet, created: Created) -> None:
+    """The transaction is handed out without being committed: its change addresses count as used all the same."""
+    for reservation in created.reserved:
+        wallet.keep(reservation)
+
+
+def avoid_reuse(wallet: Wallet, asked: bool | None) -> bool:
+    """Whether addresses that were spent from are avoided (``GetAvoidReuseFlag``)."""
+    if asked and not wallet.avoid_reuse:
+        raise RpcError(RpcCode.WALLET_ERROR, 'wallet does not have the "avoid reuse" feature enabled')
+    return wallet.avoid_reuse if asked is None else asked

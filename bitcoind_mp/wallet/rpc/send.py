@@ -1,0 +1,144 @@
+"""`send`, and what it shares with `sendall`: from an unsigned transaction to an answer."""
+
+import random
+from typing import Any, TypedDict
+
+from btclib.tx import Tx
+
+from bitcoind_mp.interfaces.command import Call, command, commit_point
+from bitcoind_mp.render.construct import construct_transaction, output_pairs, parse_outputs
+from bitcoind_mp.render.json_values import expect, integer
+from bitcoind_mp.signing.psbt import extract
+from bitcoind_mp.signing.psbt import finalize as finalize_psbt
+from bitcoind_mp.signing.psbt_writer import encode_psbt
+from bitcoind_mp.wallet.address_source import Reservation
+from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.spend.locktime import SEQUENCE_NONFINAL, SEQUENCE_RBF, discourage_fee_sniping
+from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
+from bitcoind_mp.wallet.wallet import Wallet
+
+from .committing import coin_control, current_wallet
+from .fund import fund
+from .payment_options import (
+    Numeric,
+    fee_bearers,
+    input_weights_of,
+    merge_fee_options,
+    recipients_of,
+    refuse_outdated,
+)
+
+
+class SendOptions(TypedDict, total=False):
+    """What may be said of how a payment is made."""
+
+    add_inputs: bool
+    include_unsafe: bool
+    minconf: int
+    maxconf: int
+    add_to_wallet: bool
+    change_address: str
+    change_position: int
+    change_type: str
+    include_watching: bool
+    inputs: list[Any]
+    locktime: int
+    lock_unspents: bool
+    psbt: bool
+    subtract_fee_from_outputs: list[Any]
+    max_tx_weight: int
+    replaceable: bool
+    solving_data: dict[str, Any]
+
+
+class SendCommands:
+    """`send`."""
+
+    def __init__(self, wallets: Wallets) -> None:
+        self._wallets = wallets
+
+    @command("wallet", options="options", changes=True)
+    async def send(
+        self,
+        call: Call,
+        outputs: Any,
+        conf_target: int | None = None,
+        estimate_mode: str | None = None,
+        fee_rate: Numeric = None,
+        options: SendOptions | None = None,
+        version: int = 2,
+    ) -> dict[str, Any]:
+        """Send a transaction.
+
+        What can't be signed completely comes back as a PSBT and is not sent.
+
+        Args:
+            outputs: Objects of one address and its amount in BTC, or of "data" and hex; or one object of all of them.
+            conf_target: Confirmation target in blocks. Default: -txconfirmtarget.
+            estimate_mode: unset, economical or conservative.
+            fee_rate: A fee rate in sat/vB instead of an estimate.
+            options: How the payment is made.
+            version: Transaction version.
+
+        Returns:
+            An object of complete, and of txid, hex and psbt where they apply.
+
+        Examples:
+            send '{"bc1q...": 0.1}' 6 economical
+            -named send outputs='{"bc1q...": 0.3}' fee_rate=25
+        """
+        wallet = await current_wallet(self._wallets, call)
+        given: dict[str, Any] = {**(options or {})}
+        merge_fee_options(conf_target, estimate_mode, fee_rate, given)
+        refuse_outdated(given)
+        chain = wallet.options.chain
+        rbf = expect(given["replaceable"], "bool") if "replaceable" in given else wallet.options.signal_rbf
+        names = [name for name, _ in output_pairs(outputs)]
+        bearers = fee_bearers(given.get("subtract_fee_from_outputs"), names)
+        recipients = recipients_of(parse_outputs(outputs, chain), bearers)
+        inputs = given.get("inputs")
+        tx = construct_transaction(inputs, outputs, given.get("locktime"), rbf, version, chain)
+        control = coin_control(wallet)
+        control.version = version
+        control.allow_other_inputs = not tx.vin
+        if "max_tx_weight" in given:
+            control.max_weight = integer(given["max_tx_weight"])
+        input_weights_of(inputs, given)
+        async with wallet.spending:
+            created = await fund(wallet, tx, recipients, given, control, override_min_rate=False)
+            return await finish(wallet, created.tx, given, created.reserved)
+
+
+async def finish(wallet: Wallet, tx: Tx, options: dict[str, Any], reserved: list[Reservation]) -> dict[str, Any]:
+    """Sign the transaction; commit it, or tell it, as the options say (``FinishTransaction``). The wallet's `spending`
+    lock is held. ``reserved`` are the change addresses that it uses."""
+    may_lock = "locktime" not in options and all(
+        tx_in.sequence in (SEQUENCE_NONFINAL, SEQUENCE_RBF) for tx_in in tx.vin
+    )
+    if may_lock:
+        await discourage_fee_sniping(tx, wallet, random.SystemRandom())
+    try:
+        psbt = blank_psbt(tx)
+        await fill_psbt(wallet, psbt, signed=False)
+        await fill_psbt(wallet, psbt, derivations=False)
+        complete = finalize_psbt(psbt)
+        wants_psbt = "psbt" in options and expect(options["psbt"], "bool")
+        add_to_wallet = expect(options["add_to_wallet"], "bool") if "add_to_wallet" in options else True
+        result: dict[str, Any] = {}
+        if wants_psbt or not complete or not add_to_wallet:
+            result["psbt"] = encode_psbt(psbt)
+        if complete:
+            signed = extract(psbt)
+            raw = signed.serialize(include_witness=True, check_validity=False)
+            result["txid"] = signed.id.hex()
+            if add_to_wallet and not wants_psbt:
+                commit_point()
+                used, reserved = reserved, []
+                await wallet.commit(raw, change=used)
+            else:
+                result["hex"] = raw.hex()
+    finally:
+        for reservation in reserved:
+            wallet.keep(reservation)
+    result["complete"] = complete
+    return result
