@@ -1,17 +1,44 @@
-# mypy: disable-error-code="empty-body"
-"""The mempool's public face."""
+"""The mempool's public face: what is there, how it changes, and how it follows the chain.
 
+What belongs here: putting the parts together. What doesn't: any rule.
+"""
+
+import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from btclib.tx import Tx
 from btclib.tx.coin import Coin
 
+from bitcoind_mp.interfaces.chain import FeeEstimate
+
+from .accept import Acceptance
+from .bump import BumpFees
+from .clusters import Chunk, Clusters
 from .entry import Accepted, MempoolEntry, PackageResult, Removal
+from .estimator import FeeEstimator
+from .limits import Limits
+from .minimum import MinimumFee
+from .persist import Persistence
+from .plan import Plan, Planner
 from .policy import MempoolPolicy
-from .view import ChainView, OutPoint, ScriptVerifier
+from .reorganise import Reorganiser
+from .rules import Incoming, Rules, Terms
+from .scripts import Scripts
+from .store import Store
+from .view import BlockView, ChainView, Contents, OutPoint, ScriptVerifier
+
+log = logging.getLogger(__name__)
+
+#: Seconds that the tip may be old for fees to be learnt from (``MAX_FEE_ESTIMATION_TIP_AGE``).
+_ESTIMATION_TIP_AGE = 3 * 3600
+#: Seconds between two writes of the fee estimates (``FEE_FLUSH_INTERVAL``).
+_ESTIMATES_INTERVAL = 3600
+
+_FROM_DISK = Terms(ask_fee=False)
 
 
 class MempoolListener(Protocol):
@@ -33,13 +60,17 @@ class Package:
     fees: int
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of a cluster that is mined or evicted as one: modified fees and adjusted weight."""
+class Subscription:
+    """What `Mempool.subscribe` gives."""
 
-    fee: int
-    weight: int
-    entries: tuple[MempoolEntry, ...]
+    def __init__(self, listeners: list[MempoolListener], listener: MempoolListener) -> None:
+        self._listeners = listeners
+        self._listener = listener
+
+    def close(self) -> None:
+        """Tell that listener nothing more. Harmless twice."""
+        if self._listener in self._listeners:
+            self._listeners.remove(self._listener)
 
 
 class Mempool:
@@ -49,91 +80,161 @@ class Mempool:
         chain: the best chain; the mempool subscribes to it and follows its blocks.
         policy: the limits.
         verify: the kernel's script check, called on a worker thread.
-        directory: where ``mempool.dat`` and the journal live; None keeps nothing.
+        directory: the network's directory, where ``mempool.dat``, the journal and ``fee_estimates.dat`` live; None
+            keeps nothing, and ``policy.persist`` off keeps the estimates alone.
     """
 
     def __init__(
         self, chain: ChainView, policy: MempoolPolicy, *, verify: ScriptVerifier, directory: Path | None = None
-    ) -> None: ...
+    ) -> None:
+        self.policy = policy
+        self.loaded = False
+        """Whether loading from disk has been tried and is over."""
+        self.estimator = FeeEstimator(directory / "fee_estimates.dat" if directory is not None else None)
+        self._chain = chain
+        self._listeners: list[MempoolListener] = []
+        self._store = Store(Clusters(policy.cluster_count, policy.cluster_size * 4), self._added, self._removed)
+        self._minimum = MinimumFee(policy)
+        self._limits = Limits(self._store, policy, self._minimum)
+        self._scripts = Scripts(verify)
+        self._disk = Persistence(directory, self._store) if directory is not None and policy.persist else None
+        rules = Rules(chain, self._store, policy, self._minimum)
+        planner = Planner(self._store, rules, policy)
+        self._rules = rules
+        self._acceptance = Acceptance(
+            self._store, planner, self._scripts, changes=self._changes, record=self._record, trim=self._trim
+        )
+        self._reorganiser = Reorganiser(chain, self._store, rules, planner, self._scripts, self._record)
+        self._changing = asyncio.Lock()
+        self._background: set[asyncio.Task[None]] = set()
+        self._subscription = chain.subscribe(self)
 
     # what is there
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self._store.entries)
 
-    def __contains__(self, txid: bytes) -> bool: ...
+    def __contains__(self, txid: bytes) -> bool:
+        return txid in self._store.entries
 
     def have(self, hash: bytes) -> bool:
         """Whether a transaction of that txid or wtxid is in the mempool."""
+        return hash in self._store.entries or hash in self._store.by_wtxid
 
-    def get(self, txid: bytes) -> Tx | None: ...
+    def get(self, txid: bytes) -> Tx | None:
+        """The transaction of that txid, taken apart anew."""
+        entry = self._store.entries.get(txid)
+        return entry.tx if entry is not None else None
 
-    def entry(self, txid: bytes) -> MempoolEntry | None: ...
+    def entry(self, txid: bytes) -> MempoolEntry | None:
+        return self._store.entries.get(txid)
 
-    def entry_by_wtxid(self, wtxid: bytes) -> MempoolEntry | None: ...
+    def entry_by_wtxid(self, wtxid: bytes) -> MempoolEntry | None:
+        return self._store.by_wtxid.get(wtxid)
 
     def entries(self) -> list[MempoolEntry]:
         """All of them, in the order they would be mined: parents first, best chunk first."""
+        return [entry for chunk in self._store.clusters.chunks() for entry in chunk.entries]
+
+    def chunks(self) -> list[Chunk]:
+        """All chunks in the order they would be mined; empty while a reorganisation is under way."""
+        return [] if self._reorganiser.pending else self._store.clusters.chunks()
 
     def coin(self, outpoint: OutPoint) -> Coin | None:
-        """The output from the mempool (height one above the tip) or the coins at the tip, not spent in the mempool."""
+        """The unspent output, from the mempool (its height one above the tip) or the chain; None if the mempool
+        spends it."""
+        return None if outpoint in self._store.spends else self._rules.coin(outpoint)
 
     def spender(self, outpoint: OutPoint) -> bytes | None:
         """The txid of the mempool transaction that spends it."""
+        entry = self._store.spends.get(outpoint)
+        return entry.txid if entry is not None else None
 
-    def parents(self, entry: MempoolEntry) -> list[MempoolEntry]: ...
+    def parents(self, entry: MempoolEntry) -> list[MempoolEntry]:
+        return _sorted(entry.parents)
 
-    def children(self, entry: MempoolEntry) -> list[MempoolEntry]: ...
+    def children(self, entry: MempoolEntry) -> list[MempoolEntry]:
+        return _sorted(entry.children)
 
     def ancestors(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        """All unconfirmed transactions that it depends on, itself not included."""
+        """All unconfirmed transactions that it depends on, itself not included; in Core's order."""
+        return _sorted(self._store.ancestors([entry]) - {entry})
 
     def descendants(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        """All that depend on it, itself not included."""
+        """All that depend on it, itself not included; in Core's order."""
+        return _sorted(self._store.descendants([entry]) - {entry})
 
     def cluster(self, entry: MempoolEntry) -> list[Chunk]:
         """Its cluster, in mining order, cut into chunks."""
+        return list(entry.cluster.chunks) if entry.cluster is not None else []
 
     def chunk(self, entry: MempoolEntry) -> Chunk:
-        """The chunk that it would be mined with (``fees.chunk`` and ``chunkweight`` of ``getmempoolentry``)."""
+        """The chunk that it would be mined with (``fees.chunk`` and ``chunkweight`` of ``getmempoolentry``).
+
+        Raises:
+            KeyError: the entry is no longer in the mempool.
+        """
+        if entry.cluster is None:
+            raise KeyError(entry.txid)
+        return entry.cluster.chunk_of(entry)
 
     def totals(self, entries: Iterable[MempoolEntry]) -> Package:
         """How many, their vB and modified fees (``ancestorcount``, ``ancestorsize``, ``fees.ancestor``)."""
+        found = list(entries)
+        return Package(len(found), sum(entry.vsize for entry in found), sum(entry.modified_fee for entry in found))
 
     def replaceable(self, entry: MempoolEntry) -> bool:
         """Whether it or an ancestor signals BIP125."""
+        return any(member.signals_rbf for member in self._store.ancestors([entry]))
 
-    # figures (getmempoolinfo)
+    # figures
 
-    policy: MempoolPolicy
-    loaded: bool
-    """Whether loading from disk has been tried and is over."""
-    sequence: int
-    """``mempool_sequence``: the number of additions and removals so far, plus 1."""
-    transactions_updated: int
+    @property
+    def sequence(self) -> int:
+        """``mempool_sequence``: one more than the additions and removals so far."""
+        return self._store.sequence
+
+    @property
+    def transactions_updated(self) -> int:
+        """A number that grows with every change to what a block would hold (``getblocktemplate``'s ``longpollid``)."""
+        return self._store.updates
 
     @property
     def total_vsize(self) -> int:
         """``bytes`` of ``getmempoolinfo``."""
+        return self._store.total_vsize
 
     @property
     def total_fee(self) -> int:
         """Base fees of all, in satoshis."""
+        return self._store.total_fee
 
     @property
     def usage(self) -> int:
         """Estimated memory in bytes, what ``max_size`` bounds."""
+        return self._store.usage
 
     @property
     def optimal(self) -> bool:
-        """Whether every cluster's order is known to be the best one."""
+        """Whether every cluster's order is known to be the best one: here it always is."""
+        return True
 
     @property
     def unbroadcast(self) -> frozenset[bytes]:
         """Txids that came from us and no peer has asked for yet."""
+        return frozenset(self._store.unbroadcast)
 
     def min_fee_rate(self) -> int:
         """What a transaction must pay to enter now, in sat/kvB: the rolling minimum, at least ``min_relay_fee``
         (``mempoolminfee``)."""
+        return max(self._minimum.rate(self._chain.clock.now(), self.usage), self.policy.min_relay_fee)
+
+    def estimate_fee(self, target: int, *, conservative: bool = False) -> FeeEstimate:
+        """``estimatesmartfee``: at least the mempool's minimum. ``target`` from 1 to 1008 blocks."""
+        estimate = self.estimator.smart(target, conservative=conservative)
+        if estimate.rate is None:
+            return estimate
+        return FeeEstimate(max(estimate.rate, self.min_fee_rate()), estimate.blocks, [])
 
     # changes
 
@@ -143,56 +244,227 @@ class Mempool:
         """Put a transaction into the mempool. When this returns it survives a kill.
 
         ``local=False`` (from a peer) survives a kill of the process, and not a power cut. ``max_fee_rate`` in
-        sat/kvB, refused as ``max-fee-exceeded``.
+        sat/kvB, refused as ``max-fee-exceeded``. ``unbroadcast``: see `add_unbroadcast`.
 
         Raises:
             Rejected: with Core's reason.
+            CoinsUnavailable: during the initial download.
             OSError: it could not be written down and was not accepted.
         """
+        incoming = Incoming.of(tx, self._chain.clock.now(), unbroadcast=unbroadcast)
+        async with self._changing:
+            accepted = await self._acceptance.single(incoming, Terms(), max_fee_rate=max_fee_rate)
+            entry = self._store.entries[incoming.txid]
+            self.estimator.entered(entry, counts=self._teaches(entry))
+            if unbroadcast:
+                self.add_unbroadcast(incoming.txid)
+        if local and self._disk is not None:
+            await self._disk.sync()
+        return accepted
 
     async def accept_package(self, txs: Sequence[Tx], *, max_fee_rate: int | None = None) -> PackageResult:
-        """``submitpackage``: a child and its parents, or one transaction (Core's ``AcceptPackage``)."""
+        """``submitpackage``: a child and its parents, or one transaction (Core's ``AcceptPackage``). Raises as
+        `accept`, but for `Rejected`."""
+        now = self._chain.clock.now()
+        async with self._changing:
+            result = await self._acceptance.package([Incoming.of(tx, now) for tx in txs], max_fee_rate)
+        if self._disk is not None:
+            await self._disk.sync()
+        return result
 
     async def test(self, txs: Sequence[Tx], *, max_fee_rate: int | None = None) -> PackageResult:
-        """``testmempoolaccept``: would they be accepted? One alone, or several as a package (1 to 25)."""
+        """``testmempoolaccept``: would they be accepted? One alone, or several as a package (1 to 25).
+
+        One that pays too much is refused as ``max-fee-exceeded`` (where Core gives no ``reject-details``), and those
+        after it are left blank.
+        """
+        incoming = [Incoming.of(tx, self._chain.clock.now()) for tx in txs]
+        if len(incoming) == 1:
+            return await self._acceptance.test_single(incoming[0], max_fee_rate=max_fee_rate)
+        return await self._acceptance.test_package(incoming, max_fee_rate=max_fee_rate)
 
     async def prioritise(self, txid: bytes, delta: int) -> None:
-        """Add ``delta`` satoshis to what the transaction is taken to pay; kept over restarts."""
+        """Add ``delta`` satoshis to what the transaction is taken to pay; kept over restarts.
+
+        Raises:
+            OSError: it could not be written down and was not done.
+        """
+        total = self._store.deltas.get(txid, 0) + delta
+        if self._disk is not None:
+            self._disk.record_delta(txid, total)
+        self._store.set_delta(txid, total)
+        if self._disk is not None:
+            await self._disk.sync()
 
     def prioritised(self) -> dict[bytes, int]:
         """txid to delta, for every one that isn't 0, in the mempool or not."""
-
-    def mark_broadcast(self, txid: bytes) -> None:
-        """A peer has asked for it: it needs no more announcing."""
+        return dict(self._store.deltas)
 
     def add_unbroadcast(self, txid: bytes) -> None:
         """Announce it again until a peer asks."""
+        if txid in self._store.entries:
+            self._store.unbroadcast.add(txid)
 
-    def subscribe(self, listener: MempoolListener) -> "Subscription":
+    def mark_broadcast(self, txid: bytes) -> None:
+        """A peer has asked for it: it needs no more announcing."""
+        self._store.unbroadcast.discard(txid)
+
+    def subscribe(self, listener: MempoolListener) -> Subscription:
         """Tell ``listener`` of every change from now on."""
+        self._listeners.append(listener)
+        return Subscription(self._listeners, listener)
 
     # for the wallet
 
     def bump_fees(self, outpoints: Sequence[OutPoint], rate: int) -> list[int]:
-        """`interfaces.chain.Chain.bump_fees`: ``rate`` in sat/kvB, satoshis for each."""
+        """`interfaces.chain.Chain.bump_fees`: ``rate`` in sat/kvB, satoshis for each; all 0 where the clusters are too
+        large to say."""
+        bump = BumpFees(self._store, outpoints, rate)
+        return bump.each() if bump.answerable else [0] * len(outpoints)
 
     def combined_bump_fee(self, outpoints: Sequence[OutPoint], rate: int) -> int | None:
-        """`interfaces.chain.Chain.combined_bump_fee`; None where the clusters are too many to say."""
+        """`interfaces.chain.Chain.combined_bump_fee`; None where the clusters are too large to say."""
+        bump = BumpFees(self._store, outpoints, rate)
+        return bump.together() if bump.answerable else None
 
     # disk
 
     async def load(self) -> None:
         """Take back what ``mempool.dat`` and the journal hold; sets `loaded`."""
+        if self._disk is not None:
+            journaled = await self._disk.load(self._take_back, self._chain.clock.now() - self.policy.expiry)
+            self._limits.drop_below(self.policy.min_relay_fee)
+            if journaled:
+                self._save_soon()
+        self.loaded = True
+        self._start(self._keep_estimates())
 
     async def save(self) -> Path:
-        """Write ``mempool.dat`` in Core's format (``savemempool``); returns its path."""
+        """Write ``mempool.dat`` in Core's format (``savemempool``); its path.
+
+        Raises:
+            OSError: no room, or nothing is kept on disk; nothing is lost.
+        """
+        if self._disk is None:
+            raise OSError("the mempool is not kept on disk (-persistmempool=0)")
+        return await self._disk.save()
 
     async def close(self) -> None:
-        """Save, and stop following the chain."""
+        """Save, and stop following the chain. What can't be saved is in the journal."""
+        self._subscription.close()
+        for task in list(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        try:
+            if self.loaded and self._disk is not None:
+                await self._disk.save()
+            self.estimator.close()
+        except OSError as error:
+            log.error("the mempool could not be saved: %s", error)
+        if self._disk is not None:
+            self._disk.close()
+        self._scripts.close()
+
+    # what the chain tells
+
+    def block_connected(self, node: BlockView, contents: Contents) -> None:
+        """Confirmed transactions leave, and what conflicts with them."""
+        confirmed: list[MempoolEntry] = []
+        if self._store.entries or self._store.deltas or self._reorganiser.pending:
+            confirmed = self._confirm(contents.transactions)
+        self._minimum.block(self._chain.clock.now())
+        self.estimator.block(node.height, confirmed)
+
+    def block_disconnected(self, node: BlockView, contents: Contents) -> None:
+        """Its transactions come back, once the chain stands again."""
+        self._reorganiser.disconnected(contents.transactions)
+
+    def tip_changed(self, node: BlockView) -> None:
+        """The chain stands."""
+        if self._reorganiser.pending:
+            self._reorganiser.finish()
+            self._trim()
+
+    def header_added(self, node: BlockView) -> None:
+        """Of no interest here."""
+
+    def _confirm(self, transactions: Sequence[Tx]) -> list[MempoolEntry]:
+        confirmed = []
+        txids = [tx.id for tx in transactions]
+        self._reorganiser.connected(txids)
+        for tx, txid in zip(transactions, txids, strict=True):
+            if (entry := self._store.entries.get(txid)) is not None:
+                confirmed.append(entry)
+                self._store.remove([entry], Removal.BLOCK)
+            for tx_in in tx.vin:
+                conflict = self._store.spends.get((tx_in.prev_out.tx_id, tx_in.prev_out.vout))
+                if conflict is not None:
+                    self._store.deltas.pop(conflict.txid, None)
+                    self._store.remove(self._store.descendants([conflict]), Removal.CONFLICT)
+            self._store.deltas.pop(txid, None)
+        return confirmed
+
+    # inside
+
+    def _added(self, entry: MempoolEntry) -> None:
+        self._limits.added(entry)
+        for listener in list(self._listeners):
+            listener.added(entry)
+
+    def _removed(self, entry: MempoolEntry, reason: Removal) -> None:
+        if reason is not Removal.BLOCK:
+            self.estimator.left(entry.txid)
+        for listener in list(self._listeners):
+            listener.removed(entry, reason)
+
+    def _changes(self) -> object:
+        return (self._chain.tip.hash, self._store.updates)
+
+    def _record(self, plan: Plan) -> None:
+        if self._disk is not None:
+            self._disk.record(plan)
+            if self._disk.overgrown and self.loaded:
+                self._save_soon()
+
+    def _trim(self) -> None:
+        self._limits.apply(self._chain.clock.now())
+
+    def _teaches(self, entry: MempoolEntry) -> bool:
+        """Whether what becomes of it says something about fees (``IsCurrentForFeeEstimation``)."""
+        chain = self._chain
+        current = chain.tip.time >= chain.clock.now() - _ESTIMATION_TIP_AGE
+        abreast = chain.tip.height >= chain.best_header.height - 1
+        return current and abreast and not chain.initial_block_download and not entry.parents
+
+    async def _take_back(self, incoming: Incoming) -> None:
+        async with self._changing:
+            await self._acceptance.single(incoming, _FROM_DISK)
+            if incoming.unbroadcast:
+                self.add_unbroadcast(incoming.txid)
+
+    def _save_soon(self) -> None:
+        if not any(task.get_name() == "save-mempool" for task in self._background):
+            self._start(self._save_quietly(), "save-mempool")
+
+    async def _save_quietly(self) -> None:
+        try:
+            await self.save()
+        except OSError as error:
+            log.error("the mempool could not be saved, and stays in its journal: %s", error)
+
+    async def _keep_estimates(self) -> None:
+        while True:
+            await asyncio.sleep(_ESTIMATES_INTERVAL)
+            try:
+                self.estimator.save()
+            except OSError as error:
+                log.error("the fee estimates could not be saved: %s", error)
+
+    def _start(self, coroutine: Any, name: str = "") -> None:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name or None)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
-class Subscription(Protocol):
-    """What `Mempool.subscribe` gives."""
-
-    def disconnect(self) -> None:
-        """Tell that listener nothing more."""
+def _sorted(entries: Iterable[MempoolEntry]) -> list[MempoolEntry]:
+    return sorted(entries, key=lambda entry: entry.tie)

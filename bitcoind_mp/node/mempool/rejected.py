@@ -23,25 +23,14 @@ class Rejected(Exception):
     """A transaction was refused.
 
     ``reason`` is Core's reject reason (``bad-txns-vin-empty``), ``details`` its debug message, empty where Core
-    has none. ``kind`` says what sort of refusal it is. ``fee_rate`` (sat/kvB) and ``includes`` (wtxids) tell, for a
-    refusal over fees, what the fee was held against.
+    has none. ``kind`` says what sort of refusal it is.
     """
 
-    def __init__(
-        self,
-        reason: str,
-        details: str = "",
-        kind: Kind = Kind.CONSENSUS,
-        *,
-        fee_rate: int | None = None,
-        includes: tuple[bytes, ...] = (),
-    ) -> None:
+    def __init__(self, reason: str, details: str = "", kind: Kind = Kind.CONSENSUS) -> None:
         super().__init__(reason, details, kind)
         self.reason = reason
         self.details = details
         self.kind = kind
-        self.fee_rate = fee_rate
-        self.includes = includes
 
     def __str__(self) -> str:
         """``reason, details``: what ``sendrawtransaction`` reports (Core's ``ValidationState::ToString``)."""

@@ -6,7 +6,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from btclib.block import Block
 from btclib.tx import Tx
 from btclib.tx.coin import Coin
 from btclib.tx.tx_out import TxOut
@@ -44,13 +43,17 @@ class Coins(Protocol):
     def get(self, outpoint: OutPoint, /) -> Coin | None: ...
 
 
-class ChainListener(Protocol):
-    """What the chain tells: in order, in the loop, the coins and the tip already moved."""
+class Contents(Protocol):
+    """A block's transactions, taken apart when asked for, the coinbase first."""
 
-    def block_connected(self, node: Any, block: Block, raw: bytes, spent: Any) -> None: ...
-    def block_disconnected(self, node: Any, block: Block, raw: bytes) -> None: ...
-    def tip_changed(self, node: Any) -> None: ...
-    def header_added(self, node: Any) -> None: ...
+    @property
+    def transactions(self) -> list[Tx]: ...
+
+
+class Handle(Protocol):
+    """A subscription to the chain."""
+
+    def close(self) -> None: ...
 
 
 class ChainView(Protocol):
@@ -67,9 +70,10 @@ class ChainView(Protocol):
     @property
     def initial_block_download(self) -> bool: ...
     def by_height(self, height: int, /) -> BlockView | None: ...
-    def subscribe(self, listener: Any, /) -> Any: ...
+    def subscribe(self, listener: Any, /) -> Handle: ...
 
 
-#: Consensus script check of one whole transaction against the outputs it spends, in input order: None if every
-#: input is valid, else the index of the first that isn't. Blocking; called on a worker thread.
+#: The kernel's script check (``kernel.verify_scripts``) of one whole transaction, also given serialised with its
+#: witnesses, against the outputs it spends, in input order: None if every input is valid, else the index of the first
+#: that isn't. Blocking; called on a worker thread.
 ScriptVerifier = Callable[[Tx, bytes, Sequence[TxOut]], int | None]

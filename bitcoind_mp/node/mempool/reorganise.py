@@ -1,0 +1,121 @@
+"""What a reorganisation does to the mempool: transactions of disconnected blocks come back, and what the new chain
+makes impossible goes (Core's ``MaybeUpdateMempoolForReorg``, ``src/validation.cpp``).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from btclib.tx import Tx
+from btclib.tx.limits import COINBASE_MATURITY, LOCKTIME_THRESHOLD
+
+from .entry import MempoolEntry, Removal
+from .plan import Plan, Planner
+from .rejected import Rejected
+from .rules import Incoming, Rules, Terms
+from .scripts import Scripts
+from .store import Store
+from .trim import excess
+from .view import ChainView
+
+#: Bytes of disconnected transactions kept at most; the newest go first (``MAX_DISCONNECTED_TX_POOL_BYTES``).
+_MAX_BYTES = 20_000_000
+
+FROM_BLOCK = Terms(bypass_limits=True)
+
+
+class Reorganiser:
+    """Collects what blocks give back, then puts it in.
+
+    Args:
+        record: writes a plan down before it is carried out.
+    """
+
+    def __init__(
+        self,
+        chain: ChainView,
+        store: Store,
+        rules: Rules,
+        planner: Planner,
+        scripts: Scripts,
+        record: Callable[[Plan], None],
+    ) -> None:
+        self._chain = chain
+        self._store = store
+        self._rules = rules
+        self._planner = planner
+        self._scripts = scripts
+        self._record = record
+        self._waiting: dict[bytes, Incoming] = {}
+
+    @property
+    def pending(self) -> bool:
+        """Whether a reorganisation is under way: the mempool may spend from what is neither there nor in the chain."""
+        return bool(self._waiting)
+
+    def disconnected(self, transactions: Sequence[Tx]) -> None:
+        """The newest block's transactions, coinbase first."""
+        now = self._chain.clock.now()
+        earlier = {each.txid: each for each in (Incoming.of(tx, now) for tx in transactions)}
+        self._waiting = {**earlier, **self._waiting}
+        size = sum(len(each.raw) for each in self._waiting.values())
+        while size > _MAX_BYTES:
+            _, dropped = self._waiting.popitem()
+            size -= len(dropped.raw)
+            self._drop(dropped)
+
+    def connected(self, txids: Iterable[bytes]) -> None:
+        """A block of the new chain has these."""
+        if self._waiting:
+            for txid in txids:
+                self._waiting.pop(txid, None)
+
+    def finish(self) -> None:
+        """The new chain stands: take back what it lacks, drop what it forbids."""
+        waiting, self._waiting = list(self._waiting.values()), {}
+        for incoming in waiting:
+            if incoming.tx.is_coinbase or not self._take_back(incoming):
+                self._drop(incoming)
+        for cluster in self._store.clusters.oversize():
+            self._store.remove(excess(cluster, self._store.clusters), Removal.SIZELIMIT)
+        self._store.remove(self._store.descendants(self._impossible()), Removal.REORG)
+
+    def _take_back(self, incoming: Incoming) -> bool:
+        try:
+            plan = self._planner.single(incoming, FROM_BLOCK)
+            self._scripts.check_confirmed(incoming.tx, incoming.wtxid, plan.candidates[0].spent)
+        except Rejected:
+            return False
+        self._record(plan)
+        entry = plan.candidates[0].entry
+        self._store.apply(plan.staged, plan.evicted, [entry])
+        if children := self._store.children_of(incoming.tx, incoming.txid):
+            self._store.adopt(entry, children)
+        return True
+
+    def _drop(self, incoming: Incoming) -> None:
+        """It isn't coming back: nor can what depends on it stay."""
+        orphans = self._store.children_of(incoming.tx, incoming.txid)
+        if (entry := self._store.entries.get(incoming.txid)) is not None:
+            orphans.add(entry)
+        self._store.remove(self._store.descendants(orphans), Removal.REORG)
+
+    def _impossible(self) -> list[MempoolEntry]:
+        """What couldn't be in the next block: not final, or spending an immature coinbase."""
+        return [entry for entry in self._store.entries.values() if not self._possible(entry)]
+
+    def _possible(self, entry: MempoolEntry) -> bool:
+        tip = self._chain.tip
+        cutoff = tip.height + 1 if entry.lock_time < LOCKTIME_THRESHOLD else tip.median_time
+        if entry.lock_time and entry.lock_time >= cutoff:
+            return False
+        if not entry.relative_locks and not entry.spends_coinbase:
+            return True
+        coins = [coin for outpoint in entry.spends if (coin := self._rules.coin(outpoint)) is not None]
+        if len(coins) != len(entry.spends):
+            return False
+        if any(coin.is_coinbase and tip.height + 1 - coin.height < COINBASE_MATURITY for coin in coins):
+            return False
+        try:
+            self._rules.check_sequence_locks(entry.tx, coins)
+        except Rejected:
+            return False
+        return True
