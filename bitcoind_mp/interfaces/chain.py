@@ -15,7 +15,8 @@ from .command import interface_method
 
 @dataclass(frozen=True)
 class BlockRef:
-    """A block by name: its hash, its height, its header's time and the median time past of its ancestors."""
+    """A block by name: its hash, its height, its header's time, and the median of its and its ten ancestors' times
+    (``GetMedianTimePast`` of this block: what a lock time in the next one is held against)."""
 
     hash: str
     height: int

@@ -41,6 +41,12 @@ def on_disconnect(remote: Any, callback: Callable[[], None]) -> Callable[[], Non
     return lambda: None
 
 
+def set_timeout(remote: Any, seconds: float) -> None:
+    """Give the other side ``seconds`` for each call of this proxy (nothing to do for an object that is local)."""
+    if isinstance(remote, Remote):
+        remote._timeout = seconds
+
+
 @cache
 def _proxy_class(interface: type) -> Callable[[Session, float | None, int], Any]:
     methods = {name: _method(Values(method)) for name, method in declared(interface).items()}
