@@ -1,9 +1,12 @@
 """Amounts of bitcoin: satoshis inside, BTC with eight decimals at the edge, as Bitcoin Core prints them."""
 
+import re
 from decimal import Decimal
 
 COIN = 100_000_000
 MAX_MONEY = 21_000_000 * COIN
+_LIMIT = 10**18
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?")
 _EIGHT_PLACES = Decimal("0.00000001")
 
 
@@ -15,13 +18,16 @@ def btc(satoshis: int) -> Decimal:
 def satoshis(amount: Decimal | int | float | str) -> int:
     """The amount in satoshis (Core's ``ParseFixedPoint(…, 8)``).
 
+    A text is a number as JSON writes one: no sign before it but ``-``, no leading zeros, digits on both sides of the
+    point.
+
     Raises:
-        ValueError: not a finite number, or more than eight decimals.
+        ValueError: not such a number, more than eight decimals, or out of the range of what is a number here (10^18).
     """
-    try:
-        value = Decimal(str(amount)) * COIN
-    except ArithmeticError as error:
-        raise ValueError(f"not a number: {amount!r}") from error
-    if not value.is_finite() or value != value.to_integral_value():
-        raise ValueError(f"more than eight decimals: {amount!r}")
+    text = str(amount)
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"not a number: {amount!r}")
+    value = Decimal(text) * COIN
+    if value != value.to_integral_value() or abs(value) >= _LIMIT:
+        raise ValueError(f"more than eight decimals, or too large: {amount!r}")
     return int(value)

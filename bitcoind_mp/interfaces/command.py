@@ -31,6 +31,7 @@ a parameter of the command: the dispatcher puts the call's own facts there.
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from .amounts import MAX_MONEY, satoshis
@@ -139,7 +140,7 @@ class SecretMarker:
 
 def parse_amount(value: Any, name: str) -> int:
     """A BTC amount to satoshis, with Core's errors (``AmountFromValue``, ``src/rpc/util.cpp``)."""
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise RpcError(RpcCode.TYPE_ERROR, "Amount is not a number or string")
     try:
         amount = satoshis(value)
@@ -161,7 +162,7 @@ def parse_hash(value: Any, name: str) -> bytes:
 
 def parse_hex(value: Any, name: str) -> bytes:
     """Hexadecimal to bytes (``ParseHexV``)."""
-    if len(value) % 2 or not all(character in "0123456789abcdefABCDEF" for character in value):
+    if not value or len(value) % 2 or not all(character in "0123456789abcdefABCDEF" for character in value):
         raise RpcError(RpcCode.INVALID_PARAMETER, f"{name} must be hexadecimal string (not '{value}')")
     return bytes.fromhex(value)
 

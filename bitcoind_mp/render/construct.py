@@ -60,7 +60,7 @@ def parse_inputs(inputs: Any, lock_time: int, replaceable: bool | None) -> list[
         if index < 0:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, vout cannot be negative")
         sequence = given.get("sequence")
-        if isinstance(sequence, bool) or not isinstance(sequence, int):
+        if type_name(sequence) != "number":
             sequence = default
         elif not 0 <= integer(sequence, 64) <= _SEQUENCE_FINAL:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, sequence number is out of range")

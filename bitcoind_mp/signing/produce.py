@@ -102,11 +102,13 @@ class _Producer:
         return kind, kind == "anchor", []
 
     def _multisig(self, solutions: list[bytes], script: bytes, *, segwit: bool) -> tuple[bool, list[bytes]]:
-        """Every signature is tried, so that a PSBT keeps all; the stack takes as many as are required."""
+        """Every signature is tried, so that a PSBT keeps all; the stack takes as many as are required. In place of
+        those missing Core puts empty ones for half of them, rounded up, and so does this: what a half-signed
+        transaction looks like is how others recognise it."""
         required = solutions[0][0]
         made = [self._signature(sec, script, segwit=segwit) for sec in solutions[1:-1]]
         used = [signature for signature in made if signature][:required]
-        return len(used) == required, [b"", *used, *[b""] * (required - len(used))]
+        return len(used) == required, [b"", *used, *[b""] * ((required - len(used) + 1) // 2)]
 
     def _script(self, script_hash: bytes) -> bytes | None:
         found = self._keys.scripts.get(script_hash)

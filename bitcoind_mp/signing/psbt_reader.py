@@ -12,7 +12,7 @@ from io import BytesIO
 from btclib.exceptions import BTClibValueError
 from btclib.tx.tx import Tx
 from btclib_secp256k1.keys import pubkey_verify
-from btclib_wallet.psbt import Psbt, PsbtIn
+from btclib_wallet.psbt import Psbt, PsbtIn, PsbtOut
 
 _MAGIC = b"psbt\xff"
 _COMPRESSED = 33
@@ -52,9 +52,13 @@ def parse_psbt(raw: bytes) -> Psbt:
     if reader.left:
         raise PsbtDecodeError("extra data after PSBT")
     try:
-        return Psbt.parse(raw, check_validity=False)
+        psbt = Psbt.parse(reader.without_unknown(raw), check_validity=False)
     except BTClibValueError as error:
         raise PsbtDecodeError(str(error)) from error
+    maps: list[Psbt | PsbtIn | PsbtOut] = [psbt, *psbt.inputs, *psbt.outputs]
+    for map, unknown in zip(maps, reader.unknown, strict=True):
+        map.unknown = {**map.unknown, **unknown}
+    return psbt
 
 
 class _Fault(Exception):
@@ -65,6 +69,22 @@ class _Reader:
     def __init__(self, raw: bytes) -> None:
         self.stream = BytesIO(raw)
         self._size = len(raw)
+        #: for each map, the fields that version 0 doesn't know and btclib may: kept as what nobody knows
+        self.unknown: list[dict[bytes, bytes]] = []
+        self._cuts: list[tuple[int, int]] = []
+
+    def set_aside(self, start: int, key: bytes) -> None:
+        """The field that began at ``start``, whose value follows, is unknown."""
+        self.unknown[-1][key] = self.vector()
+        self._cuts.append((start, self.stream.tell()))
+
+    def without_unknown(self, raw: bytes) -> bytes:
+        """The bytes without what was set aside."""
+        kept, at = [], 0
+        for start, stop in self._cuts:
+            kept.append(raw[at:start])
+            at = stop
+        return b"".join([*kept, raw[at:]])
 
     @property
     def left(self) -> int:
@@ -122,7 +142,9 @@ class _Map:
         self._separator_fault = separator_fault
 
     def read(self, field: Callable[[int, bytes], object]) -> None:
+        self.reader.unknown.append({})
         while self.reader.left:
+            start = self.reader.stream.tell()
             key = self.reader.vector()
             if not key:
                 return
@@ -131,7 +153,7 @@ class _Map:
                 self._proprietary(key)
             elif field(kind, key) is NotImplemented:
                 self.once(key, "key for unknown value")
-                self.reader.vector()
+                self.reader.set_aside(start, key)
         raise _Fault(self._separator_fault)
 
     def once(self, key: bytes, what: str) -> None:
