@@ -24,6 +24,7 @@ from btclib.tx.tx import Tx
 from btclib.tx.tx_out import TxOut
 from pbk.capi.library import BITCOINKERNEL_LIB
 from pbk.notifications import NotificationInterfaceCallbacks
+from pbk.script import PrecomputedTransactionData
 
 log = logging.getLogger("bitcoind_mp.kernel")
 
@@ -399,7 +400,7 @@ def verify_scripts(tx: Tx, raw: bytes, spent: Sequence[TxOut]) -> int | None:
         script = pbk.ScriptPubkey._from_handle(capi.btck_script_pubkey_create(program, len(program)))
         scripts.append(script)
         outputs.append(pbk.TransactionOutput(script, out.value))
-    prepared = pbk.PrecomputedTransactionData(transaction, outputs)
+    prepared = PrecomputedTransactionData(transaction, outputs)
     for index, out in enumerate(spent):
         status = ctypes.c_ubyte(0)
         good = capi.btck_script_pubkey_verify(
