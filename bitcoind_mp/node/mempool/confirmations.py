@@ -132,7 +132,8 @@ class Confirmations:
 
     def estimate(self, target: int, sufficient: float, success: float, height: int) -> Estimate:
         """The average rate of the median bucket in the lowest range of buckets of which at least ``success`` (0 to 1)
-        confirmed within ``target`` blocks, where ``sufficient`` transactions a block make a range (``EstimateMedianVal``).
+        confirmed within ``target`` blocks, where ``sufficient`` transactions a block make a range
+        (``EstimateMedianVal``).
         """
         search = _Search(self, target, success, height)
         enough = sufficient / (1 - self.decay)

@@ -83,12 +83,13 @@ def _ordered(
         fee, size = sum(items[i].fee for i in chunk), sum(items[i].size for i in chunk)
         keys.append((-rate_key(fee, size), size, max(items[i].tie for i in chunk)))
     return [
-        [chunks[number][i] for i in _sorted_chunk(items, parents, chunks[number])]
+        [chunks[number][place] for place in _within(items, parents, chunks[number])]
         for number in _topological(keys, waits)
     ]
 
 
-def _sorted_chunk(items: Sequence[Item], parents: Sequence[Sequence[int]], chunk: Sequence[int]) -> list[int]:
+def _within(items: Sequence[Item], parents: Sequence[Sequence[int]], chunk: Sequence[int]) -> list[int]:
+    """The positions in the chunk, by rate, then the smaller, then by tie; parents before all."""
     place = {index: position for position, index in enumerate(chunk)}
     keys = [(-rate_key(items[i].fee, items[i].size), items[i].size, items[i].tie) for i in chunk]
     return _topological(keys, [{place[p] for p in parents[i] if p in place} for i in chunk])

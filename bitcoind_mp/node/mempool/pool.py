@@ -104,7 +104,7 @@ class Mempool:
         self._acceptance = Acceptance(
             self._store, planner, self._scripts, changes=self._changes, record=self._record, trim=self._trim
         )
-        self._reorganiser = Reorganiser(chain, self._store, rules, planner, self._scripts, self._record)
+        self._reorganiser = Reorganiser(chain, self._store, rules, planner, self._scripts, self._record_quietly)
         self._changing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._subscription = chain.subscribe(self)
@@ -425,6 +425,13 @@ class Mempool:
             self._disk.record(plan)
             if self._disk.overgrown and self.loaded:
                 self._save_soon()
+
+    def _record_quietly(self, plan: Plan) -> None:
+        """For what nobody waits for: a transaction of a disconnected block."""
+        try:
+            self._record(plan)
+        except OSError as error:
+            log.error("transactions that a reorganisation gave back could not be written down: %s", error)
 
     def _trim(self) -> None:
         self._limits.apply(self._chain.clock.now())
