@@ -25,7 +25,7 @@ from .states import SERVING
 from .unit import Unit
 from .vitals import Checkup, Diagnosis, Grade, judge, measure
 
-log = logging.getLogger("bitcoind_mp.health")
+log = logging.getLogger("bitcoind_mp.supervisor")
 
 
 class HealthMonitor:

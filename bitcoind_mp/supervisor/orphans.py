@@ -4,8 +4,10 @@ The next supervisor must neither start a second worker beside one that still clo
 stranger who got the pid for it. So each process's pid, start time and boot are kept in a file in ``run/``.
 """
 
+import asyncio
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,3 +88,25 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:  # ProcSubset=pid hides it; the start time has to do
         return "unknown"
+
+
+async def outlive(orphans: list[Orphan], patience: float, progress: Callable[[str], None]) -> None:
+    """Wait until these have ended: they read the end of their lifeline, and stop by themselves. One that hasn't after
+    ``patience`` seconds is killed. ``progress`` gets a line for a person about each one waited for."""
+    await asyncio.gather(*(_outlive(orphan, patience, progress) for orphan in orphans))
+
+
+async def _outlive(orphan: Orphan, patience: float, progress: Callable[[str], None]) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(orphan.pidfd, ended.set)
+    try:
+        progress(f"Waiting for the {orphan.unit} that an earlier supervisor left (pid {orphan.pid}) to stop.")
+        await asyncio.wait_for(ended.wait(), patience)
+    except TimeoutError:
+        progress(f"The {orphan.unit} (pid {orphan.pid}) has not stopped in {patience:g} s: killing it.")
+        signal.pidfd_send_signal(orphan.pidfd, signal.SIGKILL)
+        await ended.wait()
+    finally:
+        loop.remove_reader(orphan.pidfd)
+        os.close(orphan.pidfd)

@@ -21,19 +21,19 @@ class State(StrEnum):
 ALIVE = frozenset({State.STARTING, State.RUNNING, State.RELOADING, State.STOPPING, State.ABORTING, State.KILLING})
 #: States in which the unit serves callers.
 SERVING = frozenset({State.RUNNING, State.RELOADING})
+#: States of a process that is on its way out.
+ENDING = frozenset({State.STOPPING, State.ABORTING, State.KILLING})
 #: States in which nothing happens until a person asks for it.
 AT_REST = frozenset({State.STOPPED, State.FAILED})
 #: Where a process that ended may leave its unit.
 _ENDED = frozenset({State.STOPPED, State.STARTING, State.BACKOFF, State.FAILED})
-#: What may be done to a process that must go.
-_LADDER = frozenset({State.STOPPING, State.ABORTING, State.KILLING})
 
 #: Every legal move. One that is not here is a defect of ours, and raises.
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.STOPPED: frozenset({State.STARTING}),
-    State.STARTING: _ENDED | _LADDER | {State.RUNNING},
-    State.RUNNING: _ENDED | _LADDER | {State.RELOADING},
-    State.RELOADING: _ENDED | _LADDER | {State.RUNNING},
+    State.STARTING: _ENDED | ENDING | {State.RUNNING},
+    State.RUNNING: _ENDED | ENDING | {State.RELOADING},
+    State.RELOADING: _ENDED | ENDING | {State.RUNNING},
     State.STOPPING: _ENDED | {State.KILLING},
     State.ABORTING: _ENDED | {State.KILLING},
     State.KILLING: _ENDED,

@@ -15,7 +15,7 @@ from bitcoind_mp.interfaces.errors import ExitStatus
 
 from . import events as ev
 from .policy import Exit, Policy, Verdict
-from .states import ALIVE, AT_REST, SERVING, TRANSITIONS, State
+from .states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, State
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _move(unit: Unit, state: State, now: float, **changes: Any) -> Unit:
 def _start_requested(unit: Unit, event: ev.StartRequested, now: float) -> Result:
     if unit.state in AT_REST or unit.state is State.BACKOFF:
         return _spawn(_forgiven(unit), now)
-    return replace(unit, wanted=True, again=unit.again or not unit.wanted), ()
+    return replace(unit, wanted=True, again=unit.state in ENDING), ()
 
 
 def _stop_requested(unit: Unit, event: ev.StopRequested, now: float) -> Result:

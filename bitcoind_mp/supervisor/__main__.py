@@ -1,0 +1,68 @@
+"""``bitcoind-mp``: reads the configuration, goes to the background if asked to, runs the supervisor, exits."""
+
+import asyncio
+import os
+import sys
+
+from bitcoind_mp import config as configuration
+from bitcoind_mp.config import Config
+from bitcoind_mp.config.option import SUPERVISOR
+from bitcoind_mp.interfaces.errors import FatalError
+from bitcoind_mp.service.worker import raise_open_files, status_of
+
+from . import plan
+from .announce import Announcer
+from .app import Plans, Start, Supervisor
+from .manager import log
+from .process import keep_to_ourselves
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str], plans: Plans = plan.units) -> int:
+    """The exit status. ``plans`` says which units a configuration has."""
+    config = configuration.start(arguments, SUPERVISOR)
+    if isinstance(config, int):
+        return config
+    announcer = Announcer()
+    if config.get_bool("daemon"):
+        from .daemonize import go_to_background
+
+        announcer = go_to_background(wait_until="ready" if config.get_bool("daemonwait") else "started")
+    os.umask(0o077)
+    keep_to_ourselves()
+    raise_open_files()
+    environ = dict(os.environ)
+
+    def reread() -> Config:
+        return configuration.load(arguments, SUPERVISOR, environ=environ)
+
+    async def life() -> None:
+        await Supervisor(config, Start(environ, announcer, reread, plans)).run()
+
+    try:
+        asyncio.run(life())
+    except Exception as error:  # noqa: BLE001 (reported, with its traceback where it is a defect)
+        return _failed(error, announcer)
+    return 0
+
+
+def _failed(error: Exception, announcer: Announcer) -> int:
+    """Say what ended us, to the log and to whoever waits."""
+    status = status_of(error)
+    if isinstance(error, FatalError):
+        known = error
+        log.error("%s", error)
+    else:
+        known = FatalError(f"{type(error).__name__}: {error}", status=status)
+        log.error("the supervisor failed", exc_info=error)
+    print(f"Error: {known}", file=sys.stderr)
+    announcer.failed(known)
+    return int(status)
+
+
+if __name__ == "__main__":
+    main()

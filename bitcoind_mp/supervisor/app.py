@@ -1,0 +1,303 @@
+"""Puts the supervisor together: lock, sockets, units, commands; the order of coming up and of going down.
+
+What belongs here: which part is made when, and what it is given. What each part does is in its own file.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bitcoind_mp import __version__
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.proxy import on_disconnect
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.service import lock, notify
+from bitcoind_mp.service import logging as service_logging
+from bitcoind_mp.service.activation import inherit
+
+from . import events as ev
+from . import plan
+from .announce import Announcer
+from .control import ControlCommands
+from .doorman import Doorman
+from .health import HealthMonitor
+from .logbook import Logbook
+from .manager import Manager, Supervised, log
+from .notify import NotifySocket
+from .orphans import Register, find, outlive
+from .ownlog import OwnLog
+from .parts import SharedCommands
+from .report import WallClock
+from .states import SERVING, State
+from .streams import LogStreams, UnitTopic
+from .unit import Unit
+from .upward import Upward
+
+Plans = Callable[[Config], list[plan.Plan]]
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a supervisor is started with: ``reread`` reads the configuration anew (SIGHUP), ``plans`` makes the
+    units of one, ``announcer`` tells whoever waits for the start."""
+
+    environ: Mapping[str, str]
+    announcer: Announcer
+    reread: Callable[[], Config]
+    plans: Plans = plan.units
+
+
+class Supervisor:
+    """One supervisor, from its lock to its end."""
+
+    def __init__(self, config: Config, start: Start) -> None:
+        self._config = config
+        self._environ = dict(start.environ)
+        self._announcer = start.announcer
+        self._reread = start.reread
+        self._plans = start.plans
+        self._loop = asyncio.get_running_loop()
+        self._logs = Logbook(config, journal=service_logging.stderr_is_journal(start.environ))
+        self._sockets: dict[str, socket.socket] = {}
+        self._own_sockets: list[Path] = []
+        self._stop_asked = asyncio.Event()
+        self._stopping = False
+        self._was_ready = False
+        self._failure: FatalError | None = None
+        self._reloading: asyncio.Task[None] | None = None
+        # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
+        self._awaited = "NOTIFY_SOCKET" in start.environ or config.get_bool("daemonwait")
+
+    async def run(self) -> None:
+        """Come up, stay until asked to stop, go down. Raises FatalError for what kept it from starting."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.shut_down)
+        _make_directories(self._config)
+        held = lock.acquire(self._config.network_dir / "supervisor.lock", program="bitcoind-mp")
+        try:
+            self._open_log()
+            interval = notify.watchdog_interval(self._environ, pid=os.getpid())
+            upward = Upward(notify.from_environment(self._environ), watchdog=interval)
+            try:
+                if await self._orphans_gone(upward):
+                    await self._run_alone(upward)
+            finally:
+                upward.close()
+                self._logs.close()
+        finally:
+            held.release()
+        if self._failure is not None:
+            raise self._failure
+
+    def shut_down(self) -> None:
+        """Begin the end of everything; returns at once."""
+        self._stop_asked.set()
+
+    async def _run_alone(self, upward: Upward) -> None:
+        """Nobody else is on this data directory, and no worker of a supervisor before us."""
+        pid_file = self._config.pid_file
+        try:
+            self._bind_sockets()
+            if pid_file is not None:
+                pid_file.write_text(f"{os.getpid()}\n")
+            await self._supervise(upward)
+        finally:
+            if pid_file is not None:
+                pid_file.unlink(missing_ok=True)
+            self._close_sockets()
+
+    async def _supervise(self, upward: Upward) -> None:
+        """The units' whole life."""
+        manager = self._make_manager()
+        hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
+        paths = {name: self._config.socket_path(name) for name in manager.units}
+        health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
+        publisher, streams, doorman = Publisher(["unit"]), LogStreams(manager, on_disconnect), Doorman()
+        server = self._make_server(manager, health, publisher, streams, hello)
+
+        def changed(supervised: Supervised, before: Unit) -> None:
+            doorman.watch(supervised, self._sockets[supervised.name])
+            upward.units(manager.units)
+            self._look(manager, upward)
+
+        manager.on_change(changed)
+        try:
+            await server.serve(self._sockets["supervisor"])
+            manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward)
+            self._start_units(manager, doorman)
+            health.start()
+            self._announcer.started()
+            await self._stop_asked.wait()
+        finally:
+            self._stopping = True
+            self._loop.remove_signal_handler(signal.SIGHUP)
+            upward.stopping()
+            log.info("stopping")
+            await manager.stop(plan.STOP_ORDER)
+            doorman.close()
+            await streams.close()
+            await health.close()
+            publisher.close()
+            await server.close()
+            manager.close()
+            log.info("stopped")
+
+    # Coming up
+
+    def _make_manager(self) -> Manager:
+        run_dir = self._config.run_dir
+        plans = self._plans(self._config)
+        register = Register(run_dir / "units", [each.name for each in plans])
+        manager = Manager(NotifySocket(run_dir), register, environ=self._environ, journal=self._logs.journal)
+        for each in plans:
+            manager.add(each, self._logs.open(each.name), self._sockets[each.name].fileno())
+        return manager
+
+    def _make_server(
+        self, manager: Manager, health: HealthMonitor, publisher: Publisher, streams: LogStreams, hello: Hello
+    ) -> Server:
+        clock = WallClock(self._loop.time())
+        UnitTopic(manager, health, publisher, clock).publish()
+        about = {
+            "pid": hello.pid,
+            "version": hello.version,
+            "chain": hello.chain,
+            "datadir": str(self._config.datadir),
+            "log_file": None if self._logs.journal else str(self._config.log_dir / "supervisor.log"),
+        }
+        control = ControlCommands(manager, health, clock, about=about, shut_down=self.shut_down)
+        server = Server([control, publisher, streams], hello=hello, access=own_user(self._config.get_str("ipcgroup")))
+        tables = {name: self._config.socket_path(name).with_suffix(".json") for name in manager.units}
+        server.add(SharedCommands(lambda: server.methods, health.session, tables))
+        return server
+
+    def _start_units(self, manager: Manager, doorman: Doorman) -> None:
+        for supervised in manager.units.values():
+            if supervised.plan.enabled:
+                manager.tell(supervised, ev.StartRequested())
+            else:
+                doorman.watch(supervised, self._sockets[supervised.name])
+
+    def _look(self, manager: Manager, upward: Upward) -> None:
+        """A unit's state changed: is everything ready now, or has a start failed that somebody waits for?"""
+        if self._was_ready or self._stopping:
+            return
+        wanted = [supervised for supervised in manager.units.values() if supervised.plan.enabled]
+        failed = next((each for each in wanted if each.unit.state is State.FAILED), None)
+        if failed is not None and self._awaited:
+            self._failure = self._failure or _start_failure(failed)
+            self.shut_down()
+        elif all(each.was_ready and each.unit.state in SERVING for each in wanted):
+            self._was_ready = True
+            upward.ready()
+            self._announcer.ready()
+
+    async def _orphans_gone(self, upward: Upward) -> bool:
+        """Wait for workers that a killed supervisor left. False if we are to stop instead."""
+        upward.busy()
+        orphans = list(find(self._config.run_dir / "units"))
+        if orphans:
+            patience = max(self._config.unit_number("stoptimeout", each.unit) for each in orphans)
+            waiting = asyncio.ensure_future(outlive(orphans, patience, self._progress))
+            stopping = asyncio.ensure_future(self._stop_asked.wait())
+            await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            stopping.cancel()
+            await asyncio.gather(waiting, stopping, return_exceptions=True)
+        return not self._stop_asked.is_set()
+
+    def _progress(self, text: str) -> None:
+        log.info("%s", text)
+        self._announcer.progress(text)
+
+    def _open_log(self) -> None:
+        """Our own log; which categories it has is set as for the workers."""
+        try:
+            service_logging.setup(console=False, debug=self._config.get_list("debug"))
+            for name in self._config.get_list("debugexclude"):
+                service_logging.set_category(name, False)
+        except (ValueError, KeyError) as error:
+            raise FatalError(f"Unsupported logging category: {error}", status=ExitStatus.CONFIG) from None
+        formatter = service_logging.JournalFormatter() if self._logs.journal else service_logging.LineFormatter()
+        logging.getLogger().addHandler(OwnLog(self._logs.open("supervisor"), formatter))
+        log.info("bitcoind-mp %s on chain %s, data directory %s", __version__, self._config.chain, self._config.datadir)
+
+    # Sockets
+
+    def _bind_sockets(self) -> None:
+        """Take from systemd those that it named, and bind the others; each worker's once, for all its processes."""
+        given = inherit(self._environ, pid=os.getpid())
+        group = own_user(self._config.get_str("ipcgroup")).gid
+        for name in ("supervisor", "node", "wallet"):
+            path = self._config.socket_path(name)
+            listening = given.socket(name)
+            if listening is None:
+                listening = bind_listener(path, mode=0o600 if group is None else 0o660)
+                self._own_sockets.append(path)
+                if group is not None:
+                    os.chown(path, -1, group)
+            self._sockets[name] = listening
+
+    def _close_sockets(self) -> None:
+        for listening in self._sockets.values():
+            listening.close()
+        for path in self._own_sockets:
+            path.unlink(missing_ok=True)
+
+    # Reloading
+
+    def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward) -> None:
+        """SIGHUP: read the configuration again, open the logs again, and have each unit do the same."""
+        upward.reloading()
+        self._logs.reopen()
+        try:
+            self._config = self._reread()
+        except FatalError as error:
+            log.error("the configuration stays as it was: %s", error)
+        else:
+            for each in self._plans(self._config):
+                manager.configure(each)
+            health.configure(plan.health(self._config))
+            self._logs.configure(self._config)
+            log.info("the configuration was read again")
+        for supervised in manager.units.values():
+            manager.tell(supervised, ev.ReloadRequested())
+        self._reloading = self._loop.create_task(self._reloaded(manager, upward))
+
+    async def _reloaded(self, manager: Manager, upward: Upward) -> None:
+        for supervised in manager.units.values():
+            await manager.until_unit(supervised, lambda unit: unit.state is not State.RELOADING)
+        upward.ready()
+
+
+def _start_failure(failed: Supervised) -> FatalError:
+    """A unit can't start, and whoever started us wants to know: its message, and its status for ours."""
+    unit = failed.unit
+    code = unit.ended.exit.code if unit.ended is not None else None
+    status = next((known for known in ExitStatus if known == code and code), ExitStatus.FAILURE)
+    said = "".join(f"\n  {line}" for line in failed.last_words[-5:])
+    return FatalError(f"The {failed.name} did not start: {unit.reason}.{said}", status=status)
+
+
+def _make_directories(config: Config) -> None:
+    """The directories that every process expects, ``run/`` closed to strangers whatever it was."""
+    try:
+        config.make_directories()
+        mode = stat.S_IMODE(config.run_dir.stat().st_mode)
+        if mode & 0o007:
+            config.run_dir.chmod(mode & ~0o007)
+    except OSError as error:
+        raise FatalError(f"Could not make {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR) from error

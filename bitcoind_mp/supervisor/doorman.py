@@ -1,0 +1,104 @@
+"""Answers callers of a unit that is down and stays down, so that they don't wait in the kernel's queue for nobody.
+
+While a unit starts or restarts its callers do wait there; that is what binding its socket once is for.
+"""
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+from bitcoind_mp.interfaces.errors import RpcCode
+
+from .manager import Supervised
+from .states import AT_REST, State
+
+#: A caller that says nothing for so long (seconds) is let go without an answer.
+_PATIENCE = 10.0
+_LONGEST_REQUEST = 64 * 1024
+_MOST_AT_ONCE = 64
+
+
+class Doorman:
+    """Stands at the listening sockets of units at rest."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at: dict[str, socket.socket] = {}
+
+    def watch(self, supervised: Supervised, listener: socket.socket) -> None:
+        """The unit's state is as it is now: stand at its door, or leave."""
+        standing = supervised.name in self._at
+        if supervised.unit.state in AT_REST and not standing:
+            listener.setblocking(False)
+            self._at[supervised.name] = listener
+            self._loop.add_reader(listener.fileno(), self._open, supervised, listener)
+        elif supervised.unit.state not in AT_REST and standing:
+            self._leave(supervised.name)
+
+    def close(self) -> None:
+        """Stand nowhere any more."""
+        for name in list(self._at):
+            self._leave(name)
+
+    def _leave(self, name: str) -> None:
+        self._loop.remove_reader(self._at.pop(name).fileno())
+
+    def _open(self, supervised: Supervised, listener: socket.socket) -> None:
+        """Take what waits: callers that queued while the unit was still up, too."""
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                connected, _ = listener.accept()
+            except OSError:
+                return
+            connected.setblocking(False)
+            answer = self._loop.connect_accepted_socket(lambda: _Refusal(why_not(supervised)), connected)
+            task = self._loop.create_task(answer)
+            task.add_done_callback(_forget)
+
+
+def _forget(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled():
+        task.exception()  # the caller has left already
+
+
+def why_not(supervised: Supervised) -> str:
+    """Why nobody answers, and what to do."""
+    name, unit = supervised.name, supervised.unit
+    if unit.state is State.FAILED:
+        return f"The {name} has failed: {unit.reason}. See: bitcoin-mp logs {name}. Then: bitcoin-mp start {name}"
+    return f"The {name} is stopped. Start it with: bitcoin-mp start {name}"
+
+
+class _Refusal(asyncio.Protocol):
+    """One connection: the first request gets an error in answer, and that was it."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+        self._received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._timer = asyncio.get_running_loop().call_later(_PATIENCE, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        line, end, _ = self._received.partition(b"\n")
+        if end or len(self._received) > _LONGEST_REQUEST:
+            self._transport.write(refusal(line, self._reason))
+            self._transport.close()
+
+    def connection_lost(self, exception: Exception | None) -> None:
+        self._timer.cancel()
+
+
+def refusal(request: bytes, reason: str) -> bytes:
+    """The error reply to a request line, whatever it is."""
+    try:
+        message = json.loads(request)
+    except (ValueError, RecursionError):
+        message = None
+    identity = message.get("id") if isinstance(message, dict) else None
+    error = {"code": int(RpcCode.CLIENT_NOT_CONNECTED), "message": reason}
+    return json.dumps({"jsonrpc": "2.0", "error": error, "id": identity}).encode() + b"\n"

@@ -1,0 +1,55 @@
+"""Every log there is: where each unit's lines go, from the configuration and from what started us."""
+
+from bitcoind_mp.config import Config
+
+from .logfile import LogFile
+from .logs import Console, Forward, Journal, UnitLog
+
+_STDOUT, _STDERR = 1, 2
+_MIB = 1024 * 1024
+
+
+class Logbook:
+    """Makes the logs and reopens them. With ``journal`` (standard error is the journal's) lines go there and no file is
+    written; else each unit has a file, and the console gets every line where -printtoconsole says so."""
+
+    def __init__(self, config: Config, *, journal: bool) -> None:
+        self._config = config
+        self._logs: list[UnitLog] = []
+        self.journal = journal
+        self._forward: Forward | None = None
+        if journal:
+            self._forward = Journal(_STDERR)
+        elif config.get_bool("printtoconsole"):
+            self._forward = Console(_STDOUT)
+
+    def open(self, name: str) -> UnitLog:
+        """The log of one more unit."""
+        file = None
+        if not self.journal:
+            size, backups = _rotation(self._config)
+            file = LogFile(self._config.log_dir / f"{name}.log", max_size=size, backups=backups)
+        made = UnitLog(name, file, self._forward)
+        self._logs.append(made)
+        return made
+
+    def reopen(self) -> None:
+        """Open every file anew: something else may have moved it away."""
+        for file in self._files():
+            file.reopen()
+
+    def configure(self, config: Config) -> None:
+        """The configuration was read again."""
+        for file in self._files():
+            file.max_size, file.backups = _rotation(config)
+
+    def close(self) -> None:
+        for file in self._files():
+            file.close()
+
+    def _files(self) -> list[LogFile]:
+        return [each.file for each in self._logs if each.file is not None]
+
+
+def _rotation(config: Config) -> tuple[int, int]:
+    return config.get_int("logmaxsize") * _MIB, config.get_int("logbackups")
