@@ -6,10 +6,11 @@ by its public key. So a wallet keeps the public text and, beside it, each secret
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from btclib.b58 import prv_key_data_from_wif
+from btclib.b58 import prv_key_data_from_wif, wif_from_prv_key
 from btclib.exceptions import BTClibValueError
 from btclib_wallet.bip32.bip32 import derive_
 from btclib_wallet.descriptors import (
@@ -27,14 +28,15 @@ from btclib_wallet.descriptors import (
     WshDescriptor,
     add_checksum,
     normalized,
-    parse,
 )
+
+from bitcoind_mp.render.descriptor_text import parse_descriptors
+from bitcoind_mp.render.network import network_name
 
 from .addresses import coin_type
 from .coins import OutputType
 
-#: A single private key where a descriptor may have one: after "(", ",", "{" or the "]" of its origin.
-_WIF = re.compile(r"(?<=[(,{\]])[5KL9c][1-9A-HJ-NP-Za-km-z]{50,51}(?=[),}])")
+#: A public key where a descriptor may have one: after "(", ",", "{" or the "]" of its origin.
 _PUBLIC_KEY = re.compile(
     r"(?<=[(,{\]])(?:[0-9a-f]{66}|[0-9a-f]{130}|[0-9a-f]{64}|[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,112})"
 )
@@ -76,32 +78,22 @@ class ReadDescriptor:
     secrets: TextSecrets
 
 
-def read(text: str, network: str) -> ReadDescriptor:
-    """Read one descriptor (no multipath). Raises `BTClibValueError`."""
-    extended: dict[str, str] = {}
-    parsed = parse(text, network, extended)
-    secrets = dict(extended)
-    for wif in _WIF.findall(text):
-        try:
-            public = prv_key_data_from_wif(wif).pub
-        except BTClibValueError:
-            continue
-        secrets[public.sec.hex()] = wif
-    try:
-        normal = add_checksum(str(normalized(parsed, extended)))
-    except BTClibValueError:
-        normal = None
-    if normal is not None and any(key.wildcard for key in plain_keys(parsed)) and not _derivable(parsed, extended):
-        normal = None
-    return ReadDescriptor(parsed, add_checksum(str(parsed)), normal, TextSecrets(secrets))
+def read(text: str, chain: str, *, require_checksum: bool = False) -> list[ReadDescriptor]:
+    """Read a descriptor, one for each path of it (BIP389). Raises `RpcError` (-5) in Core's words."""
+    found = parse_descriptors(text, chain, require_checksum=require_checksum)
+    network = network_name(chain)
+    secrets = dict(found.prv_keys)
+    for public, secret in found.secrets.items():
+        secrets[public.hex()] = wif_from_prv_key(secret, network, len(public) == 33)
+    return [_described(parsed, found.prv_keys, TextSecrets(secrets)) for parsed in found.descriptors]
 
 
-def _derivable(parsed: Descriptor, extended: Mapping[str, str]) -> bool:
-    try:
+def _described(parsed: Descriptor, extended: Mapping[str, str], secrets: TextSecrets) -> ReadDescriptor:
+    normal: str | None = None
+    with suppress(BTClibValueError):
         parsed.script_pub_keys(0, extended)
-    except BTClibValueError:
-        return False
-    return True
+        normal = add_checksum(str(normalized(parsed, extended)))
+    return ReadDescriptor(parsed, add_checksum(str(parsed)), normal, secrets)
 
 
 def plain_keys(descriptor: Descriptor) -> Iterator[KeyExpression]:

@@ -94,6 +94,11 @@ class KeyStore:
         self.reload()
         self._ledger.rewrite()
 
+    def begin_encrypted(self, sealed_master: bytes, master: bytearray) -> None:
+        """Start a new store sealed and unlocked: no secret of it is ever written open. In a ledger transaction."""
+        self._ledger.set_fact(_MASTER_FACT, sealed_master)
+        self._sealed_master, self._master = sealed_master, master
+
     async def unlock(self, passphrase: str) -> bool:
         """Make secrets readable; False for a wrong passphrase."""
         if self._sealed_master is None:

@@ -1,12 +1,74 @@
-"""The wallets that are loaded, by name. What doesn't belong: anything about one wallet."""
+"""The wallets that are loaded, by name, and those that lie on disk. What doesn't belong: anything about one wallet."""
 
-from bitcoind_mp.interfaces.command import Call
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
+from bitcoind_mp.interfaces.command import Call, commit_point
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+
+from .clock import NodeClock
+from .creation import Recipe, genesis, make
+from .directory import Directory
+from .follow import Attachment, first_blocks
+from .ledger import Ledger, WalletFileError
+from .node import Node
+from .options import WalletOptions
+from .sealing import Cost
+from .startup import SessionList, StartupList
+from .tables import BlockRow
 from .wallet import Wallet
+
+log = logging.getLogger("bitcoind_mp.wallet")
+
+#: How long loading waits for the wallet to catch up before it answers all the same, in seconds.
+_CATCH_UP = 20.0
+_YOUNG = (
+    "This program refuses private keys on the main network: the bindings to the consensus kernel that it runs on are "
+    "young, and money could be lost. Start with -mainnetwallet=1 to allow them all the same, or make a watch-only "
+    "wallet (disable_private_keys)."
+)
+_NOT_SAVED = "Wallet load on startup setting could not be updated, so wallet may not be loaded next node startup."
 
 
 class Wallets:
     """All loaded wallets."""
+
+    def __init__(
+        self,
+        options: WalletOptions,
+        node: Node,
+        clock: NodeClock,
+        startup: StartupList,
+        session: SessionList,
+        cost: Cost | None = None,
+    ) -> None:
+        self.options = options
+        self.directory = Directory(options.wallets_dir)
+        self.refused: dict[str, str] = {}
+        """Wallets that were to be loaded and couldn't be, and why."""
+        self.on_change: Callable[[], None] = lambda: None
+        self._node = node
+        self._clock = clock
+        self._startup = startup
+        self._session = session
+        self._cost = cost
+        self._loaded: dict[str, Wallet] = {}
+        self._attached: dict[str, Attachment] = {}
+        self._busy: set[str] = set()
+
+    def __iter__(self) -> Iterator[Wallet]:
+        """In the order they were loaded."""
+        return iter(list(self._loaded.values()))
+
+    def get(self, name: str) -> Wallet | None:
+        """A loaded wallet by name."""
+        return self._loaded.get(name)
+
+    def attachment(self, wallet: Wallet) -> Attachment:
+        """A loaded wallet's life on the feed."""
+        return self._attached[wallet.name]
 
     def chosen(self, call: Call) -> Wallet:
         """The wallet a call is for: the one it names, or the only one loaded (``GetWalletForJSONRPCRequest``).
@@ -14,4 +76,185 @@ class Wallets:
         Raises:
             RpcError: -18 for one that isn't loaded, or none loaded; -19 where several are and none is named.
         """
-        raise NotImplementedError
+        if call.wallet is not None:
+            wallet = self._loaded.get(call.wallet)
+            if wallet is None:
+                raise RpcError(RpcCode.WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded")
+            return wallet
+        if len(self._loaded) == 1:
+            return next(iter(self._loaded.values()))
+        if not self._loaded:
+            raise RpcError(
+                RpcCode.WALLET_NOT_FOUND,
+                "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet. "
+                "(Note: A default wallet is no longer automatically created)",
+            )
+        raise RpcError(
+            RpcCode.WALLET_NOT_SPECIFIED,
+            "Multiple wallets are loaded. Please select which wallet to use with -rpcwallet=<walletname> "
+            '(or "use <walletname>" in the shell).',
+        )
+
+    async def current(self, call: Call) -> Wallet:
+        """The same, once it knows the block that is the node's newest now (``BlockUntilSyncedToCurrentChain``): a
+        caller that saw a block elsewhere finds it here. While the node is away it answers as of its last block."""
+        wallet = self.chosen(call)
+        await self._attached[wallet.name].settle()
+        return wallet
+
+    # --- making, loading, unloading -------------------------------------------------------------------------
+
+    async def create(self, name: str, recipe: Recipe, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
+        """Make a wallet and load it; and warnings. Raises `RpcError`."""
+        self._check_recipe(name, recipe)
+        with self._reserved(name):
+            try:
+                path = self.directory.prepare_new(name)
+                start = await self._start(path)
+                await make(name, path, recipe, start, self.options, self._node.chain, self._clock, self._cost)
+            except WalletFileError as error:
+                raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
+            return await self._open(name, load_on_startup)
+
+    def _check_recipe(self, name: str, recipe: Recipe) -> None:
+        if not name:
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Wallet name cannot be empty")
+        if recipe.passphrase and recipe.disable_private_keys:
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                "Passphrase provided but private keys are disabled. A passphrase is only used to encrypt private keys, "
+                "so cannot be used for wallets with private keys disabled.",
+            )
+        if self.options.chain == "main" and not recipe.disable_private_keys and not self.options.mainnet_wallet:
+            raise RpcError(RpcCode.WALLET_ERROR, _YOUNG)
+
+    async def _start(self, path: Path) -> list[BlockRow]:
+        """The block that a new wallet starts from: the node's newest. Nothing while the node is away."""
+        with suppress(RpcError, Disconnected, CallTimeout):
+            status = await self._node.chain.status()
+            return await first_blocks(self._node.chain, None, status.tip)
+        return []
+
+    async def load(self, name: str, load_on_startup: bool | None = None) -> tuple[Wallet, list[str]]:
+        """Load a wallet from disk; and warnings. Raises `RpcError`."""
+        if name in self._loaded:
+            raise RpcError(RpcCode.WALLET_ALREADY_LOADED, f'Wallet "{name}" is already loaded.')
+        with self._reserved(name):
+            return await self._open(name, load_on_startup)
+
+    async def _open(self, name: str, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
+        try:
+            path = self.directory.existing(name)
+            ledger = Ledger.open(path, self.options.chain, genesis(self.options))
+        except WalletFileError as error:
+            raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
+        wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost)
+        try:
+            if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
+                raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
+            wallet.top_up()
+        except BaseException:
+            wallet.close()
+            raise
+        commit_point()
+        wallet.on_change(lambda _: self.on_change())
+        self._loaded[name] = wallet
+        self.refused.pop(name, None)
+        attachment = self._attached[name] = self._node.attach(wallet)
+        warnings = self._remember(name, load_on_startup)
+        wallet.log("loaded: %d descriptors, %d transactions", len(wallet.descriptors), len(wallet.history))
+        self.on_change()
+        await attachment.until_live(_CATCH_UP)
+        return wallet, warnings
+
+    async def unload(self, name: str, load_on_startup: bool | None = None) -> list[str]:
+        """Let a loaded wallet go; warnings. Raises `RpcError`."""
+        wallet = self._loaded.get(name)
+        if wallet is None:
+            raise RpcError(RpcCode.WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded")
+        self._attached[name].rescanner.reserve()
+        commit_point()
+        with self._reserved(name):
+            del self._loaded[name]
+            del self._attached[name]
+            await self._node.detach(wallet)
+            wallet.close()
+        warnings = self._remember(name, load_on_startup)
+        self.on_change()
+        return warnings
+
+    async def restore(self, name: str, backup: Path, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
+        """Copy a backup to a new wallet's place and load it; and warnings. Raises `RpcError`."""
+        if not name:
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Wallet name cannot be empty")
+        with self._reserved(name):
+            undo = self.directory.restore(name, backup)
+            try:
+                return await self._open(name, load_on_startup)
+            except BaseException:
+                if name not in self._loaded:
+                    undo()
+                raise
+
+    async def load_all(self, names: list[str]) -> None:
+        """Load these at start, in order. One that can't be loaded is refused alone; the process serves the rest."""
+        for name in dict.fromkeys(names):
+            if name in self._loaded:
+                continue
+            try:
+                await self.load(name)
+            except RpcError as error:
+                self.refused[name] = error.message
+                log.error("[%s] not loaded: %s", name, error.message)
+                self.on_change()
+
+    def startup_names(self, asked: list[str]) -> list[str]:
+        """Which to load at start: those of the command line, those marked so, and those a killed predecessor had."""
+        marked: list[str] = []
+        try:
+            marked = self._startup.names()
+        except (OSError, ValueError) as error:
+            log.error("the list of wallets to load can't be read: %s", error)
+        unnamed = [""] if not asked and self.directory.has("") else []
+        return [*unnamed, *asked, *marked, *self._session.names()]
+
+    def _remember(self, name: str, load_on_startup: bool | None) -> list[str]:
+        try:
+            self._session.remember(list(self._loaded))
+        except OSError as error:
+            log.error("what is loaded can't be remembered: %s", error)
+        if load_on_startup is None:
+            return []
+        try:
+            self._startup.change(name, load_on_startup)
+        except (OSError, ValueError) as error:
+            log.error("the list of wallets to load can't be written: %s", error)
+            return [_NOT_SAVED]
+        return []
+
+    def _reserved(self, name: str) -> "_Reserved":
+        if name in self._busy:
+            raise RpcError(RpcCode.WALLET_ERROR, "Wallet already loading.")
+        return _Reserved(self._busy, name)
+
+    async def close(self) -> None:
+        """Let all go, without a change of what is loaded at start."""
+        for name, wallet in list(self._loaded.items()):
+            await self._node.detach(wallet)
+            wallet.close()
+            del self._loaded[name]
+            del self._attached[name]
+
+
+class _Reserved:
+    """Keeps two calls from making, loading or unloading one wallet at once."""
+
+    def __init__(self, busy: set[str], name: str) -> None:
+        self._busy = busy
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._busy.add(self._name)
+
+    def __exit__(self, *_: object) -> None:
+        self._busy.discard(self._name)

@@ -18,11 +18,13 @@ class Progress:
     def __init__(self, table: BlockTable) -> None:
         self._table = table
         self._rows: list[BlockRow] = []
+        self._unsaved: list[BlockRow] = []
         self.reload()
 
     def reload(self) -> None:
         """Read what the ledger holds."""
         self._rows = self._table.all()
+        self._unsaved = []
 
     @property
     def tip(self) -> BlockRow | None:
@@ -34,17 +36,29 @@ class Progress:
         return next((row.hash for row in reversed(self._rows) if row.height == height), None)
 
     def advance(self, block: BlockRow) -> None:
-        """That block is processed. In a ledger transaction."""
-        self._table.put(block)
+        """That block is processed. The ledger knows with the next `save`."""
         self._rows.append(block)
-        if block.height % _THIN_EVERY == 0:
-            self._thin(block.height)
+        self._unsaved.append(block)
+
+    @property
+    def unsaved(self) -> int:
+        """How many blocks were processed that the ledger doesn't know of: nothing of ours was in them."""
+        return len(self._unsaved)
+
+    def save(self) -> None:
+        """Write the position. In a ledger transaction."""
+        for block in self._unsaved:
+            self._table.put(block)
+        if any(block.height % _THIN_EVERY == 0 for block in self._unsaved):
+            self._thin(self._unsaved[-1].height)
+        self._unsaved = []
 
     def rewind(self, height: int) -> list[BlockRow]:
         """Forget the blocks above that height, and return them newest first. In a ledger transaction."""
         gone = [row for row in reversed(self._rows) if row.height > height]
         self._table.remove(row.height for row in gone)
         del self._rows[len(self._rows) - len(gone) :]
+        self._unsaved = [row for row in self._unsaved if row.height <= height]
         return gone
 
     def replace_all(self, rows: list[BlockRow]) -> None:

@@ -6,9 +6,11 @@ What doesn't belong: JSON, choosing coins, building transactions, the connection
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
+from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 
 from . import flags as flag
@@ -37,6 +39,8 @@ __all__ = ["Reservation", "Wallet"]
 log = logging.getLogger("bitcoind_mp.wallet")
 
 _ANY = CoinFilter()
+#: While catching up, the position is written at least once in so many blocks.
+_SAVE_EVERY = 100
 
 
 class Wallet:
@@ -81,6 +85,9 @@ class Wallet:
         """While blocks are scanned again: when that began (monotonic) and how much of it is done, 0 to 1."""
         self.stale_since: int | None = None
         """Since when the node has been away (seconds since 1970), None while blocks arrive as they are found."""
+        self.node_gone = asyncio.Event()
+        """Set while the node is away."""
+        self.node_gone.set()
         self._listeners: list[Callable[[Wallet], None]] = []
         self._moved = asyncio.Event()
         ledger.on_rollback = self._reload
@@ -93,6 +100,8 @@ class Wallet:
     def close(self) -> None:
         """Forget secrets and close the file."""
         self.relock.lock()
+        with suppress(RpcError):
+            self.save_position()
         self.ledger.close()
 
     def on_change(self, listener: Callable[["Wallet"], None]) -> None:
@@ -139,10 +148,19 @@ class Wallet:
         try:
             async with asyncio.timeout(deadline):
                 while self.block != block and self.height <= height:
-                    await self._moved.wait()
+                    await self.moved()
         except TimeoutError:
             return False
         return True
+
+    async def moved(self) -> None:
+        """Wait for the next change of where it stands."""
+        await self._moved.wait()
+
+    def touch(self) -> None:
+        """Wake those that wait for where it stands."""
+        self._moved.set()
+        self._moved = asyncio.Event()
 
     @property
     def birth_time(self) -> int | None:
@@ -315,6 +333,7 @@ class Wallet:
         The node's refusal is logged and doesn't undo it (``CommitTransaction``): it is rebroadcast later, or
         abandoned by a person. ``replaces`` marks the transaction it replaces too. Returns the txid.
         """
+        commit_point()
         with self.ledger.transaction():
             tx = self.intake.ours(raw, Inactive())
             tx.comment, tx.comment_to, tx.replaces = comment, comment_to, replaces
@@ -352,29 +371,69 @@ class Wallet:
 
     # --- what the node tells -------------------------------------------------------------------------------
 
-    def connect_block(self, raw: bytes, block: BlockRef) -> None:
-        """The next block: its effects and the new position are one transaction on disk."""
+    def connect_block(self, raw: bytes, block: BlockRef, live: bool = True) -> None:
+        """The next block: its effects and the new position are one transaction on disk.
+
+        While catching up (not ``live``) the position alone is written once in `_SAVE_EVERY` blocks: a kill makes us
+        look through blocks again in which there was nothing of ours.
+        """
         with self.ledger.transaction():
             self._rewind(block.height - 1)
-            row = BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)
-            self.progress.advance(row)
+            self.progress.advance(_row(block))
             taken = self.intake.block(raw, block, block.height)
+            if taken or live or self.progress.unsaved >= _SAVE_EVERY:
+                self.progress.save()
         self._move(bool(taken))
+
+    def rescan_block(self, raw: bytes, block: BlockRef, max_time: int, next_height: int) -> None:
+        """An older block, looked through again. ``max_time``: the highest block time up to it. What is to be scanned
+        is ``next_height`` and those above from then on."""
+        with self.ledger.transaction():
+            taken = self.intake.block(raw, block, self.height, max_time)
+            if taken or next_height % _SAVE_EVERY == 0:
+                self.rescan_at(next_height)
+        if taken:
+            self.changed()
 
     def rewind_to(self, block: BlockRef) -> None:
         """The blocks above that one left the best chain."""
-        row = BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)
+        row = _row(block)
         with self.ledger.transaction():
             self._rewind(block.height)
             if self.block != row.hash:
                 self.progress.advance(row)
+            self.progress.save()
         self._move(True)
+
+    def save_position(self) -> None:
+        """Write how far it has followed."""
+        if self.progress.unsaved:
+            with self.ledger.transaction():
+                self.progress.save()
 
     def _rewind(self, height: int) -> None:
         """Undo what is above that height. In a ledger transaction."""
         if self.height > height:
             self.progress.rewind(height)
             self.history.rewind(height)
+
+    # What is to be scanned again survives a kill: a time where descriptors were added (the lowest counts), a height
+    # once it is known.
+
+    @property
+    def rescan_wanted(self) -> tuple[int | None, int | None]:
+        """The time and the height from which blocks are to be scanned again, None where none is noted."""
+        return self.ledger.fact("rescan_time"), self.ledger.fact("rescan_height")
+
+    def note_rescan(self, time: int) -> None:
+        """Blocks from that time on are to be scanned. In a ledger transaction."""
+        known = self.ledger.fact("rescan_time")
+        self.ledger.set_fact("rescan_time", time if known is None else min(known, time))
+
+    def rescan_at(self, height: int | None) -> None:
+        """Blocks from that height on are to be scanned, or (None) none any more. In a ledger transaction."""
+        self.ledger.set_fact("rescan_height", height)
+        self.ledger.set_fact("rescan_time", None)
 
     def start_at(self, rows: list[BlockRow]) -> None:
         """Follow from the newest of these blocks: nothing of ours is older."""
@@ -383,8 +442,7 @@ class Wallet:
         self._move(True)
 
     def _move(self, seen: bool) -> None:
-        self._moved.set()
-        self._moved = asyncio.Event()
+        self.touch()
         if seen:
             self.changed()
 
@@ -436,3 +494,7 @@ class Wallet:
             "height": self.height,
             "stale_since": self.stale_since,
         }
+
+
+def _row(block: BlockRef) -> BlockRow:
+    return BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)

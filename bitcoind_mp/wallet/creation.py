@@ -1,0 +1,87 @@
+"""Making a new wallet's file: all of it in one transaction, so that a kill leaves a whole wallet or none.
+
+What doesn't belong: names and directories (``manager.py``), following the chain.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from btclib.network import NETWORKS
+
+from bitcoind_mp.interfaces.chain import Chain
+
+from . import flags as flag
+from .clock import NodeClock
+from .importing import Prepared, add_own, prepare_standard
+from .ledger import Ledger
+from .options import WalletOptions
+from .sealing import Cost, new_master_key, seal_master_key
+from .tables import BlockRow
+from .wallet import Wallet
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is asked for. ``passphrase`` empty: not encrypted. ``blank``: no keys of its own."""
+
+    disable_private_keys: bool = False
+    blank: bool = False
+    passphrase: str = ""
+    avoid_reuse: bool = False
+
+    @property
+    def flags(self) -> list[str]:
+        """The wallet flags that it has."""
+        asked = {
+            flag.DISABLE_PRIVATE_KEYS: self.disable_private_keys,
+            flag.BLANK: self.blank,
+            flag.AVOID_REUSE: self.avoid_reuse,
+        }
+        return [name for name, on in asked.items() if on]
+
+    @property
+    def has_own_keys(self) -> bool:
+        """Whether a seed is made for it."""
+        return not (self.disable_private_keys or self.blank)
+
+
+def genesis(options: WalletOptions) -> str:
+    """The hash of the network's first block, in the order it is printed."""
+    return NETWORKS[options.network].genesis_block.hex()
+
+
+async def make(
+    name: str,
+    path: Path,
+    recipe: Recipe,
+    start: list[BlockRow],
+    options: WalletOptions,
+    chain: Chain,
+    clock: NodeClock,
+    cost: Cost | None = None,
+) -> Ledger:
+    """Make the file at ``path``. ``start``: the newest block it needn't look at, and some before it.
+
+    Takes about a second with the default keypool. Raises `WalletFileError`, `RpcError` (-20)."""
+    prepared: list[Prepared] = []
+    if recipe.has_own_keys:
+        prepared = await prepare_standard(options.chain, options.network, options.keypool)
+    master = new_master_key()
+    sealed = (
+        await asyncio.to_thread(seal_master_key, recipe.passphrase, master, cost or Cost())
+        if recipe.passphrase
+        else b""
+    )
+
+    def fill(ledger: Ledger) -> None:
+        wallet = Wallet(name, ledger, options, chain, clock, cost)
+        for one in recipe.flags:
+            wallet.flags.set(one)
+        if sealed:
+            wallet.keys.begin_encrypted(sealed, master)
+        add_own(wallet, prepared, clock.now())
+        wallet.progress.replace_all(start)
+        wallet.keys.lock()
+
+    return Ledger.create(path, options.chain, genesis(options), fill)

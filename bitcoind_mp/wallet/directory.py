@@ -1,0 +1,133 @@
+"""Where wallets lie on disk: one directory each below ``wallets/``, named as the wallet (``GetWalletPath``,
+``MakeDatabase`` and ``ListDatabases`` in Core's ``src/wallet``)."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+
+from .ledger import CORE_FILE_NAME, FILE_NAME, WalletFileError, is_wallet_file
+
+_SQLITE_MAGIC = b"SQLite format 3\0"
+
+
+class Directory:
+    """The wallets' directory. A name is a path below it, or an absolute one."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        """The wallet's directory."""
+        return self.root / name
+
+    def has(self, name: str) -> bool:
+        """Whether a wallet of ours of that name lies there."""
+        return is_wallet_file(self.path(name) / FILE_NAME)
+
+    def existing(self, name: str) -> Path:
+        """The file of a wallet that is to be loaded. Raises `WalletFileError` in Core's words."""
+        path = self.path(name)
+        if not path.exists():
+            raise WalletFileError(
+                f"Failed to load database path '{path}'. Path does not exist.", RpcCode.WALLET_NOT_FOUND
+            )
+        file = path / FILE_NAME
+        if file.exists() and file.stat().st_size > 0:
+            return file
+        if (path / CORE_FILE_NAME).exists():
+            raise WalletFileError(
+                f"'{path}' holds a wallet of Bitcoin Core ({CORE_FILE_NAME}), which this program doesn't open. To bring "
+                "it here, run 'listdescriptors true' on it in Bitcoin Core; here, make a blank wallet under another "
+                "name and give that list to importdescriptors.",
+                RpcCode.WALLET_NOT_FOUND,
+            )
+        raise WalletFileError(
+            f"Failed to load database path '{path}'. Data is not in recognized format.", RpcCode.WALLET_NOT_FOUND
+        )
+
+    def prepare_new(self, name: str) -> Path:
+        """The file of a wallet that is to be made, its directory made. Raises `WalletFileError`, `RpcError`."""
+        path = self.path(name)
+        file = path / FILE_NAME
+        if (file.exists() and file.stat().st_size > 0) or (path / CORE_FILE_NAME).exists():
+            raise WalletFileError(f"Failed to create database path '{path}'. Database already exists.")
+        if path.exists() and not path.is_dir():
+            raise WalletFileError(f"Failed to create database path '{path}'. It is no directory.")
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            raise WalletFileError(f"Failed to create database path '{path}': {error}.") from error
+        return file
+
+    def restore(self, name: str, backup: Path) -> Callable[[], None]:
+        """Copy a backup to where the wallet of that name lies; what undoes it. Raises `RpcError` in Core's words."""
+        if not backup.exists():
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Backup file does not exist")
+        path = self.path(name)
+        made = False
+        if path.exists():
+            if not path.is_dir():
+                raise RpcError(
+                    RpcCode.WALLET_ALREADY_EXISTS, f"Failed to restore wallet. Database file exists '{path}'."
+                )
+            if any((path / taken).exists() for taken in (FILE_NAME, CORE_FILE_NAME)):
+                raise RpcError(
+                    RpcCode.WALLET_ALREADY_EXISTS,
+                    f"Failed to restore wallet. Database file exists in '{path / FILE_NAME}'.",
+                )
+        else:
+            try:
+                path.mkdir(mode=0o700, parents=True)
+            except OSError as error:
+                raise RpcError(RpcCode.WALLET_ALREADY_EXISTS, f"Failed to restore database path '{path}'.") from error
+            made = True
+        file = path / FILE_NAME
+
+        def undo() -> None:
+            for leftover in path.glob(FILE_NAME + "*"):
+                leftover.unlink(missing_ok=True)
+            if made:
+                with suppress(OSError):
+                    path.rmdir()
+
+        try:
+            _copy(backup, file)
+        except (OSError, sqlite3.Error) as error:
+            undo()
+            raise RpcError(RpcCode.WALLET_ERROR, f"Unexpected exception: {error}") from error
+        return undo
+
+    def listed(self) -> Iterator[tuple[str, list[str]]]:
+        """What `listwalletdir` shows: the name of each wallet below the directory, and warnings about it."""
+        if not self.root.is_dir():
+            return
+        for directory, inside, files in os.walk(self.root, followlinks=False):
+            inside.sort()
+            path = Path(directory)
+            name = "" if path == self.root else str(path.relative_to(self.root))
+            if FILE_NAME in files and is_wallet_file(path / FILE_NAME):
+                yield name, []
+            elif CORE_FILE_NAME in files and _is_sqlite(path / CORE_FILE_NAME):
+                yield name, ["This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"]
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
+    except OSError:
+        return False
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy in one step: a kill leaves the whole file or none."""
+    partial = target.with_name(target.name + ".partial")
+    shutil.copyfile(source, partial)
+    with partial.open("rb") as copied:
+        os.fsync(copied.fileno())
+    partial.replace(target)

@@ -1,0 +1,112 @@
+"""The connection to the node: made again whenever it ends, and what every wallet shares of it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from bitcoind_mp.interfaces.chain import Chain
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.ipc.proxy import proxy
+from bitcoind_mp.ipc.reconnect import Reconnecting
+from bitcoind_mp.ipc.session import Session
+
+from .clock import NodeClock
+from .follow import Attachment
+from .node_link import chain_through
+from .wallet import Wallet
+
+log = logging.getLogger("bitcoind_mp.wallet")
+
+
+class Upstream:
+    """The node, and the wallets that follow it. ``chain`` may be used at any time: while the node is away its methods
+    raise `RpcError` (-9) that says since when."""
+
+    def __init__(self, path: Path, hello: Hello, clock: NodeClock) -> None:
+        self.chain: Chain = chain_through(self._present)
+        self.away_since: int | None = clock.now()
+        self._clock = clock
+        self._node: Chain | None = None
+        self._attachments: dict[str, Attachment] = {}
+        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down)
+        self.on_change: Callable[[], None] = lambda: None
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._link.start()
+
+    async def close(self) -> None:
+        """Let every wallet go and disconnect."""
+        for attachment in list(self._attachments.values()):
+            await attachment.stop()
+        self._attachments = {}
+        await self._link.close()
+
+    @property
+    def reason(self) -> str:
+        """Why the node is away, for people; empty while it is there."""
+        return self._link.reason
+
+    def attach(self, wallet: Wallet) -> Attachment:
+        """Keep a wallet on the feed from now on."""
+        attachment = Attachment(wallet, self._connected, self._clock.observe)
+        self._attachments[wallet.name] = attachment
+        if self._link.session is None:
+            self._mark_stale(wallet)
+        else:
+            wallet.node_gone.clear()
+        attachment.start()
+        return attachment
+
+    async def detach(self, wallet: Wallet) -> None:
+        """Follow for it no longer."""
+        attachment = self._attachments.pop(wallet.name, None)
+        if attachment is not None:
+            await attachment.stop()
+
+    def _present(self) -> Chain:
+        if self._node is None:
+            raise RpcError(
+                RpcCode.CLIENT_NOT_CONNECTED,
+                f"The node can't be reached ({self._link.reason}); the wallet is as of {self.away_since} and "
+                "goes on when the node is back.",
+            )
+        return self._node
+
+    async def _connected(self) -> "asyncio.Future[None]":
+        """Wait for the node; the future is done when that connection has ended."""
+        session = await self._link.up()
+        return session.closed
+
+    async def _up(self, session: Session) -> None:
+        node = proxy(Chain, session)  # type: ignore[type-abstract]
+        try:
+            status = await node.status()
+        except (Disconnected, CallTimeout) as error:
+            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, str(error)) from error
+        self._clock.observe(status.clock)
+        self._node = node
+        self.away_since = None
+        for attachment in self._attachments.values():
+            attachment.wallet.node_gone.clear()
+        log.info(
+            "connected to the node (pid %d) at height %d", session.peer.pid if session.peer else 0, status.tip.height
+        )
+        self.on_change()
+
+    def _down(self, reason: str) -> None:
+        if self._node is not None or self.away_since is None:
+            self.away_since = self._clock.now()
+        self._node = None
+        log.warning("the node can't be reached: %s", reason)
+        for attachment in self._attachments.values():
+            self._mark_stale(attachment.wallet)
+        self.on_change()
+
+    def _mark_stale(self, wallet: Wallet) -> None:
+        wallet.node_gone.set()
+        if wallet.stale_since is None:
+            wallet.stale_since = self.away_since
+            wallet.changed()
