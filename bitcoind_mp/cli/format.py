@@ -26,7 +26,7 @@ _GRADES = {"ok": "green", "degraded": "yellow", "failed": "red"}
 _ABOUT = {"node": "chain, mempool and peers", "wallet": "keys and coins"}
 _CODES = {"green": "32", "yellow": "33", "red": "31", "blue": "34", "dim": "2", "bold": "1"}
 #: Width of the labels' column, as systemctl's.
-_LABEL = 11
+_LABEL = 12
 
 
 def plain(colour: str, text: str) -> str:
@@ -156,18 +156,17 @@ def _since(seconds: "Any", now: float) -> str:
 
 def _active(unit: "dict[str, Any]", now: float, paint: "Paint") -> str:
     colour = _DOTS.get(unit["active"], _DOTS["inactive"])[1]
-    text = paint(colour, f"{unit['active']} ({unit['state']})") + _since(unit.get("since"), now)
+    both = unit["active"] if unit["active"] == unit["state"] else f"{unit['active']} ({unit['state']})"
+    text = paint(colour, both) + _since(unit.get("since"), now)
     if unit.get("next_start") is not None:
         text += f"; next start in {age(float(unit['next_start']) - now)}"
-    if unit.get("reason") and unit["active"] != "active":
-        text += f"; {unit['reason']}"
     return text
 
 
 def _health(unit: "dict[str, Any]", now: float, paint: "Paint") -> str:
     text = paint(_GRADES.get(unit["health"], "dim"), unit["health"])
     check = unit.get("check") or {}
-    if check.get("status"):
+    if check.get("status") and check["status"] != unit.get("status"):
         text += f", {check['status']}"
     if check.get("time") is not None:
         text += f" (checked {age(now - float(check['time']))} ago)"

@@ -25,8 +25,6 @@ METHOD_NOT_FOUND = -32601
 WALLET_NOT_SPECIFIED = -19
 IN_WARMUP = -28
 
-#: Seconds without an answer before the supervisor is asked whether the worker is coming back at all.
-PATIENCE = 2.0
 #: Seconds between attempts with -rpcwait.
 RETRY = 0.2
 
@@ -42,6 +40,10 @@ class Refused(Exception):
 
 class NoServer(Exception):
     """Nobody to talk to, or nobody who answers any more; the text says so, and what to do."""
+
+
+class Unanswered(NoServer):
+    """A server took the request and no answer came: never asked again, its outcome is unknown."""
 
 
 def run(config: "Config") -> int:
@@ -114,7 +116,7 @@ def call(config: "Config", name: str, words: "list[str]", *, wallet: "str | None
         try:
             return _call_once(config, Servers.of(config), name, words, wallet)
         except NoServer as error:
-            if not waiting:
+            if not waiting or isinstance(error, Unanswered):
                 raise
             if limit and time.monotonic() >= deadline:
                 raise NoServer(f"timeout on transient error: {error}") from error
@@ -131,21 +133,25 @@ def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]"
         line = request_line(config, command, words, wallet)
         connection = connected(server)
         if connection is not None:
-            return read_reply(exchange(config, servers, server, connection, line))
-    return _call_unlisted(config, servers, name, words, wallet)
+            return read_reply(exchange(config, server, connection, line))
+    return _call_unlisted(config, servers, name)
 
 
-def _call_unlisted(config: "Config", servers: Servers, name: str, words: "list[str]", wallet: "str | None") -> "Any":
+def _call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
     """A command that no running server's table has: unknown, or its server has not been ready yet."""
     running = [server for server in servers.all() if _answers(server)]
     if not running:
         raise NoServer(nobody_text(config))
-    missing = [role for role in ROLES[1:] if role not in [server.role for server in running if server.table]]
-    if running[0].role == "supervisor" and missing:
-        raise Refused(
-            METHOD_NOT_FOUND,
-            f"Method not found. The {' and the '.join(missing)} may have it: not ready yet. "
-            f"See {command_line(config)} status",
+    if running[0].role != "supervisor":
+        if name in FOR_PERSONS:
+            raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
+        raise Refused(METHOD_NOT_FOUND, "Method not found")
+    ready = [server.role for server in running if server.table]
+    missing = [role for role in ROLES[1:] if role not in ready]
+    if missing:
+        raise NoServer(
+            f"{name} is not known to what runs, and the {' and the '.join(missing)} "
+            f"{'has' if len(missing) == 1 else 'have'} not been ready yet: see {command_line(config)} status"
         )
     raise Refused(METHOD_NOT_FOUND, "Method not found")
 
@@ -173,24 +179,16 @@ def request_line(config: "Config", command: Command, words: "list[str]", wallet:
     return request(command.name, params, wallet=wallet)
 
 
-def exchange(config: "Config", servers: Servers, server: Server, connection: Connection, line: bytes) -> bytes:
-    """Send a request and wait for its reply. A worker that is being started again keeps its callers waiting in the
-    kernel's queue; one that won't come back doesn't."""
+def exchange(config: "Config", server: Server, connection: Connection, line: bytes) -> bytes:
+    """Send a request and wait for its reply. A worker that is being started again keeps its callers waiting."""
     timeout = config.get_seconds("rpcclienttimeout") or None
-    waited = 0.0
     try:
         connection.send(line)
-        while True:
-            slice_ = PATIENCE if timeout is None else min(PATIENCE, timeout - waited)
-            try:
-                return next_reply(connection, slice_)
-            except TimeoutError:
-                waited += slice_
-                if timeout is not None and waited >= timeout:
-                    raise NoServer(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
-                _check_coming_back(config, servers, server)
-    except (ConnectionError, BrokenPipeError) as error:
-        raise NoServer(
+        return next_reply(connection, timeout)
+    except TimeoutError:
+        raise Unanswered(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
+    except ConnectionError as error:
+        raise Unanswered(
             f"the {server.role or 'server'} closed the connection before it answered. "
             "Whether the command took effect is unknown."
         ) from error
@@ -204,28 +202,6 @@ def next_reply(connection: Connection, timeout: "float | None") -> bytes:
         line: bytes = connection.receive(timeout)
         if b'"call.progress"' not in line or "method" not in parse(line.decode("utf-8", "replace")):
             return line
-
-
-def _check_coming_back(config: "Config", servers: Servers, server: Server) -> None:
-    """Raise `NoServer` where the supervisor says that the worker is down and stays so."""
-    if server.role not in ROLES[1:]:
-        return
-    supervisor = servers.all()[0]
-    connection = connected(supervisor) if supervisor.role == "supervisor" else None
-    if connection is None:
-        return
-    try:
-        connection.send(request("status", f'["{server.role}"]'))
-        unit = read_reply(connection.receive(PATIENCE))["units"][0]
-    except (OSError, Refused, LookupError, TypeError):
-        return
-    finally:
-        connection.close()
-    if unit.get("state") in ("failed", "stopped"):
-        raise NoServer(
-            f"the {server.role} is {unit['state']}. "
-            f"See {command_line(config)} status {server.role}; start it with {command_line(config)} start {server.role}"
-        )
 
 
 def read_reply(line: bytes) -> "Any":

@@ -1,11 +1,12 @@
 """The supervisor's own commands as one-shot commands: how they are called, printed, and their exit statuses."""
 
+import os
 import sys
 import time
 
 from .arguments import BadArgument, request
 from .format import coloured, health_text, logs_text, plain, status_text, unit_line
-from .jsontext import parse, quote
+from .jsontext import compact, parse, quote
 from .oneshot import NoServer, call, connected, nobody_text, print_result, result_of
 from .routing import Servers
 from .terminal import wants_colour
@@ -94,6 +95,7 @@ def follow_logs(config: "Config", words: "list[str]") -> int:
     if connection is None:
         raise NoServer(nobody_text(config))
     try:
+        connection.send(request("init.handshake", hello_text(config)))
         connection.send(request("logs.follow", f"[{quote(unit)},{lines},1]"))
         while True:
             message = parse(connection.receive().decode("utf-8", "surrogateescape"))
@@ -106,6 +108,15 @@ def follow_logs(config: "Config", words: "list[str]") -> int:
         return 1
     finally:
         connection.close()
+
+
+def hello_text(config: "Config") -> str:
+    """The parameters of a handshake: what opens a connection that follows something."""
+    from bitcoind_mp import __version__
+    from bitcoind_mp.interfaces.init import PROTOCOL_VERSION
+
+    hello = {"role": "cli", "protocol": PROTOCOL_VERSION, "chain": config.chain, "version": __version__}
+    return compact([{**hello, "pid": os.getpid()}])
 
 
 def _print_lines(params: "Any", *, with_name: bool) -> None:

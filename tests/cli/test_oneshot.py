@@ -1,0 +1,280 @@
+"""One command against servers on sockets: output, errors and exit statuses as bitcoin-cli's."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_a_number_a_string_and_an_object_as_bitcoin_cli_prints_them(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("getblockcount").stdout == "112\n"
+    assert bitcoin_mp("getblockhash", "5").stdout == f"{5:064x}\n"
+    assert bitcoin_mp("getblockstats", "7", '["a"]').stdout == (
+        '{\n  "got": 7,\n  "type": "int",\n  "stats": [\n    "a"\n  ]\n}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ("null", ""),
+        ("true", "true\n"),
+        ("[]", "[\n]\n"),
+        ('{"a":{}}', '{\n  "a": {\n  }\n}\n'),
+        ('"x y"', "x y\n"),
+        ("0.00001000", "0.00001000\n"),
+        ('"ä\\u0001"', "ä\x01\n"),
+        ('["ä\\u0001\\u007f"]', '[\n  "ä\\u0001\\u007f"\n]\n'),
+        ("[\n1]", "[\n  1\n]\n"),
+    ],
+)
+def test_each_kind_of_result(daemon, bitcoin_mp, value: str, printed: str) -> None:
+    daemon.start("node")
+    done = bitcoin_mp("echo", value)
+    assert (done.stdout, done.stderr, done.returncode) == (printed, "", 0)
+
+
+def test_amounts_keep_their_digits(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("getbalance").stdout == "0.00001000\n"
+
+
+def test_a_parameter_of_either_kind_is_json_where_it_parses(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert '"type": "int"' in bitcoin_mp("getblockstats", "7").stdout
+    assert '"type": "str"' in bitcoin_mp("getblockstats", "00ab").stdout
+
+
+def test_an_error_has_cores_form_and_its_code_for_status(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("getblockhash", "999")
+    assert done.stderr == "error code: -8\nerror message:\nBlock height out of range\n"
+    assert (done.stdout, done.returncode) == ("", 8)
+
+
+def test_bad_json_never_leaves_the_command_line(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("getblockhash", "abc")
+    assert (done.stderr, done.returncode) == ("error: Error parsing JSON: abc\n", 1)
+
+
+def test_an_unknown_command(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("getfoo")
+    assert done.stderr == "error code: -32601\nerror message:\nMethod not found\n"
+    assert done.returncode == 32601 & 0xFF
+
+
+def test_wallet_not_specified_says_which_option(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    daemon.wallet.loaded = ["alice", "bob"]
+    done = bitcoin_mp("getbalance")
+    assert done.returncode == 19
+    assert '-rpcwallet=<walletname>" option before the command' in done.stderr
+    assert bitcoin_mp("-rpcwallet=bob", "getbalance").stdout == "0.00001000\n"
+    assert bitcoin_mp("-rpcwallet=bob", "echo", "1").returncode == 0
+    assert daemon.node.calls[-1] == ("echo", (1, "bob"))
+
+
+def test_named_parameters(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("-named", "getblockhash", "height=5").stdout == f"{5:064x}\n"
+    assert bitcoin_mp("-named", "getnewaddress", "my=label").stdout == "address(my=label)\n"
+    assert bitcoin_mp("-named", "getnewaddress", "label=a=b").stdout == "address(a=b)\n"
+
+
+def test_parameters_from_standard_input(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("-stdin", "getblockhash", input="5\n").stdout == f"{5:064x}\n"
+    assert bitcoin_mp("-stdin", input="getblockhash\n6\n").stdout == f"{6:064x}\n"
+    assert bitcoin_mp("-stdinwalletpassphrase", "walletpassphrase", "60", input="s e c\n").returncode == 0
+    assert daemon.wallet.passphrases == ["s e c"]
+    done = bitcoin_mp("-stdinwalletpassphrase", "getblockcount", input="x\n")
+    assert (done.returncode, done.stderr[:32]) == (1, "error: -stdinwalletpassphrase is")
+
+
+def test_stdin_without_a_command(daemon, bitcoin_mp) -> None:
+    done = bitcoin_mp("-stdin", input="")
+    assert (done.returncode, done.stderr) == (1, "error: too few parameters (need at least command)\n")
+
+
+def test_nobody_to_talk_to_says_how_to_start_one_and_starts_nothing(daemon, bitcoin_mp) -> None:
+    done = bitcoin_mp("getblockcount")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: Could not connect to a server: nobody listens at ")
+    assert f"bitcoind-mp -regtest -datadir={daemon.datadir} -daemon" in done.stderr
+    assert list(daemon.run.iterdir()) == []
+
+
+def test_a_table_left_behind_by_a_dead_server_misleads_nobody(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    daemon.stop()
+    assert (daemon.run / "node.json").exists()
+    assert "nobody listens" in bitcoin_mp("getblockcount").stderr
+
+
+def test_shared_commands_go_to_the_supervisor_else_to_the_worker(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("uptime").stdout == "7\n"
+    daemon.stop("supervisor")
+    assert bitcoin_mp("uptime").stdout == "3\n"
+
+
+def test_a_worker_alone(daemon, bitcoin_mp) -> None:
+    daemon.start("node")
+    assert bitcoin_mp("getblockcount").stdout == "112\n"
+    assert bitcoin_mp("getbalance").stderr.endswith("Method not found\n")
+    done = bitcoin_mp("status")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: status is a command of the supervisor, and the node runs without one\n",
+    )
+
+
+def test_a_socket_elsewhere(daemon, bitcoin_mp, tmp_path: Path) -> None:
+    daemon.start("node")
+    elsewhere = f"-ipcconnect=unix:{daemon.run}/node.sock"
+    assert bitcoin_mp(elsewhere, "getblockcount").stdout == "112\n"
+    assert bitcoin_mp("-ipcconnect=unix:run/node.sock", "getblockcount").stdout == "112\n"
+    done = bitcoin_mp(f"-ipcconnect=unix:{tmp_path}/none.sock", "getblockcount")
+    assert (done.returncode, "none.sock" in done.stderr) == (1, True)
+
+
+def test_a_worker_that_has_not_been_ready_yet(daemon, bitcoin_mp) -> None:
+    daemon.start("supervisor")
+    done = bitcoin_mp("getblockcount")
+    assert done.returncode == 1
+    assert "the node and the wallet have not been ready yet: see bitcoin-mp -regtest" in done.stderr
+
+
+def test_rpcwait_waits_for_a_server(daemon) -> None:
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    waiting = subprocess.Popen([*command_line, "-rpcwait", "getblockcount"], cwd=ROOT, stdout=subprocess.PIPE)
+    daemon.start("node")
+    assert waiting.communicate(timeout=20)[0] == b"112\n"
+
+
+def test_rpcwaittimeout_gives_up(daemon, bitcoin_mp) -> None:
+    done = bitcoin_mp("-rpcwait", "-rpcwaittimeout=0.3", "getblockcount")
+    assert (done.returncode, done.stderr[:44]) == (1, "error: timeout on transient error: Could not")
+
+
+def test_rpcclienttimeout(daemon, bitcoin_mp) -> None:
+    daemon.start("node")
+    done = bitcoin_mp("-rpcclienttimeout=0.2", "waitforblock")
+    assert (done.returncode, "within 0.2 s" in done.stderr) == (1, True)
+
+
+def test_progress_of_a_long_call_is_passed_over(daemon, bitcoin_mp) -> None:
+    daemon.start("node")
+    assert bitcoin_mp("slow").stdout == "done\n"
+
+
+def test_ctrl_c_ends_the_command_and_cancels_the_call(daemon) -> None:
+    daemon.start("node")
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", "waitforblock"]
+    running = subprocess.Popen(command_line, cwd=ROOT, stderr=subprocess.PIPE)
+    assert daemon.node.started.wait(20)
+    running.send_signal(signal.SIGINT)
+    assert running.communicate(timeout=20)[1] == b""
+    assert running.returncode == 130
+    assert daemon.node.cancelled.wait(20)
+
+
+def test_a_server_that_dies_in_mid_call_leaves_the_outcome_unknown(daemon) -> None:
+    daemon.start("node")
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    running = subprocess.Popen([*command_line, "-rpcwait", "waitforblock"], cwd=ROOT, stderr=subprocess.PIPE)
+    assert daemon.node.started.wait(20)
+    daemon.sever("node")
+    error = running.communicate(timeout=20)[1].decode()
+    assert (running.returncode, "Whether the command took effect is unknown" in error) == (1, True)
+
+
+def test_a_reader_that_leaves_is_no_traceback(daemon, bitcoin_mp) -> None:
+    daemon.start("node")
+    reading, writing = os.pipe()
+    os.close(reading)
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", "getblockcount"]
+    done = subprocess.run(command_line, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=20, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_getinfo(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("-getinfo").stdout == (
+        "Chain: regtest\nBlocks: 112\nHeaders: 112\n"
+        f"Verification progress: {'▒' * 10}{'░' * 10} 50.0000%\n"
+        "Difficulty: 4.6e-10\n\nNetwork: in 1, out 2, total 3\nVersion: 319900\nTime offset (s): 0\n"
+        "Proxies: 127.0.0.1:9050 (onion)\nMin tx relay fee rate (BTC/kvB): 1e-6\n\n"
+        "Wallet: alice\nKeypool size: 4000\nBalance: 1.5\n\nWarnings: (none)\n"
+    )
+    daemon.wallet.loaded = ["alice", ""]
+    assert '\nBalances\n       1.5 alice\n       1.5 ""\n' in bitcoin_mp("-getinfo").stdout
+    assert "\x1b[34mChain: regtest\x1b[0m\n" in bitcoin_mp("-color=always", "-getinfo").stdout
+    assert '"walletname": "alice"' in bitcoin_mp("-json", "-getinfo").stdout
+    assert bitcoin_mp("-getinfo", "x").stderr == "error: -getinfo takes no arguments\n"
+
+
+def test_getinfo_without_a_wallet(daemon, bitcoin_mp) -> None:
+    daemon.start("node")
+    done = bitcoin_mp("-getinfo")
+    assert done.returncode == 0
+    assert "Wallet" not in done.stdout
+
+
+def test_generate(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    printed = bitcoin_mp("-generate", "2", "7").stdout
+    assert printed == (
+        '{\n  "address": "address()",\n  "blocks": [\n    "address():0:7",\n    "address():1:7"\n  ]\n}\n'
+    )
+    assert "greater than zero" in bitcoin_mp("-generate", "0").stderr
+    assert "Only one of -generate, -getinfo" in bitcoin_mp("-generate", "-getinfo").stderr
+
+
+def test_bad_options_stop_with_78(bitcoin_mp) -> None:
+    done = bitcoin_mp("-nosuch", "getblockcount")
+    assert (done.returncode, done.stderr.count("\n")) == (78, 1)
+
+
+def test_the_one_shot_path_imports_nothing_dear(daemon) -> None:
+    daemon.start()
+    code = (
+        "import sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "sys.argv[:2] = ['bitcoin-mp']\n"
+        "from bitcoind_mp.cli.__main__ import main\n"
+        "status = main()\n"
+        "print(*sorted(sys.modules), file=sys.stderr)\n"
+        "sys.exit(status)\n"
+    )
+    arguments = ["-regtest", f"-datadir={daemon.datadir}", "getblockstats", "7", '["x"]']
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", code, str(ROOT), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    modules = set(done.stderr.split())
+    assert "bitcoind_mp.cli.oneshot" in modules
+    ours = {module for module in modules if module.startswith("bitcoind_mp")}
+    assert ours == {
+        "bitcoind_mp",
+        *(f"bitcoind_mp.cli{x}" for x in ("", ".__main__", ".arguments", ".jsontext", ".oneshot", ".routing")),
+        *(f"bitcoind_mp.config{x}" for x in ("", ".chains", ".configuration", ".grammar", ".loading")),
+        *(f"bitcoind_mp.config{x}" for x in (".option", ".options", ".settings")),
+        "bitcoind_mp.ipc",
+        "bitcoind_mp.ipc.plain",
+    }
+    dear = {"argparse", "asyncio", "collections", "dataclasses", "decimal", "enum", "functools", "json", "pathlib"}
+    dear |= {"prompt_toolkit", "re", "socket", "typing", "msgspec", "jsonrpcclient"}
+    assert not modules & dear

@@ -1,0 +1,78 @@
+"""The supervisor's own commands: for a person, as JSON, and for a script's exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def test_status_for_a_person_and_as_json(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    text = bitcoin_mp("status").stdout
+    assert text.startswith(
+        "● bitcoind-mp - supervisor\n     Active: active (running) since Thu 1970-01-01 00:16:40 UTC; "
+    )
+    assert "\n\n● node - chain, mempool and peers\n" in text
+    assert "\nnode says hello\n\n● wallet - keys and coins\n" in text
+    assert [each["name"] for each in json.loads(bitcoin_mp("-json", "status").stdout)["units"]] == ["node", "wallet"]
+
+
+def test_status_of_one_unit_tells_a_script_whether_it_is_active(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("status", "wallet")
+    assert (done.returncode, done.stdout.split("\n")[0]) == (0, "● wallet - keys and coins")
+    daemon.supervisor.units[1] |= {"state": "failed", "active": "failed", "pid": None}
+    assert bitcoin_mp("status", "wallet").returncode == 3
+    assert bitcoin_mp("status", "node").returncode == 0
+    done = bitcoin_mp("status", "miner")
+    assert (done.returncode, "There is no unit named 'miner'" in done.stderr) == (8, True)
+    assert "\x1b[31m×\x1b[0m" in bitcoin_mp("-color=always", "status", "wallet").stdout
+
+
+def test_health_has_the_statuses_that_monitors_know(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("health")
+    assert (done.returncode, done.stdout) == (0, "OK: node running, wallet running\n")
+    daemon.supervisor.health_answer |= {"state": "degraded", "exit": 1, "problems": ["wallet: stopped"]}
+    assert (bitcoin_mp("health").returncode, bitcoin_mp("health").stdout) == (1, "DEGRADED: wallet: stopped\n")
+    daemon.supervisor.health_answer |= {"state": "failed", "exit": 2}
+    done = bitcoin_mp("-json", "health")
+    assert (done.returncode, json.loads(done.stdout)["state"]) == (2, "failed")
+
+
+def test_start_and_stop_say_what_became_of_the_unit(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("start", "node").stdout == "node: running (pid 100)\n"
+    assert bitcoin_mp("stop", "node").stdout == "node: stopped\n"
+    assert bitcoin_mp("stop").stdout == "bitcoind-mp stopping\n"
+    assert json.loads(bitcoin_mp("-json", "start", "node").stdout)["pid"] == 100
+
+
+def test_logs(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("logs", "node").stdout == "node 1\nnode 2\n"
+    assert bitcoin_mp("logs", "-n", "1", "node").stdout == "node 2\n"
+    assert bitcoin_mp("logs", "node", "-n1").stdout == "node 2\n"
+    assert bitcoin_mp("logs").stdout == "==> node <==\nnode 1\nnode 2\n\n==> wallet <==\nwallet 1\nwallet 2\n"
+    done = bitcoin_mp("logs", "--bogus")
+    assert (done.returncode, done.stderr) == (1, "error: logs: unknown option --bogus: expected -f or -n LINES\n")
+    assert bitcoin_mp("logs", "-n").stderr == "error: -n needs a number of lines\n"
+
+
+def test_logs_are_followed_until_the_supervisor_ends(daemon) -> None:
+    daemon.start()
+    arguments = ["-regtest", f"-datadir={daemon.datadir}", "logs", "wallet", "-f"]
+    following = subprocess.Popen(
+        [sys.executable, "-m", "bitcoind_mp.cli", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None
+    assert [following.stdout.readline(), following.stdout.readline()] == ["first\n", "second\n"]
+    daemon.stop("supervisor")
+    assert following.communicate(timeout=20)[1] == "The supervisor has ended.\n"
+    assert following.returncode == 1
