@@ -3,21 +3,15 @@
 import asyncio
 import logging
 import socket
-from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from bitcoind_mp.interfaces.command import interface_method
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected
 from bitcoind_mp.interfaces.init import Hello
 
 from .handshake import check
-from .incoming import Incoming
-from .registry import Table, declared
-from .served import ServedBuiltin
-from .session import Session, Shared
+from .session import Session
 from .transport import Wire
 from .unix import short_address
 
@@ -80,7 +74,7 @@ async def attach(
     """The same over a socket that is connected already."""
     connected.setblocking(False)
     _, wire = await asyncio.get_running_loop().create_unix_connection(
-        lambda: Wire(lambda link, _: Session(link, shared=Shared(_table()), timeout=timeout)), sock=connected
+        lambda: Wire(lambda link, _: Session(link, timeout=timeout)), sock=connected
     )
     session = wire.session
     assert session is not None
@@ -97,22 +91,3 @@ async def attach(
         session.abort()
         raise
     return session
-
-
-class Progressing(ABC):
-    """What the other side may say of our calls."""
-
-    @interface_method("call.progress", notification=True)
-    @abstractmethod
-    async def progress(self, id: Any, text: str) -> None:
-        """How the call of that id gets on."""
-
-
-def _progress(request: Incoming) -> None:
-    if isinstance(request.params, dict):
-        request.session.progressed(request.params.get("id"), request.params.get("text"))
-
-
-def _table() -> Table:
-    """What a client answers besides the objects that it serves."""
-    return {method.name: ServedBuiltin(method, _progress) for method in declared(Progressing).values()}

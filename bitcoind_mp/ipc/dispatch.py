@@ -25,7 +25,7 @@ from .limits import MAX_REPLY
 from .registry import Table
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .session import Session, Shared
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -41,8 +41,9 @@ def _as_it_is(value: Any) -> Any:
 class Dispatcher:
     """Dispatches one session's requests."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: "Session", shared: "Shared") -> None:
         self._session = session
+        self._shared = shared
         self._incoming: Incoming | None = None
         self._why = ""
         self._pipeline = partial(
@@ -62,6 +63,9 @@ class Dispatcher:
         if incoming is None:
             identity = message.get("id") if isinstance(message, dict) else None
             response = refused(RpcCode.INVALID_REQUEST, self._why, identity if _is_identity(identity) else None)
+        elif self._shared.warmup and incoming.served is None and response is not None:
+            # Not found, but not everything there will be is there yet.
+            response = refused(RpcCode.IN_WARMUP, self._shared.warmup, incoming.identity)
         return response, incoming
 
     def _check(self, message: Any) -> Any:

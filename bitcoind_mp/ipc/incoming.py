@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from jsonrpcserver.result import ErrorResult
-from jsonrpcserver.sentinels import NODATA
+from jsonrpcserver.sentinels import NODATA, NOID
 from oslash.either import Left
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
@@ -49,6 +49,11 @@ class Incoming:
         self.served: Served | None = None
         self.committed = False
         self.started = time.monotonic()
+
+    def progress(self, text: str) -> None:
+        """What `Call.progress` calls."""
+        if self.identity is not NOID:
+            self.session.tell_progress(self.identity, text)
 
     def commit(self) -> None:
         """What `interfaces.command.commit_point` calls."""

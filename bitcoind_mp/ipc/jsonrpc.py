@@ -84,3 +84,8 @@ def notification_line(method: str, params: Params, target: int = 0) -> bytes:
     if target:
         message["object"] = target
     return encode(message) + b"\n"
+
+
+def error_line(code: int, message: str) -> bytes:
+    """The line of an error that answers no request in particular."""
+    return encode({"jsonrpc": "2.0", "error": {"code": int(code), "message": message}, "id": None}) + b"\n"

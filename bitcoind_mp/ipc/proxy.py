@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar, cast
 
-from .registry import declared
 from .session import Session
+from .signature import declared
 from .values import Values
 
 T = TypeVar("T")

@@ -1,12 +1,9 @@
 """From objects with declared methods to the table that jsonrpcserver looks names up in."""
 
-from functools import cache
 from typing import Any
 
-from bitcoind_mp.interfaces.command import DECLARATION, Declaration
-
 from .served import Gate, Served, ServedCommand, ServedInterface
-from .signature import Method, read_method
+from .signature import declared
 
 #: what jsonrpcserver dispatches from
 Table = dict[str, Served]
@@ -23,24 +20,3 @@ def collect(instance: object, gate: Gate) -> Table:
         )
         for attribute, method in declared(kind).items()
     }
-
-
-@cache
-def declared(kind: type) -> dict[str, Method]:
-    """attribute -> Method of each declared method of a class. An implementation inherits its interface's
-    declaration and its signature, which is what crosses."""
-    found: dict[str, Method] = {}
-    for attribute in dir(kind):
-        function, declaration = _declaration(kind, attribute)
-        if declaration is not None:
-            found[attribute] = read_method(function, declaration)
-    return found
-
-
-def _declaration(kind: type, attribute: str) -> tuple[Any, Declaration | None]:
-    for base in kind.__mro__:
-        function = vars(base).get(attribute)
-        declaration = getattr(function, DECLARATION, None)
-        if isinstance(declaration, Declaration):
-            return function, declaration
-    return None, None

@@ -7,7 +7,7 @@ and lets the rules of binding be Core's.
 import inspect
 from collections.abc import Callable
 from types import CoroutineType
-from typing import Any
+from typing import Any, Protocol
 
 from jsonrpcserver.result import SuccessResult
 from oslash.either import Right
@@ -24,10 +24,10 @@ from .values import Values
 _ONE_REQUEST = inspect.Signature([inspect.Parameter("incoming", inspect.Parameter.POSITIONAL_ONLY)])
 
 
-class Gate:
+class Gate(Protocol):
     """Whether commands are answered yet: while ``warmup`` holds a text they are refused with it (Core's -28)."""
 
-    warmup = ""
+    warmup: str
 
 
 class Served:
@@ -68,9 +68,7 @@ class ServedCommand(Served):
             raise RpcError(RpcCode.IN_WARMUP, self._gate.warmup)
         arguments = self._bind(incoming.params)
         if self._call_index >= 0:
-            session = incoming.session
-            progress = session.progress_of(incoming)
-            call = Call(incoming.method, incoming.wallet, session.number, progress)
+            call = Call(incoming.method, incoming.wallet, incoming.session.number, incoming.progress)
             return [*arguments[: self._call_index], call, *arguments[self._call_index :]]
         return arguments
 

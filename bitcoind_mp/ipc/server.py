@@ -19,10 +19,10 @@ from .incoming import Incoming
 from .limits import LISTEN_BACKLOG, MAX_CONNECTIONS, MAX_REQUEST
 from .manifest import describe
 from .openrpc import document
-from .registry import Table, collect, declared
-from .served import Gate, ServedBuiltin
+from .registry import Table, collect
+from .served import ServedBuiltin
 from .session import Session, Shared
-from .signature import Method
+from .signature import Method, declared
 from .transport import Wire
 
 logger = logging.getLogger("bitcoind_mp.ipc")
@@ -48,29 +48,27 @@ class Server:
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self.hello = hello
-        self._gate = Gate()
-        self._gate.warmup = warmup
         self._access = access or own_user()
         self._credentials = credentials
         self._max_connections = max_connections
         self._table: Table = {}
-        self._shared = Shared(self._table)
+        self._shared = Shared(self._table, warmup)
         self._sessions: dict[int, Session] = {}
         self._listeners: list[asyncio.Server] = []
         self._count = 0
         self._table.update(_Builtins(self).table())
         self._replaceable = {"help"}
-        self._table.update(collect(_Help(self), self._gate))
+        self._table.update(collect(_Help(self), self._shared))
         self.add(*objects)
 
     @property
     def warmup(self) -> str:
         """The text that commands are refused with while the server isn't ready; empty when it is."""
-        return self._gate.warmup
+        return self._shared.warmup
 
     @warmup.setter
     def warmup(self, text: str) -> None:
-        self._gate.warmup = text
+        self._shared.warmup = text
 
     @property
     def sessions(self) -> list[Session]:
@@ -85,7 +83,7 @@ class Server:
     def add(self, *objects: object) -> None:
         """Serve these too. Raises ValueError where a name is taken."""
         for instance in objects:
-            table = collect(instance, self._gate)
+            table = collect(instance, self._shared)
             if taken := (table.keys() & self._table.keys()) - self._replaceable:
                 raise ValueError(f"{type(instance).__name__}: {', '.join(sorted(taken))} is served already")
             self._replaceable -= table.keys()

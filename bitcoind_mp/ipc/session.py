@@ -1,33 +1,26 @@
 """One connection on which both sides may call: concurrency, deadlines, cancellation. It sees bytes, but no socket.
 
-A `Link` (``transport``) carries its bytes and tells it when it may write; ``jsonrpc`` keeps the calls it makes,
-``dispatch`` and ``running`` serve those it gets.
+A `Link` (``transport``) carries its bytes and tells it when it may write; ``jsonrpc`` keeps the calls it makes;
+``serving``, imported when it is needed, serves those it gets.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
-
-from jsonrpcserver.result import SuccessResult
-from jsonrpcserver.sentinels import NOID
-from oslash.either import Left, Right
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode
 from bitcoind_mp.interfaces.init import Hello
 
-from .dispatch import Dispatcher, answer, refused, reply_text
 from .encoding import NOT_JSON, decode
 from .framing import Lines, LineTooLong
-from .incoming import Incoming, refusal
-from .jsonrpc import Calls, NotAResponse, Params, notification_line
-from .limits import MAX_BACKLOG, MAX_REPLY, MAX_RUNNING, MAX_UNFINISHED, REQUESTS_A_TURN, SMALL_LINE, WRITE_HIGH_WATER
-from .redact import shown_params
-from .registry import Table, collect
-from .running import Queue, Running
-from .served import Gate
+from .jsonrpc import Calls, NotAResponse, Params, error_line, notification_line
+from .limits import MAX_REPLY, MAX_UNFINISHED, SMALL_LINE
+
+if TYPE_CHECKING:
+    from .registry import Table
+    from .serving import Serving
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -43,10 +36,13 @@ class Link(Protocol):
 
 
 class Shared:
-    """What a server's sessions have in common: the table of methods, the bytes they hold, the calls that run."""
+    """What a server's sessions have in common: the table of methods, the bytes they hold, the calls that run.
 
-    def __init__(self, table: Table | None = None) -> None:
+    While ``warmup`` holds a text, commands are refused with it (Core's -28)."""
+
+    def __init__(self, table: "Table | None" = None, warmup: str = "") -> None:
         self.table: Table = {} if table is None else table
+        self.warmup = warmup
         self.held = 0
         self.running: set[asyncio.Task[Any]] = set()
         self.closing = False
@@ -75,23 +71,12 @@ class Session:
         self._timeout = timeout
         self._lines = Lines(limit)
         self._calls = Calls()
-        self._dispatcher = Dispatcher(self)
-        self._running = Running(self._finished, self._shared.running)
-        self._objects: dict[int, tuple[object, Table, Queue]] = {}
-        self._numbers: dict[int, int] = {}
+        self._serving: Serving | None = None
         self._progress: dict[Any, Callable[[str], None]] = {}
         self._endings: dict[int, Callable[[], None]] = {}
         self._endings_count = 0
-        self._backlog: deque[tuple[Any, int]] = deque()
-        self._backlog_size = 0
-        self._reading_paused = False
-        self._turn_scheduled = False
-        self._turn_count = 0
-        self._out: list[bytes] | None = None
-        self._out_size = 0
         self._writable = asyncio.Event()
         self._writable.set()
-        self._half_closed = False
         self._reason = ""
 
     @property
@@ -149,7 +134,7 @@ class Session:
             timer.cancel()
             self._progress.pop(identity, None)
             if debug:
-                self._log_line("->", identity, method, "", outcome, started)
+                self.log_call("->", identity, method, "", outcome, started)
 
     async def notify(self, method: str, params: Params = (), *, target: int = 0) -> None:
         """Send a notification; waits only while the connection's write buffer is full. Raises `Disconnected`."""
@@ -186,14 +171,15 @@ class Session:
     def serve(self, *objects: object) -> int:
         """Let the other side call these objects' interface methods, under the number returned. Calls to them run one
         at a time, in the order they came. An object served before keeps its number."""
-        key = id(objects[0])
-        if key not in self._numbers:
-            table: Table = {}
-            for instance in objects:
-                table.update(collect(instance, Gate()))
-            self._numbers[key] = number = len(self._numbers) + 1
-            self._objects[number] = (objects, table, Queue(self._running))
-        return self._numbers[key]
+        return self._server().serve(objects)
+
+    def _server(self) -> "Serving":
+        if self._serving is None:
+            from .serving import Serving
+
+            self._serving = Serving(self, self._link, self._shared)
+            self._serving.may_write(self._writable.is_set())
+        return self._serving
 
     def remote(self, interface: type, number: int) -> Any:
         """The object that the other side serves under that number, as a proxy; None for 0."""
@@ -212,14 +198,10 @@ class Session:
 
         return undo
 
-    def progress_of(self, incoming: Incoming) -> Callable[[str], None]:
-        """What tells the caller how a call that is being served gets on."""
-
-        def tell(text: str) -> None:
-            if not self.closed.done() and self._writable.is_set() and incoming.identity is not NOID:
-                self._link.write(notification_line("call.progress", {"id": incoming.identity, "text": text}))
-
-        return tell
+    def tell_progress(self, identity: Any, text: str) -> None:
+        """Tell the other side how its call of that id gets on; not while it reads slowly."""
+        if not self.closed.done() and self._writable.is_set():
+            self._link.write(notification_line("call.progress", {"id": identity, "text": text}))
 
     # --- what the link tells
 
@@ -231,19 +213,20 @@ class Session:
             lines = self._lines.feed(data)
         except LineTooLong:
             self._shared.held -= before
-            self._break_off(RpcCode.INVALID_REQUEST, "A message longer than this side takes")
+            self.break_off(RpcCode.INVALID_REQUEST, "A message longer than this side takes")
             return
         held = self._lines.held
         self._shared.held += held - before
         if self._shared.held > MAX_UNFINISHED and held > SMALL_LINE:
-            self._break_off(RpcCode.INVALID_REQUEST, "Too much unfinished input on all connections together: try again")
+            self.break_off(RpcCode.INVALID_REQUEST, "Too much unfinished input on all connections together: try again")
             return
-        self._turn_count = 0
-        self._out, self._out_size = [], 0
+        if self._serving is not None:
+            self._serving.begin()
         for line in lines:
             if line and line != b"\r" and not self._reason:
                 self._line(line)
-        self._flush()
+        if self._serving is not None:
+            self._serving.flush()
 
     def ended(self, reason: str) -> None:
         """The connection is gone."""
@@ -252,12 +235,10 @@ class Session:
         self._reason = self._reason or reason
         self._shared.held -= self._lines.held
         self._lines.held = 0
-        self._backlog.clear()
         self.closed.set_result(None)
         self._writable.set()
-        for _, _, queue in self._objects.values():
-            queue.drop()
-        self._running.cancel_all()
+        if self._serving is not None:
+            self._serving.ended()
         self._calls.fail(Disconnected(self._reason))
         endings, self._endings = list(self._endings.values()), {}
         for callback in endings:
@@ -265,16 +246,16 @@ class Session:
 
     def half_closed(self) -> bool:
         """The other side will send no more but still reads. True: keep the connection until its calls are answered."""
-        self._half_closed = bool(len(self._running) or self._backlog)
-        return self._half_closed
+        return self._serving is not None and self._serving.half_closed()
 
     def may_write(self, yes: bool) -> None:
         """The link's buffer is full, or has drained."""
         if yes:
             self._writable.set()
-            self._schedule_turn()
         else:
             self._writable.clear()
+        if self._serving is not None:
+            self._serving.may_write(yes)
 
     # --- messages
 
@@ -282,177 +263,56 @@ class Session:
         try:
             message = decode(line)
         except NOT_JSON:
-            self._break_off(RpcCode.PARSE_ERROR, "Parse error")
+            self.break_off(RpcCode.PARSE_ERROR, "Parse error")
             return
-        if type(message) is dict and "method" not in message and ("result" in message or "error" in message):
-            self._response(message)
-        elif self._may_take() and not self._backlog:
-            self._take(message)
-        else:
-            self._backlog.append((message, len(line)))
-            self._backlog_size += len(line)
-            if self._backlog_size > MAX_BACKLOG and not self._reading_paused:
-                self._reading_paused = True
-                self._link.pause_reading()
-            self._schedule_turn()
+        if type(message) is dict:
+            method = message.get("method")
+            if method is None and ("result" in message or "error" in message):
+                self._response(message)
+                return
+            if method == "call.progress":
+                self._progressed(message.get("params"))
+                return
+        (self._serving or self._server()).request(message, len(line))
 
     def _response(self, message: dict[str, Any]) -> None:
         try:
             if self._calls.answered(message) is None and message.get("id") is None:
                 logger.info("connection %d: the other side answered %s", self.number, message.get("error"))
         except NotAResponse as error:
-            self._break_off(RpcCode.INVALID_REQUEST, f"Not a response: {error}")
-
-    def _may_take(self) -> bool:
-        return (
-            self._turn_count < REQUESTS_A_TURN
-            and len(self._running) < MAX_RUNNING
-            and self._writable.is_set()
-            and self._out_size < WRITE_HIGH_WATER
-        )
-
-    def _schedule_turn(self) -> None:
-        if self._backlog and not self._turn_scheduled:
-            self._turn_scheduled = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._turn_scheduled = False
-        self._turn_count = 0
-        self._out, self._out_size = [], 0
-        while self._backlog and self._may_take():
-            message, size = self._backlog.popleft()
-            self._backlog_size -= size
-            self._take(message)
-        self._flush()
-        if self._reading_paused and self._backlog_size <= MAX_BACKLOG // 2 and not self._reason:
-            self._reading_paused = False
-            self._link.resume_reading()
-        if self._turn_count >= REQUESTS_A_TURN or (self._may_take() and self._backlog):
-            self._schedule_turn()
-        self._close_if_done()
-
-    def _take(self, message: Any) -> None:
-        """Serve one request, or a batch."""
-        self._turn_count += 1
-        if type(message) is list and message:
-            batch = Incoming(self, {"method": "(batch)"}, NOID)
-            self._running.start(batch, self._batch(batch, message))
-            return
-        table, queue = self._table_for(message)
-        response, incoming = self._dispatcher.dispatch(message, table)
-        if incoming is None:
-            self._send(reply_text(response))
-            self._break_off(0, "")
-        elif incoming.pending is None:
-            if response is not None:
-                self._send(reply_text(response))
-            if logger.isEnabledFor(logging.DEBUG):
-                self._log_served(incoming, response)
-        elif queue is None:
-            self._running.start(incoming, incoming.pending)
-        else:
-            queue.add(incoming)
-
-    def _table_for(self, message: Any) -> tuple[Table, Queue | None]:
-        if self._objects and type(message) is dict and (number := message.get("object")) in self._objects:
-            _, table, queue = self._objects[number]
-            return table, queue
-        return self._shared.table, None
-
-    async def _batch(self, batch: Incoming, messages: list[Any]) -> None:
-        """Serve a batch's members in order (as Core does), each answered for itself. A member's commit point holds to
-        that member's end."""
-        replies: list[bytes] = []
-        for count, message in enumerate(messages, 1):
-            table, _ = self._table_for(message)
-            response, incoming = self._dispatcher.dispatch(message, table)
-            if incoming is not None and incoming.pending is not None:
-                response = answer(incoming, await self._outcome(incoming))
-                batch.committed = False
-                if self.closed.done():
-                    return
-            if response is not None:
-                replies.append(reply_text(response))
-            if count % REQUESTS_A_TURN == 0:
-                await asyncio.sleep(0)
-        size = sum(map(len, replies))
-        if size > MAX_REPLY:
-            replies = [reply_text(refused(RpcCode.INTERNAL_ERROR, f"The batch's results have {size} bytes"))]
-        if replies:
-            self._send(b"[" + b",".join(replies) + b"]")
-
-    @staticmethod
-    async def _outcome(incoming: Incoming) -> Any:
-        """A batch member's result."""
-        assert incoming.pending is not None
-        try:
-            return Right(SuccessResult(await incoming.pending))
-        except Exception as error:  # noqa: BLE001 (refusal logs it, secrets left out)
-            return refusal(error, incoming)
-
-    def _finished(self, incoming: Incoming, task: "asyncio.Task[Any]") -> None:
-        """A handler's task is done: answer."""
-        if task.cancelled():
-            result = refusal(Disconnected("Shutting down" if self._shared.closing else "Cancelled"))
-        elif (error := task.exception()) is not None:
-            result = refusal(error, incoming)
-        else:
-            result = Right(SuccessResult(task.result()))
-        if self.closed.done():
-            return
-        response = answer(incoming, result)
-        if response is not None:
-            self._send(reply_text(response))
-        if logger.isEnabledFor(logging.DEBUG):
-            self._log_served(incoming, response)
-        self._schedule_turn()
-        self._close_if_done()
+            self.break_off(RpcCode.INVALID_REQUEST, f"Not a response: {error}")
 
     # --- writing and closing
 
-    def _send(self, text: bytes) -> None:
-        if self._out is None:
-            self._link.write(text + b"\n")
-        else:
-            self._out.append(text)
-            self._out_size += len(text)
-
-    def _flush(self) -> None:
-        out, self._out, self._out_size = self._out, None, 0
-        if out:
-            out.append(b"")
-            self._link.write(b"\n".join(out))
-
-    def _break_off(self, code: int, message: str) -> None:
-        """The other side sent what can't be understood: say so and disconnect, at once for what is running."""
+    def break_off(self, code: int, message: str) -> None:
+        """The other side sent what can't be understood: say so (unless ``code`` is 0) and disconnect."""
         if self._reason:
             return
+        self._reason = message
+        logger.info("connection %d: %s: closed", self.number, message)
+        if self._serving is not None:
+            self._serving.flush()
+            self._serving.broken_off()
         if code:
-            self._send(reply_text(refused(code, message)))
-        self._reason = message or "The other side sent what is no request"
-        logger.info("connection %d: %s: closed", self.number, self._reason)
-        self._flush()
-        self._backlog.clear()
+            self._link.write(error_line(code, message))
         self._link.close()
 
-    def _close_if_done(self) -> None:
-        if self._half_closed and not len(self._running) and not self._backlog:
-            self._link.close()
-
     def cancel(self, identity: Any) -> None:
-        """The caller no longer wants the answer of that id."""
-        self._running.cancel(identity)
+        """The other side no longer wants the answer of that id."""
+        if self._serving is not None:
+            self._serving.cancel(identity)
 
-    def progressed(self, identity: Any, text: Any) -> None:
-        """The other side tells how the call of that id gets on."""
-        tell = self._progress.get(identity) if isinstance(identity, int) else None
-        if tell is not None and isinstance(text, str):
+    def _progressed(self, params: Any) -> None:
+        """The other side tells how a call of ours gets on."""
+        identity, text = (params.get("id"), params.get("text")) if type(params) is dict else (None, None)
+        tell = self._progress.get(identity) if type(identity) is int else None
+        if tell is not None and type(text) is str:
             tell(text)
 
     def cancel_all(self) -> None:
         """Cancel every call being served that hasn't passed its commit point."""
-        self._running.cancel_all()
+        if self._serving is not None:
+            self._serving.cancel_all()
 
     def finish(self) -> None:
         """Flush and disconnect; returns at once."""
@@ -470,14 +330,7 @@ class Session:
 
     # --- the debug log
 
-    def _log_served(self, incoming: Incoming, response: Any) -> None:
-        method = incoming.served.method if incoming.served is not None else None
-        name = method.name if method is not None else repr(incoming.method[:60])
-        outcome = f"error {response._error.code}" if isinstance(response, Left) else "ok"
-        identity = "" if incoming.identity is NOID else incoming.identity
-        self._log_line("<-", identity, name, shown_params(method, incoming.params), outcome, incoming.started)
-
-    def _log_line(self, way: str, identity: Any, method: str, params: str, outcome: str, started: float) -> None:
+    def log_call(self, way: str, identity: Any, method: str, params: str, outcome: str, started: float) -> None:
         duration = (time.monotonic() - started) * 1000
         who = f" ({self.peer.role} {self.peer.pid})" if self.peer else ""
         logger.debug(

@@ -10,9 +10,10 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from bitcoind_mp.interfaces.command import Call, Declaration, Parse, SecretMarker
+from bitcoind_mp.interfaces.command import DECLARATION, Call, Declaration, Parse, SecretMarker
 
 from .docstring import Docstring, parse_docstring
 
@@ -86,6 +87,27 @@ class Method:
         return bool(self.declaration.topic)
 
 
+@cache
+def declared(kind: type) -> dict[str, Method]:
+    """attribute -> Method of each declared method of a class. An implementation inherits its interface's
+    declaration and its signature, which is what crosses."""
+    found: dict[str, Method] = {}
+    for attribute in dir(kind):
+        function, declaration = _declaration(kind, attribute)
+        if declaration is not None:
+            found[attribute] = read_method(function, declaration)
+    return found
+
+
+def _declaration(kind: type, attribute: str) -> tuple[Any, Declaration | None]:
+    for base in kind.__mro__:
+        function = vars(base).get(attribute)
+        declaration = getattr(function, DECLARATION, None)
+        if isinstance(declaration, Declaration):
+            return function, declaration
+    return None, None
+
+
 def read_method(function: Callable[..., Any], declaration: Declaration) -> Method:
     """The method that ``function`` (unbound, with ``self``) declares.
 
@@ -102,7 +124,7 @@ def read_method(function: Callable[..., Any], declaration: Declaration) -> Metho
         if annotation is Call:
             call_index = index
             continue
-        if annotation is None or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+        if annotation is None or parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise TypeError(f"{declaration.name}: parameter {parameter.name} needs an annotation and a name")
         parameters.append(_read_parameter(parameter, annotation, declaration, doc))
     return Method(declaration, tuple(parameters), hints.get("return", Any), doc, call_index, hints)
