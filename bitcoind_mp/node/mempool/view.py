@@ -6,6 +6,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from btclib.consensus import ConsensusParams
 from btclib.tx import Tx
 from btclib.tx.coin import Coin
 from btclib.tx.tx_out import TxOut
@@ -29,6 +30,8 @@ class BlockView(Protocol):
     def bits(self) -> int: ...
     @property
     def header(self) -> bytes: ...
+    @property
+    def version(self) -> int: ...
 
 
 class Clock(Protocol):
@@ -56,6 +59,15 @@ class Handle(Protocol):
     def close(self) -> None: ...
 
 
+class Params(Protocol):
+    """The network: Core's name for it (main, regtest, …), and its consensus rules."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def consensus(self) -> ConsensusParams: ...
+
+
 class ChainView(Protocol):
     """The best chain as the mempool sees it."""
 
@@ -68,8 +80,11 @@ class ChainView(Protocol):
     @property
     def clock(self) -> Clock: ...
     @property
+    def params(self) -> Params: ...
+    @property
     def initial_block_download(self) -> bool: ...
     def by_height(self, height: int, /) -> BlockView | None: ...
+    def by_hash(self, hash: bytes, /) -> BlockView | None: ...
     def subscribe(self, listener: Any, /) -> Handle: ...
 
 
