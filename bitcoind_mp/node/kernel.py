@@ -55,10 +55,30 @@ _HEADER_REASONS = (
 
 
 @dataclass(frozen=True)
+class KernelOptions:
+    """``threads`` checks scripts on so many threads (``-par``: 0 for as many as there are processors, fewer by that
+    many if negative). ``wipe_index`` and ``wipe_coins`` have what is in ``blocks/index`` and ``chainstate`` made anew
+    from the block files."""
+
+    threads: int = 0
+    wipe_index: bool = False
+    wipe_coins: bool = False
+
+    @property
+    def workers(self) -> int:
+        """Threads besides the one that calls."""
+        processors = os.cpu_count() or 1
+        threads = self.threads if self.threads > 0 else processors + self.threads
+        return max(0, min(15, threads - 1))
+
+
+@dataclass(frozen=True)
 class Connected:
     """The block is the new tip. ``raw`` where it is at hand, else it can be read from disk."""
 
     hash: bytes
+    header: bytes
+    tx_count: int
     raw: bytes | None
 
 
@@ -134,12 +154,19 @@ class Kernel:
         chain: Core's name of the network.
         directory: what holds ``blocks/`` and ``chainstate/``.
         emit: called on this thread with what happens, in order, from inside the call that makes it happen.
+        options: where something is to be wiped, it has been rebuilt when the constructor returns.
 
     Raises:
         KernelError: it can't be opened.
     """
 
-    def __init__(self, chain: str, directory: Path, emit: Callable[[KernelEvent], None]) -> None:
+    def __init__(
+        self,
+        chain: str,
+        directory: Path,
+        emit: Callable[[KernelEvent], None],
+        options: KernelOptions = KernelOptions(),
+    ) -> None:
         self._emit = emit
         self._offered: tuple[bytes, bytes] | None = None
         self._checked: dict[bytes, bool] = {}
@@ -147,18 +174,23 @@ class Kernel:
         self._write = capi.btck_WriteBytes(self._on_bytes)
         self._manager: pbk.ChainstateManager | None = None
         _log_tap.start()
-        options = pbk.ContextOptions()
-        options.set_chainparams(pbk.ChainParameters(_CHAIN_TYPES[chain]))
-        options.set_notifications(self._notifications())
-        options.set_validation_interface(self._validation())
-        self._context = pbk.Context(options)
+        context_options = pbk.ContextOptions()
+        context_options.set_chainparams(pbk.ChainParameters(_CHAIN_TYPES[chain]))
+        context_options.set_notifications(self._notifications())
+        context_options.set_validation_interface(self._validation())
+        self._context = pbk.Context(context_options)
         manager_options = pbk.ChainstateManagerOptions(self._context, str(directory), str(directory / "blocks"))
-        manager_options.set_worker_threads_num(min(15, (os.cpu_count() or 1) - 1))
+        manager_options.set_worker_threads_num(options.workers)
+        wipe = options.wipe_index or options.wipe_coins
+        if wipe:
+            manager_options.set_wipe_dbs(options.wipe_index, True)
         _log_tap.forget()
         try:
             self._manager = pbk.ChainstateManager(manager_options)
         except RuntimeError:
             raise KernelError(_log_tap.last_error or "the kernel would not open the data directory") from None
+        if wipe:
+            self._manager.import_blocks([])
 
     def close(self) -> None:
         """Write everything to disk and let the data directory go. Harmless twice."""
@@ -288,10 +320,10 @@ class Kernel:
         return 0
 
     def _validation(self) -> pbk.ValidationInterfaceCallbacks:
-        def connected(user_data: object, block: object, entry: pbk.BlockTreeEntry) -> None:
+        def connected(user_data: object, block: pbk.Block, entry: pbk.BlockTreeEntry) -> None:
             hash = self._hash_of(entry)
             raw = self._offered[1] if self._offered is not None and self._offered[0] == hash else None
-            self._emit(Connected(hash, raw))
+            self._emit(Connected(hash, self._header_of(block), capi.btck_block_count_transactions(block), raw))
 
         def disconnected(user_data: object, block: object, entry: pbk.BlockTreeEntry) -> None:
             hash = self._hash_of(entry)

@@ -9,13 +9,13 @@ from pathlib import Path
 import plyvel
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.node.kernel import KernelError, set_mock_time
+from bitcoind_mp.node.kernel import KernelError, KernelOptions, set_mock_time
 
 from .clock import Clock
 from .coins import CoinsView
 from .journal import JournalDamaged
 from .params import ChainParams
-from .progress import InitialDownload
+from .progress import MAX_TIP_AGE, InitialDownload
 from .state import ChainState
 from .store import Opened, Store, StoreEvent
 from .tracker import Tracker
@@ -31,6 +31,8 @@ async def open_chain(
     directory: Path,
     clock: Clock,
     *,
+    options: KernelOptions = KernelOptions(),  # noqa: B008 (frozen)
+    max_tip_age: int = MAX_TIP_AGE,
     progress: Callable[[str], None] = lambda text: None,
     fail: Callable[[str], None] = lambda text: None,
 ) -> ChainState:
@@ -46,11 +48,12 @@ async def open_chain(
     loop = asyncio.get_running_loop()
     inbox = _Inbox()
     thread = KernelThread(loop)
-    store = Store(params, directory, lambda event: thread.post(inbox.take, event))
-    progress("Loading block index…")
+    store = Store(params, directory, lambda event: thread.post(inbox.take, event), options)
+    progress("Reindexing blocks…" if options.wipe_coins else "Loading block index…")
     try:
         opened = await thread.run("open", store.open)
-        chain = _assemble(params, clock, thread, store, opened, inbox, fail)
+        download = InitialDownload(params, clock, max_tip_age)
+        chain = _assemble(params, clock, thread, store, opened, inbox, download, fail)
         await _replay(chain, thread, store, progress)
     except BaseException as error:
         await thread.run("close", store.close)
@@ -78,9 +81,9 @@ def _assemble(
     store: Store,
     opened: Opened,
     inbox: "_Inbox",
+    download: InitialDownload,
     fail: Callable[[str], None],
 ) -> ChainState:
-    download = InitialDownload(params, clock)
     download.tip_moved(opened.tree.tip)
     tracker = Tracker(opened.tree, CoinsView(opened.coins), opened.files, download, fail)
     inbox.open(tracker.apply)

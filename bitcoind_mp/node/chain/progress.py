@@ -13,13 +13,15 @@ from .params import ChainParams
 log = logging.getLogger("bitcoind_mp.chain")
 
 MAX_TIP_AGE = 24 * 60 * 60
+"""Seconds (``-maxtipage``)."""
 _RECENT = 2 * 60 * 60
 
 
 class InitialDownload:
     """True until the tip has once been recent and the chain long enough; then False for good."""
 
-    def __init__(self, params: ChainParams, clock: Clock) -> None:
+    def __init__(self, params: ChainParams, clock: Clock, max_tip_age: int = MAX_TIP_AGE) -> None:
+        self._max_tip_age = max_tip_age
         self._params = params
         self._clock = clock
         self.active = True
@@ -28,7 +30,7 @@ class InitialDownload:
         """Look again."""
         if not self.active or tip.chain_work < self._params.minimum_chain_work:
             return
-        if tip.time >= self._clock.now() - MAX_TIP_AGE:
+        if tip.time >= self._clock.now() - self._max_tip_age:
             self.active = False
             log.info("Leaving the initial block download")
 

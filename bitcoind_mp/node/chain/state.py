@@ -8,6 +8,7 @@ in display order throughout.
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import TypeVar
 
 from btclib.hashes import hash256
 from btclib.tx.coin import Coin
@@ -54,6 +55,8 @@ __all__ = [
     "Listener",
     "Subscription",
 ]
+
+T = TypeVar("T")
 
 log = logging.getLogger("bitcoind_mp.chain")
 
@@ -278,6 +281,10 @@ class ChainState:
         if not self.coins.available:
             await self.settle()
         return await coin_stats(self.coins, self.tip, hash_type, progress)
+
+    async def aside(self, what: str, call: Callable[[], T]) -> T:
+        """Run a blocking call on the kernel's thread, where it waits its turn with the blocks."""
+        return await self._thread.run(what, call)
 
     async def settle(self) -> None:
         """Have the kernel write everything to disk now and copy the coins anew: `coins` is available afterwards.

@@ -13,7 +13,7 @@ from pathlib import Path
 from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash256
 
-from bitcoind_mp.node.kernel import Connected, Failed, Kernel, KernelEvent, NotABlock, Verdict
+from bitcoind_mp.node.kernel import Failed, Kernel, KernelEvent, KernelOptions, NotABlock, Verdict
 
 from .blockfiles import BlockFiles
 from .blockindex import read_block_index
@@ -81,7 +81,10 @@ class Store:
         emit: called on this thread with what happens, in order.
     """
 
-    def __init__(self, params: ChainParams, directory: Path, emit: Callable[[StoreEvent], None]) -> None:
+    def __init__(
+        self, params: ChainParams, directory: Path, emit: Callable[[StoreEvent], None], options: KernelOptions
+    ) -> None:
+        self._options = options
         self._params = params
         self._directory = directory
         self._emit = emit
@@ -101,6 +104,10 @@ class Store:
         for leftover in self._directory.glob(f"{_COPIES}*"):
             CoinDatabase.discard(leftover)
         self._journal = Journal(self._directory / JOURNAL)
+        if self._options.wipe_index or self._options.wipe_coins:
+            log.info("Rebuilding from the block files what was wiped")
+            Kernel(self._params.name, self._directory, lambda event: None, self._options).close()
+            self._options = KernelOptions(self._options.threads)
         coins = self._copy_coins()
         if coins.interrupted:
             coins.close()
@@ -110,7 +117,7 @@ class Store:
         index = read_block_index(self._directory, self._directory / _INDEX_COPY)
         files = BlockFiles(self._directory / "blocks", self._params.magic, index.end)
         tree = build_tree(self._params, index, coins.best_block)
-        self._kernel = Kernel(self._params.name, self._directory, self._on_event)
+        self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
         return Opened(tree, index.bytes_used, coins, files)
 
     def replay(self, progress: Callable[[int], None]) -> int:
@@ -183,7 +190,7 @@ class Store:
         """Have the kernel write everything to disk, empty the journal, and copy the coins anew."""
         self._flush()
         coins = self._copy_coins()
-        self._kernel = Kernel(self._params.name, self._directory, self._on_event)
+        self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
         self._emit(Rebased(coins))
 
     def close(self) -> None:
@@ -218,9 +225,6 @@ class Store:
     def _on_event(self, event: KernelEvent) -> None:
         if isinstance(event, Failed):
             self.failed = event.text
-        if isinstance(event, Connected) and event.raw is not None:
-            self._emit(Indexed([(event.hash, event.raw[:80])]))
-            self._emit(Stored(event.hash, count_transactions(event.raw), len(event.raw)))
         self._emit(event)
 
     def _copy_coins(self) -> CoinDatabase:

@@ -68,11 +68,10 @@ class Tracker:
                 for hash, header in headers:
                     self._index(hash, header)
             case Stored(hash, tx_count, size):
-                node = self.tree.by_hash(hash)
-                if node is not None and not node.has_data:
-                    self.tree.received(node, tx_count)
-                    self.stored_bytes += size
-            case Connected(hash, raw):
+                self._store(self._node(hash), tx_count, size)
+            case Connected(hash, header, tx_count, raw):
+                self._index(hash, header)
+                self._store(self._node(hash), tx_count, len(raw) if raw is not None else 0)
                 self._connect(self._node(hash), raw)
             case Disconnected(hash, spent):
                 self._disconnect(self._node(hash), spent)
@@ -115,6 +114,11 @@ class Tracker:
         else:
             self.coins.disconnect(contents, spent)
         self._tell("block_disconnected", node, contents)
+
+    def _store(self, node: BlockNode, tx_count: int, size: int) -> None:
+        if not node.has_data:
+            self.tree.received(node, tx_count)
+            self.stored_bytes += size
 
     def _index(self, hash: bytes, header: bytes) -> BlockNode | None:
         known = self.tree.by_hash(hash)

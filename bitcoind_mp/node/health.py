@@ -1,0 +1,115 @@
+"""How the node is: for the supervisor's checks, its status line and the subscribers' topics."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bitcoind_mp.interfaces.health import Health, HealthCheck
+
+from .app import Node
+from .chain.contents import BlockContents
+from .chain.header import BlockNode
+from .chain.state import ChainState, Listener
+from .mempool.entry import MempoolEntry, Removal
+
+_SELF = Path("/proc/self")
+
+
+class NodeHealth(HealthCheck):
+    """Answered from the first moment on. ``doing`` is what the node does while it comes up or goes down."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.doing = "Starting"
+
+    async def check(self) -> Health:
+        chain = getattr(self._node, "chain", None)
+        return Health(
+            status=self.doing or describe(self._node.chain),
+            problems=chain.problems if chain is not None else [],
+            counters={**process_counters(), **(self._counters() if not self.doing else {})},
+        )
+
+    def _counters(self) -> dict[str, int]:
+        return {
+            "height": self._node.chain.height,
+            "peers": len(self._node.peers.peers),
+            "mempool": len(self._node.mempool),
+        }
+
+
+def describe(chain: ChainState) -> str:
+    """One line on where the chain stands."""
+    behind = chain.best_header.height - chain.height
+    if behind > 0:
+        return f"downloading blocks: height {chain.height} of {chain.best_header.height}"
+    return f"synced at height {chain.height}"
+
+
+def process_counters() -> dict[str, int]:
+    """What a process that isn't dumpable hides from others (proc(5))."""
+    counters = {"open_files": sum(1 for _ in (_SELF / "fd").iterdir())}
+    for line in (_SELF / "io").read_text().splitlines():
+        name, _, value = line.partition(": ")
+        if name in ("read_bytes", "write_bytes"):
+            counters[name] = int(value)
+    return counters
+
+
+class Changes(Listener):
+    """Says that chain or mempool changed, at most once a turn of the loop."""
+
+    def __init__(self, node: Node, changed: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = changed
+        self._due = False
+        self._endings = [node.chain.subscribe(self).close, node.mempool.subscribe(self).close]
+
+    def close(self) -> None:
+        """Say nothing more."""
+        for end in self._endings:
+            end()
+        self._endings.clear()
+
+    def tip_changed(self, node: BlockNode) -> None:
+        self._note()
+
+    def header_added(self, node: BlockNode) -> None:
+        self._note()
+
+    def block_disconnected(self, node: BlockNode, contents: BlockContents) -> None:
+        self._note()
+
+    def added(self, entry: MempoolEntry) -> None:
+        self._note()
+
+    def removed(self, entry: MempoolEntry, reason: Removal) -> None:
+        self._note()
+
+    def _note(self) -> None:
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._due = False
+        if self._endings:
+            self._changed()
+
+
+def topics(node: Node) -> dict[str, dict[str, Any]]:
+    """The state of each topic that the node tells (`interfaces.events`)."""
+    chain = node.chain
+    return {
+        "tip": {
+            "chain": chain.params.name,
+            "height": chain.height,
+            "headers": chain.best_header.height,
+            "hash": chain.tip.hash.hex(),
+            "time": chain.tip.time,
+            "initialblockdownload": chain.initial_block_download,
+            "peers": len(node.peers.peers),
+        },
+        "mempool": {"size": len(node.mempool), "bytes": node.mempool.total_vsize},
+    }

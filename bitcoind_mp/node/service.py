@@ -1,0 +1,145 @@
+"""The node as a process: its lock, its socket, who may call, what it tells its service manager."""
+
+import asyncio
+import logging
+import os
+from contextlib import suppress
+
+from bitcoind_mp import __version__
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.service import lock
+from bitcoind_mp.service.worker import Host, Service
+
+from .app import Node
+from .broadcast import Broadcaster
+from .feed import Feed
+from .health import Changes, NodeHealth, describe, topics
+from .rpc import command_objects
+
+log = logging.getLogger("bitcoind_mp")
+
+_SEAMLESS = 1.0
+"""Seconds of coming up during which callers wait in the socket's queue; after that they are told to try later."""
+_BUSY_EVERY = 5.0
+_BUSY_FOR = 30.0
+"""While it comes up or goes down, the service manager is asked every so often for this many seconds more."""
+_CLOSE_CALLS = 5.0
+"""Seconds that calls under way have when the node stops."""
+
+
+class NodeService(Service):
+    """See `run_worker`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._path = config.socket_path("node")
+        self._host: Host
+        self._lock: lock.DirectoryLock | None = None
+        self._server: Server | None = None
+        self._node: Node | None = None
+        self._health: NodeHealth | None = None
+        self._feed: Feed | None = None
+        self._changes: Changes | None = None
+        self._events = Publisher(("tip", "mempool"))
+        self._bound = False
+        self._busy: asyncio.Task[None] | None = None
+
+    async def start(self, host: Host) -> None:
+        self._host = host
+        self._make_directories()
+        self._lock = lock.acquire(self._config.network_dir / "node.lock", program="bitcoin-mp-node")
+        listening = host.activation.socket("node")
+        self._bound = listening is None
+        if listening is None:
+            listening = bind_listener(self._path, mode=0o660 if self._config.get_str("ipcgroup") else 0o600)
+        self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
+        self._node = node = Node(self._config, progress=self._progress, stop=host.request_stop)
+        self._health = NodeHealth(node)
+        hello = Hello("node", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
+        access = own_user(self._config.get_str("ipcgroup"))
+        self._server = server = Server([self._health, self._events], hello=hello, access=access, warmup="Starting")
+        coming_up = asyncio.create_task(self._come_up(node, server), name="come up")
+        try:
+            await asyncio.wait({coming_up}, timeout=_SEAMLESS)
+            if not coming_up.done():
+                await server.serve(listening)
+                await asyncio.shield(coming_up)
+            else:
+                coming_up.result()
+                await server.serve(listening)
+        except asyncio.CancelledError:
+            coming_up.cancel()
+            await asyncio.gather(coming_up, return_exceptions=True)
+            raise
+        manifest.write(self._path.with_suffix(".json"), server.manifest())
+        self._busy.cancel()
+
+    async def _come_up(self, node: Node, server: Server) -> None:
+        await node.open()
+        self._feed = Feed(node.chain, node.mempool, Broadcaster(node.chain, node.mempool), node.indexes.transactions)
+        server.add(self._feed, *command_objects(node))
+        await node.go_online()
+        self._changes = Changes(node, self._tell_changes)
+        self._tell_changes()
+        assert self._health is not None
+        self._health.doing = ""
+        server.warmup = ""
+
+    async def stop(self) -> None:
+        if self._busy is not None:
+            self._busy.cancel()
+        self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
+        if self._changes is not None:
+            self._changes.close()
+        self._events.close()
+        self._progress("Ending calls…")
+        if self._feed is not None:
+            await self._feed.close()
+        if self._server is not None:
+            await self._server.close(_CLOSE_CALLS)
+        if self._node is not None:
+            await self._node.close()
+        self._busy.cancel()
+        if self._bound:
+            self._path.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
+
+    def ready_status(self) -> str:
+        return describe(self._node.chain) if self._node is not None else "Ready"
+
+    def _tell_changes(self) -> None:
+        """Chain or mempool changed."""
+        assert self._node is not None
+        for topic, state in topics(self._node).items():
+            self._events.publish(topic, state)
+
+    def _progress(self, text: str) -> None:
+        log.info("%s", text)
+        if self._health is not None:
+            self._health.doing = text
+        if self._server is not None and self._server.warmup:
+            self._server.warmup = text
+        self._host.notify.status(text)
+
+    async def _stay_alive(self) -> None:
+        while True:
+            self._host.notify.extend_timeout(_BUSY_FOR)
+            await asyncio.sleep(_BUSY_EVERY)
+
+    def _make_directories(self) -> None:
+        try:
+            self._config.make_directories()
+        except OSError as error:
+            raise FatalError(
+                f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
+            ) from error
+        with suppress(FileNotFoundError):
+            self._path.with_suffix(".json").unlink()

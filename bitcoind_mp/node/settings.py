@@ -1,0 +1,82 @@
+"""What the configuration says to each part of the node, in that part's own terms."""
+
+from bitcoind_mp import __version__
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+
+from .kernel import KernelOptions
+from .mempool.policy import MempoolPolicy
+from .mining.assembler import BlockLimits
+from .p2p.manager import PeersConfig
+
+_HOUR = 3600
+_MEGABYTE = 1_000_000
+_KILOBYTE = 1000
+_FEELERS = 11
+"""Connections that Core keeps for itself of those ``-maxconnections`` allows; the rest may be inbound."""
+
+
+def kernel_options(config: Config) -> KernelOptions:
+    """``-par``, ``-reindex``, ``-reindex-chainstate``."""
+    reindex = config.get_bool("reindex")
+    return KernelOptions(
+        threads=config.get_int("par"),
+        wipe_index=reindex,
+        wipe_coins=reindex or config.get_bool("reindex-chainstate"),
+    )
+
+
+def wants_filters(config: Config) -> bool:
+    """``-blockfilterindex``: on without a value, with 1, and with the one kind there is."""
+    return (
+        config.is_set("blockfilterindex")
+        and config.get_str("blockfilterindex") in ("", "1", "basic")
+        and not (config.is_negated("blockfilterindex"))
+    )
+
+
+def mempool_policy(config: Config) -> MempoolPolicy:
+    """The mempool's and the relay's options.
+
+    Raises:
+        FatalError: CONFIG, non-standard transactions on mainnet.
+    """
+    if config.get_bool("acceptnonstdtxn") and config.chain == "main":
+        raise FatalError("acceptnonstdtxn is not currently supported for main chain", status=ExitStatus.CONFIG)
+    return MempoolPolicy(
+        min_relay_fee=config.get_amount("minrelaytxfee"),
+        incremental_relay_fee=config.get_amount("incrementalrelayfee"),
+        dust_relay_fee=config.get_amount("dustrelayfee"),
+        max_size=config.get_int("maxmempool") * _MEGABYTE,
+        expiry=config.get_int("mempoolexpiry") * _HOUR,
+        cluster_count=config.get_int("limitclustercount"),
+        cluster_size=config.get_int("limitclustersize") * _KILOBYTE,
+        max_datacarrier=config.get_int("datacarriersize") if config.get_bool("datacarrier") else None,
+        permit_bare_multisig=config.get_bool("permitbaremultisig"),
+        require_standard=not config.get_bool("acceptnonstdtxn"),
+        bytes_per_sigop=config.get_int("bytespersigop"),
+        persist=config.get_bool("persistmempool"),
+    )
+
+
+def block_limits(config: Config) -> BlockLimits:
+    """``-blockmaxweight``, ``-blockreservedweight``, ``-blockmintxfee``."""
+    return BlockLimits(
+        max_weight=config.get_int("blockmaxweight"),
+        reserved_weight=config.get_int("blockreservedweight"),
+        min_fee_rate=config.get_amount("blockmintxfee"),
+    )
+
+
+def peers_config(config: Config) -> PeersConfig:
+    """Whom to call, and where to be called."""
+    comments = config.get_list("uacomment")
+    return PeersConfig(
+        listen=config.get_bool("listen"),
+        bind=tuple(config.get_list("bind")),
+        port=config.get_int("port"),
+        connect=tuple(config.get_list("connect")),
+        add=tuple(config.get_list("addnode")),
+        user_agent=f"/bitcoind-mp:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
+        max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),
+    )
