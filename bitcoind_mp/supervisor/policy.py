@@ -64,7 +64,6 @@ _VERDICTS = {
     ExitStatus.OS_ERROR: Verdict.TRY_AGAIN,
 }
 _WORDS = {
-    ExitStatus.OK: "ended by itself",
     ExitStatus.USAGE: "bad usage",
     ExitStatus.DATA_CORRUPT: "corrupt data",
     ExitStatus.SOFTWARE: "internal error",

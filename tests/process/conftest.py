@@ -1,0 +1,172 @@
+"""Real supervisors with real children for the tests in this directory, and their end whatever a test does."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from bitcoind_mp.ipc.blocking import call
+
+DEADLINE = 30.0  # seconds; what a test waits for takes a fraction of one, on a machine that is not busy
+WORKERS = Path(__file__).resolve().parent / "workers"
+T = TypeVar("T")
+
+
+def wait_for(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE) -> T:
+    """The condition's value once it is true. Errors of a connection that isn't there yet count as not yet."""
+    end = time.monotonic() + deadline
+    while True:
+        value = None
+        with contextlib.suppress(OSError, TimeoutError):
+            value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"gave up waiting for {what or condition}; last: {value!r}")
+        time.sleep(0.01)
+
+
+class FakeSupervisor:
+    """A supervisor over `workers/worker.py`, in a data directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.datadir = directory / "data"
+        self.network = self.datadir / "regtest"
+        self.run_dir = self.network / "run"
+        self.logs = self.network / "logs"
+        self.plans = directory / "plans"
+        self.datadir.mkdir(parents=True, exist_ok=True)
+        self.plans.mkdir(exist_ok=True)
+        self.process: subprocess.Popen[str] | None = None
+        self.environ = {**os.environ, "FAKE_PLANS": str(self.plans), "PYTHONDONTWRITEBYTECODE": "1"}
+        for name in ("NOTIFY_SOCKET", "JOURNAL_STREAM"):
+            self.environ.pop(name, None)
+        for name in ("node", "wallet"):
+            self.plan(name)
+
+    def plan(self, unit: str, **what: Any) -> None:
+        """What the unit's next process is to do."""
+        (self.plans / f"{unit}.json").write_text(json.dumps(what))
+
+    def command(self, *options: str) -> list[str]:
+        return [
+            sys.executable,
+            str(WORKERS / "supervisor.py"),
+            "-regtest",
+            f"-datadir={self.datadir}",
+            "-healthinterval=0",
+            "-printtoconsole=0",
+            *options,
+        ]
+
+    def start(self, *options: str, ready: bool = True, **popen: Any) -> "FakeSupervisor":
+        """In the foreground; with ``ready``, until both units serve."""
+        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **popen}
+        self.process = subprocess.Popen(self.command(*options), env=self.environ, start_new_session=True, **popen)
+        if ready:
+            wait_for(lambda: {each["state"] for each in self.status()["units"]} == {"running"}, "both units to run")
+        return self
+
+    def once(self, *options: str, timeout: float = DEADLINE) -> "subprocess.CompletedProcess[str]":
+        """The command to its end."""
+        return subprocess.run(
+            self.command(*options), env=self.environ, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def socket(self, role: str) -> str:
+        return str(self.run_dir / f"{role}.sock")
+
+    def ask(self, method: str, *params: Any, timeout: float = DEADLINE) -> Any:
+        """One of the supervisor's own commands."""
+        return call(self.socket("supervisor"), method, params, timeout=timeout)
+
+    def worker(self, unit: str, method: str, *params: Any, timeout: float = DEADLINE) -> Any:
+        """Tell a worker to do something."""
+        return call(self.socket(unit), method, params, timeout=timeout)
+
+    def status(self) -> dict[str, Any]:
+        return self.ask("status")
+
+    def unit(self, name: str) -> dict[str, Any]:
+        return self.ask("status", name)["units"][0]
+
+    def pid(self, name: str) -> int:
+        return int(self.unit(name)["pid"])
+
+    def wait_state(self, name: str, *states: str) -> dict[str, Any]:
+        """The unit's status once it is in one of these states."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.unit(name)
+            return found if found["state"] in states else None
+
+        return wait_for(there, f"{name} to be {' or '.join(states)}")
+
+    def wait_new(self, name: str, old: int) -> dict[str, Any]:
+        """The unit's status once another process of it runs."""
+
+        def there() -> dict[str, Any] | None:
+            found = self.unit(name)
+            return found if found["state"] == "running" and found["pid"] != old else None
+
+        return wait_for(there, f"a new {name}")
+
+    def stop(self) -> int:
+        """Ask it to stop, and wait for its exit status."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE)
+
+    def log(self, name: str) -> str:
+        path = self.logs / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def processes(self) -> list[int]:
+        """Every process that has this directory on its command line."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if os.fsencode(self.directory) in (entry / "cmdline").read_bytes():
+                        found.append(int(entry.name))
+        return found
+
+    def kill_all(self) -> None:
+        for _ in range(100):
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if self.process is not None and self.process.poll() is None:
+                self.process.kill()
+                self.process.wait(DEADLINE)
+            if not self.processes():
+                break
+        if self.process is not None:
+            for stream in (self.process.stdout, self.process.stderr):
+                if stream is not None:
+                    stream.close()
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
+    """One that is not started yet."""
+    made = FakeSupervisor(tmp_path / "s")
+    try:
+        yield made
+    finally:
+        made.kill_all()
+
+
+@pytest.fixture
+def until() -> Callable[..., Any]:
+    """`wait_for`, for tests: until(condition, "what", deadline)."""
+    return wait_for

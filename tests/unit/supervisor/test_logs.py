@@ -1,0 +1,121 @@
+"""From a pipe to file, memory, followers, console and journal."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp.supervisor.logfile import LogFile
+from bitcoind_mp.supervisor.logs import Console, Journal, Pump, UnitLog
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> LogFile:
+    return LogFile(tmp_path / "node.log", max_size=10**9, backups=1)
+
+
+def test_whole_lines_only_until_the_process_ends(file: LogFile) -> None:
+    log = UnitLog("node", file)
+    pump = Pump(log)
+    os.write(pump.writer, b"one\ntwo\nthr")
+    pump.read()
+    assert log.tail(10) == ["one", "two"]
+    os.write(pump.writer, b"ee\nlast words")
+    pump.finish()
+    assert log.tail(10) == ["one", "two", "three", "last words"]
+    assert file.path.read_bytes() == b"one\ntwo\nthree\nlast words\n"
+    pump.close()
+
+
+def test_an_empty_pipe_is_nothing(file: LogFile) -> None:
+    pump = Pump(UnitLog("node", file))
+    assert pump.read() is False
+    pump.finish()
+    assert file.path.read_bytes() == b""
+    pump.close()
+
+
+def test_a_line_without_end_cannot_fill_the_memory(file: LogFile) -> None:
+    log = UnitLog("node", file)
+    pump = Pump(log)
+    for _ in range(20):
+        os.write(pump.writer, b"x" * 10_000)
+        pump.read()
+    pump.finish()
+    assert all(len(line) <= 16 * 1024 for line in log.tail(100))
+    assert sum(map(len, log.tail(100))) == 200_000
+    pump.close()
+
+
+def test_what_is_not_utf8_is_shown_all_the_same(file: LogFile) -> None:
+    log = UnitLog("node", file)
+    log.write([b"caf\xe9", "caf\u00e9".encode()])
+    assert log.tail(2) == ["caf\ufffd", "caf\u00e9"]
+    assert file.path.read_bytes() == b"caf\xe9\n" + "caf\u00e9\n".encode()
+
+
+def test_only_the_newest_lines_are_kept() -> None:
+    log = UnitLog("node", None, keep=3)
+    log.write([b"%d" % number for number in range(10)])
+    assert log.tail(100) == ["7", "8", "9"]
+    assert log.tail(2) == ["8", "9"]
+    assert log.tail(0) == []
+
+
+def test_followers_are_told_until_they_leave() -> None:
+    log = UnitLog("node", None)
+    told: list[str] = []
+    leave = log.follow(told.extend)
+    log.write([b"one"])
+    leave()
+    log.write([b"two"])
+    assert told == ["one"]
+
+
+def test_a_full_disk_does_not_stop_the_pump(tmp_path: Path) -> None:
+    (tmp_path / "node.log").symlink_to("/dev/full")
+    log = UnitLog("node", LogFile(tmp_path / "node.log", max_size=10**6, backups=1))
+    pump = Pump(log)
+    for number in range(1000):
+        os.write(pump.writer, b"line %d\n" % number)
+        pump.read()
+    assert log.file is not None
+    assert log.file.lost == 1000
+    assert log.tail(1) == ["line 999"]
+    pump.close()
+
+
+def test_priorities_are_for_the_journal_alone(file: LogFile) -> None:
+    ours, theirs = socket.socketpair()
+    log = UnitLog("node", file, Journal(ours.fileno()))
+    log.write([b"<4>[net] slow peer", b"plain", b"<9>no priority", b"<6>"])
+    assert theirs.recv(1000) == b"<4>node: [net] slow peer\n<6>node: plain\n<6>node: <9>no priority\n<6>node: \n"
+    assert file.path.read_bytes() == b"[net] slow peer\nplain\n<9>no priority\n\n"
+    ours.close()
+    theirs.close()
+
+
+def test_a_console_that_nobody_reads_blocks_nobody() -> None:
+    reading, writing = os.pipe()
+    console = Console(writing)
+    lines = [b"x" * 100] * 10
+    for _ in range(1000):
+        console.write("node", lines)
+    assert console.lost > 0
+    os.set_blocking(reading, False)
+    taken = len(os.read(reading, 10**7).splitlines())
+    assert taken + console.lost == 10_000
+    console.write("node", [b"again"])
+    assert os.read(reading, 100) == b"node: again\n"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_console_that_is_gone_is_no_error() -> None:
+    reading, writing = os.pipe()
+    console = Console(writing)
+    os.close(reading)
+    console.write("node", [b"line"])
+    assert console.lost == 1
+    os.close(writing)
