@@ -8,7 +8,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -165,7 +165,7 @@ def describe(name: str, annotation: Any, *, command: bool = True) -> Parameter:
     branches = _branches(annotation)
     if parse is None and len(branches) == 1 and typing.get_origin(branches[0]) is typing.Annotated:
         inner = describe(name, branches[0], command=command)
-        return inner if not secret else Parameter(**{**inner.__dict__, "secret": True})
+        return replace(inner, secret=secret or inner.secret)
     if parse is not None:
         kinds = tuple(word for word in parse.json_type.split(" or ") if word in _WORDS)
         accepts = _WORDS[kinds[0]] if len(kinds) == 1 else ()
@@ -230,7 +230,7 @@ def _named_only(annotation: Any) -> tuple[Parameter, ...]:
     for branch in _branches(annotation):
         if typing.is_typeddict(branch):
             hints = typing.get_type_hints(branch, include_extras=True)
-            return tuple(describe(key, _unwrapped(hint)) for key, hint in hints.items())
+            return tuple(replace(describe(key, _unwrapped(hint)), required=False) for key, hint in hints.items())
     return ()
 
 

@@ -220,3 +220,15 @@ def serving() -> Any:
             await server.close(1.0)
 
     return serve
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], Any]], Any]:
+    """Wait for a condition, turn by turn of the loop, 5 seconds at most."""
+
+    async def wait(condition: Callable[[], Any]) -> None:
+        async with asyncio.timeout(5):
+            while not condition():  # noqa: ASYNC110 (conditions of many kinds)
+                await asyncio.sleep(0)
+
+    return wait
