@@ -71,11 +71,13 @@ class Reorganiser:
     def finish(self) -> None:
         """The new chain stands: take back what it lacks, drop what it forbids."""
         waiting, self._waiting = list(self._waiting.values()), {}
+        back = []
         for incoming in waiting:
             if incoming.tx.is_coinbase or not self._take_back(incoming):
                 self._drop(incoming)
-        for cluster in self._store.clusters.oversize():
-            self._store.remove(excess(cluster, self._store.clusters), Removal.SIZELIMIT)
+            else:
+                back.append(incoming)
+        self._adopt(back)
         self._store.remove(self._store.descendants(self._impossible()), Removal.REORG)
 
     def _take_back(self, incoming: Incoming) -> bool:
@@ -85,11 +87,23 @@ class Reorganiser:
         except Rejected:
             return False
         self._record(plan)
-        entry = plan.candidates[0].entry
-        self._store.apply(plan.staged, plan.evicted, [entry])
-        if children := self._store.children_of(incoming.tx, incoming.txid):
-            self._store.adopt(entry, children)
+        self._store.apply(plan.staged, plan.evicted, [plan.candidates[0].entry])
         return True
+
+    def _adopt(self, back: Sequence[Incoming]) -> None:
+        """Connect these to the children that they have here already (``UpdateTransactionsFromBlock``)."""
+        links: dict[MempoolEntry, set[MempoolEntry]] = {}
+        for incoming in back:
+            if (entry := self._store.entries.get(incoming.txid)) is not None:
+                for child in self._store.children_of(incoming.tx, incoming.txid) - entry.children:
+                    links.setdefault(child, set()).add(entry)
+        gone = excess(links, self._store.clusters)
+        # what goes takes its children to be with it: they are in `gone` too, for want of their parent
+        for child, parents in links.items():
+            for parent in parents - gone:
+                if child not in gone:
+                    self._store.adopt(parent, [child])
+        self._store.remove(gone, Removal.SIZELIMIT)
 
     def _drop(self, incoming: Incoming) -> None:
         """It isn't coming back: nor can what depends on it stay."""
