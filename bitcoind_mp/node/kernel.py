@@ -73,6 +73,13 @@ class KernelOptions:
 
 
 @dataclass(frozen=True)
+class Indexed:
+    """Headers that are in the kernel's index: hash (display order) and 80 bytes of each, parents first."""
+
+    headers: list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True)
 class Connected:
     """The block is the new tip. ``raw`` where it is at hand, else it can be read from disk."""
 
@@ -121,7 +128,7 @@ class Failed:
     text: str
 
 
-KernelEvent = Connected | Disconnected | TipChanged | Refused | Warned | Failed
+KernelEvent = Indexed | Connected | Disconnected | TipChanged | Refused | Warned | Failed
 
 
 @dataclass(frozen=True)
@@ -346,6 +353,10 @@ class Kernel:
         def tip(user_data: object, state: int, entry: object, progress: float) -> None:
             self._emit(TipChanged(self._hash_of(entry)))
 
+        def header(user_data: object, state: int, height: int, timestamp: int, presync: int) -> None:
+            if self._offered is not None:
+                self._emit(Indexed([(self._offered[0], self._offered[1][:80])]))
+
         def warn(user_data: object, kind: int, message: int, size: int) -> None:
             self._emit(Warned(kind, ctypes.string_at(message, size).decode()))
 
@@ -356,7 +367,12 @@ class Kernel:
             self._emit(Failed(ctypes.string_at(message, size).decode()))
 
         return NotificationInterfaceCallbacks(
-            block_tip=tip, warning_set=warn, warning_unset=unwarn, flush_error=fatal, fatal_error=fatal
+            block_tip=tip,
+            header_tip=header,
+            warning_set=warn,
+            warning_unset=unwarn,
+            flush_error=fatal,
+            fatal_error=fatal,
         )
 
 

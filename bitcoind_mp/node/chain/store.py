@@ -13,7 +13,7 @@ from pathlib import Path
 from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash256
 
-from bitcoind_mp.node.kernel import Failed, Kernel, KernelEvent, KernelOptions, NotABlock, Verdict
+from bitcoind_mp.node.kernel import Failed, Indexed, Kernel, KernelEvent, KernelOptions, NotABlock, Verdict
 
 from .blockfiles import BlockFiles
 from .blockindex import read_block_index
@@ -38,13 +38,6 @@ _FILE_CHUNKS = 17 << 20
 
 
 @dataclass(frozen=True)
-class Indexed:
-    """Headers that are in the kernel's index: hash (display order) and 80 bytes of each, parents first."""
-
-    headers: list[tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True)
 class Stored:
     """A block that was stored, before anything else is told of it."""
 
@@ -60,7 +53,7 @@ class Rebased:
     coins: CoinDatabase
 
 
-StoreEvent = KernelEvent | Indexed | Stored | Rebased
+StoreEvent = KernelEvent | Stored | Rebased
 
 
 @dataclass(frozen=True)

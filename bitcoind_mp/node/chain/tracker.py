@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from btclib.tx.coin import Coin
 
-from bitcoind_mp.node.kernel import Connected, Disconnected, Failed, Refused, TipChanged, Warned
+from bitcoind_mp.node.kernel import Connected, Disconnected, Failed, Indexed, Refused, TipChanged, Warned
 
 from .blockfiles import BlockFiles
 from .coins import CoinsView
@@ -16,7 +16,7 @@ from .contents import BlockContents
 from .header import BlockNode
 from .headers import HeaderTree
 from .progress import InitialDownload
-from .store import Indexed, Rebased, Stored, StoreEvent
+from .store import Rebased, Stored, StoreEvent
 from .values import BlockUnavailable, Listener, Subscription
 
 log = logging.getLogger("bitcoind_mp.chain")
