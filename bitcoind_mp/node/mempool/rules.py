@@ -31,7 +31,8 @@ _KNOWN_LOOKUPS = 100
 
 @dataclass(frozen=True)
 class Incoming:
-    """A transaction at the door, with what is computed once: ``raw`` has the witnesses, ids in display order.
+    """A transaction at the door, with what is computed once: ``raw`` has the witnesses, ``stripped_size`` counts bytes
+    without, ids in display order.
 
     ``unbroadcast``: peers are to be told until one asks. ``on_disk``: it comes from there and needn't be written down.
     """
@@ -40,6 +41,7 @@ class Incoming:
     raw: bytes
     txid: bytes
     wtxid: bytes
+    stripped_size: int
     time: int
     unbroadcast: bool = False
     on_disk: bool = False
@@ -49,7 +51,10 @@ class Incoming:
         """Serialise and hash."""
         raw = tx.serialize(include_witness=True, check_validity=False)
         wtxid = hash256(raw)[::-1]
-        return cls(tx, raw, tx.id if tx.is_segwit else wtxid, wtxid, time, unbroadcast, on_disk)
+        if not tx.is_segwit:
+            return cls(tx, raw, wtxid, wtxid, len(raw), time, unbroadcast, on_disk)
+        stripped = tx.serialize(include_witness=False, check_validity=False)
+        return cls(tx, raw, hash256(stripped)[::-1], wtxid, len(stripped), time, unbroadcast, on_disk)
 
     @property
     def name(self) -> str:
@@ -103,11 +108,11 @@ class Rules:
             CoinsUnavailable: during the initial download.
         """
         tx, policy = incoming.tx, self._policy
-        check_transaction(tx)
+        check_transaction(tx, incoming.stripped_size)
         if tx.is_coinbase:
             raise Rejected("coinbase")
         check_standard(tx, policy)
-        check_size(tx)
+        check_size(incoming.stripped_size)
         tip = self._chain.tip
         if not is_final(tx, tip.height + 1, tip.median_time):
             raise Rejected("non-final", "", Kind.PREMATURE_SPEND)
@@ -194,7 +199,7 @@ class Rules:
         fee: int,
         terms: Terms,
     ) -> MempoolEntry:
-        tx, weight = incoming.tx, incoming.tx.weight
+        tx, weight = incoming.tx, 3 * incoming.stripped_size + len(incoming.raw)
         sigops = sig_op_cost(spent, tx, ScriptFlag.P2SH | ScriptFlag.WITNESS)
         return MempoolEntry(
             raw=incoming.raw,

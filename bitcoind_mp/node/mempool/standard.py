@@ -25,7 +25,6 @@ from btclib.tx.tx_out import TxOut
 
 from .policy import MempoolPolicy
 from .rejected import Kind, Rejected
-from .transaction import stripped_size
 
 
 def check_standard(tx: Tx, policy: MempoolPolicy) -> None:
@@ -43,9 +42,9 @@ def check_standard(tx: Tx, policy: MempoolPolicy) -> None:
         raise Rejected(str(error), "", Kind.NOT_STANDARD) from None
 
 
-def check_size(tx: Tx) -> None:
-    """Raise `Rejected` for one that could pass for an inner node of a merkle tree."""
-    if stripped_size(tx) < MIN_STANDARD_TX_NONWITNESS_SIZE:
+def check_size(stripped_size: int) -> None:
+    """Raise `Rejected` for one that could pass for an inner node of a merkle tree: bytes without witnesses."""
+    if stripped_size < MIN_STANDARD_TX_NONWITNESS_SIZE:
         raise Rejected("tx-size-small", "", Kind.NOT_STANDARD)
 
 

@@ -17,13 +17,13 @@ from .feerate import format_money
 from .rejected import Kind, Rejected
 
 
-def check_transaction(tx: Tx) -> None:
-    """Raise `Rejected` for what no chain could make valid."""
+def check_transaction(tx: Tx, stripped_size: int) -> None:
+    """Raise `Rejected` for what no chain could make valid. ``stripped_size`` is in bytes without witnesses."""
     if not tx.vin:
         raise Rejected("bad-txns-vin-empty")
     if not tx.vout:
         raise Rejected("bad-txns-vout-empty")
-    if stripped_size(tx) * WITNESS_SCALE_FACTOR > MAX_BLOCK_WEIGHT:
+    if stripped_size * WITNESS_SCALE_FACTOR > MAX_BLOCK_WEIGHT:
         raise Rejected("bad-txns-oversize")
     _check_outputs(tx)
     spends = [(tx_in.prev_out.tx_id, tx_in.prev_out.vout) for tx_in in tx.vin]
@@ -46,12 +46,6 @@ def _check_outputs(tx: Tx) -> None:
         total += tx_out.value
         if total > MAX_MONEY:
             raise Rejected("bad-txns-txouttotal-toolarge")
-
-
-def stripped_size(tx: Tx) -> int:
-    """Bytes without witnesses."""
-    # weight is 3 * stripped + size, so this is one walk less than serialising
-    return (tx.weight - tx.size) // 3
 
 
 def fee_of(tx: Tx, coins: Sequence[Coin], height: int) -> int:
