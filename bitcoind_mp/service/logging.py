@@ -16,12 +16,41 @@ from pathlib import Path
 
 ROOT = "bitcoind_mp"
 #: What ``-debug=`` may name: Core's (``src/logging.cpp``), so that its configuration files are understood, and ours.
-CATEGORIES = tuple(
-    (
-        "addrman bench blockstorage chain cmpctblock coindb estimatefee health http i2p ipc kernel leveldb libevent "
-        "mempool mempoolrej net privatebroadcast proxy prune qt rand reindex rpc scan selectcoins supervisor tor "
-        "txpackages txreconciliation validation wallet walletdb zmq"
-    ).split()
+CATEGORIES = (
+    "addrman",
+    "bench",
+    "blockstorage",
+    "chain",
+    "cmpctblock",
+    "coindb",
+    "estimatefee",
+    "health",
+    "http",
+    "i2p",
+    "ipc",
+    "kernel",
+    "leveldb",
+    "libevent",
+    "mempool",
+    "mempoolrej",
+    "net",
+    "privatebroadcast",
+    "proxy",
+    "prune",
+    "qt",
+    "rand",
+    "reindex",
+    "rpc",
+    "scan",
+    "selectcoins",
+    "supervisor",
+    "tor",
+    "txpackages",
+    "txreconciliation",
+    "validation",
+    "wallet",
+    "walletdb",
+    "zmq",
 )
 EVERYTHING = ("", "1", "all")
 NOTHING = ("0", "none")

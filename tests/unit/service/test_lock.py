@@ -1,0 +1,40 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.service.lock import acquire
+
+
+def test_one_holds_it_and_the_other_learns_who(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    held = acquire(path)
+    assert path.read_text() == f"{os.getpid()}\n"
+    with pytest.raises(FatalError) as caught:
+        acquire(path, program="bitcoind-mp")
+    assert caught.value.status is ExitStatus.TRY_AGAIN
+    assert str(caught.value).startswith(f"bitcoind-mp is already running on {tmp_path} (pid {os.getpid()}).")
+    held.release()
+    held.release()
+    acquire(path).release()
+
+
+def test_a_file_left_behind_is_no_lock(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    path.write_text("1\n")
+    held = acquire(path)
+    assert path.read_text() == f"{os.getpid()}\n"
+    held.release()
+
+
+def test_a_directory_that_isn_t_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(FatalError) as caught:
+        acquire(tmp_path / "nosuch" / ".lock")
+    assert caught.value.status is ExitStatus.OS_ERROR
+
+
+def test_no_child_inherits_it(tmp_path: Path) -> None:
+    held = acquire(tmp_path / ".lock")
+    assert not os.get_inheritable(held._descriptor)
+    held.release()

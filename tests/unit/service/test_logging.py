@@ -1,0 +1,140 @@
+import io
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitcoind_mp.service.logging import (
+    CATEGORIES,
+    JournalFormatter,
+    LineFormatter,
+    categories,
+    set_category,
+    setup,
+    stderr_is_journal,
+)
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """Put the process's logging back as it was."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    root.handlers.clear()
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name in ("", *(f".{category}" for category in CATEGORIES)):
+        logging.getLogger(f"bitcoind_mp{name}").setLevel(logging.NOTSET)
+
+
+def record(name: str, level: int, text: str, *args: Any) -> logging.LogRecord:
+    made = logging.LogRecord(name, level, __file__, 1, text, args, None)
+    made.created = 1795444538.25
+    return made
+
+
+@pytest.mark.parametrize(
+    "name, level, line",
+    [
+        ("bitcoind_mp.ipc", logging.DEBUG, "2026-11-23T14:35:38Z [ipc] five 5"),
+        ("bitcoind_mp.net.sync", logging.INFO, "2026-11-23T14:35:38Z [net] five 5"),
+        ("bitcoind_mp", logging.INFO, "2026-11-23T14:35:38Z five 5"),
+        ("bitcoind_mp.net", logging.WARNING, "2026-11-23T14:35:38Z [net:warning] five 5"),
+        ("bitcoind_mp", logging.ERROR, "2026-11-23T14:35:38Z [error] five 5"),
+        ("asyncio", logging.ERROR, "2026-11-23T14:35:38Z [asyncio:error] five 5"),
+    ],
+)
+def test_lines_look_like_core_s(name: str, level: int, line: str) -> None:
+    assert LineFormatter().format(record(name, level, "five %d", 5)) == line
+
+
+def test_the_journal_gets_a_priority_a_line_and_no_time() -> None:
+    formatter = JournalFormatter()
+    assert formatter.format(record("bitcoind_mp.ipc", logging.DEBUG, "a")) == "<7>[ipc] a"
+    assert formatter.format(record("bitcoind_mp", logging.ERROR, "a\nb")) == "<3>[error] a\n<3>b"
+
+
+def test_a_traceback_follows_its_line() -> None:
+    try:
+        raise ValueError("x")
+    except ValueError:
+        made = logging.LogRecord("bitcoind_mp", logging.ERROR, __file__, 1, "failed", None, sys.exc_info())
+    assert re.match(r".*Z \[error\] failed\nTraceback .*ValueError: x$", LineFormatter().format(made), re.DOTALL)
+
+
+def test_debug_lines_are_logged_for_the_categories_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "debug.log"
+    setup(file=file, console=False, debug=["ipc", "net"])
+    for category in ("ipc", "net", "mempool"):
+        logging.getLogger(f"bitcoind_mp.{category}").debug("debug of %s", category)
+        logging.getLogger(f"bitcoind_mp.{category}").info("info of %s", category)
+    lines = [line.split("Z ", 1)[1] for line in file.read_text().splitlines()]
+    told = [(line.split()[0], line.split()[1]) for line in lines]
+    assert told == [
+        ("[ipc]", "debug"),
+        ("[ipc]", "info"),
+        ("[net]", "debug"),
+        ("[net]", "info"),
+        ("[mempool]", "info"),
+    ]
+    assert [name for name, on in categories().items() if on] == ["ipc", "net"]
+    set_category("ipc", False)
+    set_category("mempool", True)
+    assert [name for name, on in categories().items() if on] == ["mempool", "net"]
+    with pytest.raises(KeyError):
+        set_category("nosuch", True)
+
+
+EVERY = len(CATEGORIES)
+
+
+@pytest.mark.parametrize(
+    "debug, on",
+    [
+        (["1"], len(CATEGORIES)),
+        (["all"], len(CATEGORIES)),
+        ([""], len(CATEGORIES)),
+        (["1", "0"], 0),
+        (["none", "ipc"], 1),
+        ([], 0),
+    ],
+)
+def test_everything_and_nothing(debug: list[str], on: int) -> None:
+    setup(console=False, debug=debug)
+    assert sum(categories().values()) == on
+
+
+def test_an_unknown_category_is_refused() -> None:
+    with pytest.raises(ValueError, match="Unsupported logging category -debug=nosuch"):
+        setup(console=False, debug=["nosuch"])
+
+
+def test_a_log_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "debug.log"
+    setup(file=file, console=False)
+    logging.getLogger("bitcoind_mp").info("one")
+    file.rename(tmp_path / "debug.log.1")
+    logging.getLogger("bitcoind_mp").info("two")
+    assert file.read_text().endswith("two\n") and "one" not in file.read_text()
+
+
+def test_the_journal_is_known_by_its_stream(tmp_path: Path, capfd: Any) -> None:
+    status = os.fstat(2)
+    here = f"{status.st_dev}:{status.st_ino}"
+    real, sys.stderr = sys.stderr, io.TextIOWrapper(io.FileIO(2, "w", closefd=False), write_through=True)
+    try:
+        assert stderr_is_journal({"JOURNAL_STREAM": here})
+        assert not stderr_is_journal({"JOURNAL_STREAM": "1:2"}) and not stderr_is_journal({})
+        setup(environ={"JOURNAL_STREAM": here})
+        logging.getLogger("bitcoind_mp.ipc").warning("seen")
+    finally:
+        sys.stderr = real
+    assert capfd.readouterr().err == "<4>[ipc:warning] seen\n"
