@@ -203,10 +203,13 @@ class Config:
     # Supervision
 
     def worker_arguments(self, role: str) -> "list[str]":
-        """The options that the supervisor starts the worker ``node`` or ``wallet`` with: the same directory and
-        file, and of its own command line what that worker takes. Paths are absolute: a daemon's cwd is ``/``."""
-        program = UNITS[role]
-        result = [f"-datadir={self._datadir}"]
+        """The options that the supervisor starts the worker ``node`` or ``wallet`` with."""
+        return self.arguments_for(UNITS[role])
+
+    def arguments_for(self, program: str) -> "list[str]":
+        """The options to start another of our programs with: the same directory and file, and of this command line
+        what that program takes. Paths are absolute: its cwd may be another."""
+        result = [f"-datadir={self._datadir}"] if self.is_set("datadir") or os.path.isdir(self._datadir) else []
         if not self.config_file:
             result.append("-noconf")
         elif self.is_set("conf") or os.path.exists(self.config_file):

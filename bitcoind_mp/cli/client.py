@@ -1,0 +1,242 @@
+"""The shell's connections: one to each server, made again by themselves, and what the servers tell over them.
+
+What belongs here: sessions, subscriptions, finding a command's server. What doesn't: what is typed and what is shown.
+Nothing here asks anything on a timer.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+
+from bitcoind_mp import __version__
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.events import Events, EventSink
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.logs import Logs, LogSink
+from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.proxy import proxy
+from bitcoind_mp.ipc.reconnect import Reconnecting
+from bitcoind_mp.ipc.session import Session
+from bitcoind_mp.ipc.unix import is_answered
+
+from .arguments import Command
+from .routing import Server, Servers
+from .toolbar import Seen
+
+#: Seconds that a call may take: bitcoin-cli's -rpcclienttimeout.
+LONGEST_CALL = 900.0
+#: Seconds for what is asked at each connection.
+GREETING = 10.0
+#: The most seconds between attempts to connect. A socket that appears is noticed at once.
+LONGEST_PAUSE = 60.0
+#: A unit's states in which nobody serves its socket, and nobody will until a person says so.
+AT_REST = ("stopped", "failed")
+
+#: Told of each change: a topic's name, ``up`` or ``down``.
+Listener = Callable[[str], None]
+
+
+class Link(EventSink):
+    """The connection to one server, and its subscription."""
+
+    def __init__(self, server: Server, hello: Hello, changed: Callable[["Link", str, dict[str, Any]], None]) -> None:
+        self.server = server
+        self.role = server.role
+        self.reason = ""
+        self._hello = hello
+        self._changed = changed
+        self._keeper: Reconnecting | None = None
+
+    @property
+    def session(self) -> Session | None:
+        return self._keeper.session if self._keeper is not None else None
+
+    def open(self) -> None:
+        """Connect, and again whenever the connection ends. Does nothing where that is being done."""
+        if self._keeper is None:
+            self._keeper = Reconnecting(
+                self.server.socket,
+                hello=self._hello,
+                on_up=self._up,
+                on_down=self._down,
+                most=LONGEST_PAUSE,
+                timeout=LONGEST_CALL,
+            )
+            self._keeper.start()
+
+    async def close(self) -> None:
+        """Disconnect, and stay so."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await keeper.close()
+
+    async def wait(self) -> Session:
+        """The session, waiting for one."""
+        assert self._keeper is not None
+        return await self._keeper.up()
+
+    async def changed(self, topic: str, state: dict[str, Any]) -> None:
+        self._changed(self, topic, state)
+
+    async def _up(self, session: Session) -> None:
+        assert session.peer is not None
+        self.role = session.peer.role
+        self.reason = ""
+        async with asyncio.timeout(GREETING):
+            await proxy(Events, session).subscribe(["unit", "tip", "mempool", "balance"], self)  # type: ignore[type-abstract]
+        self._changed(self, "up", {})
+
+    def _down(self, reason: str) -> None:
+        self.reason = reason
+        self._changed(self, "down", {})
+
+
+class Connections:
+    """All links, and what is `Seen` over them. Whoever is in ``listeners`` is told of each change."""
+
+    def __init__(self, config: Config) -> None:
+        self.seen = Seen(config.chain)
+        self.listeners: set[Listener] = set()
+        self._config = config
+        self._hello = Hello("cli", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        self._links = [Link(server, self._hello, self._on_change) for server in Servers.of(config).all()]
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def anybody(self) -> bool:
+        """Whether any server's socket is answered."""
+        return any(is_answered(link.server.socket) for link in self._links)
+
+    def start(self) -> None:
+        """Connect to whoever there is. Workers wait for the supervisor's word where there is one."""
+        for link in self._links:
+            if link.role != "supervisor" and is_answered(self._links[0].server.socket):
+                continue
+            link.open()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(link.close() for link in self._links), return_exceptions=True)
+
+    def link(self, role: str) -> Link | None:
+        """The link to that server, None where there can be none."""
+        return next((link for link in self._links if link.role == role), None)
+
+    async def until_up(self, role: str) -> None:
+        """Wait for that server."""
+        link = self.link(role)
+        assert link is not None
+        link.open()
+        await link.wait()
+
+    # Commands
+
+    def commands(self) -> dict[str, Command]:
+        """Every command of every server that has written its table."""
+        found: dict[str, Command] = {}
+        for server in Servers.of(self._config).all():
+            for described in server.table["commands"] if server.table else ():
+                found.setdefault(described["name"], Command(described))
+        return found
+
+    def find(self, name: str) -> tuple[Link, Command] | None:
+        """The link that a command goes to: the first that is connected, else the first whose table has it."""
+        having = list(Servers.of(self._config).having(name))
+        links = {link.server.socket: link for link in self._links}
+        ranked = [(links[server.socket], command) for server, command in having if server.socket in links]
+        return next((entry for entry in ranked if entry[0].session is not None), ranked[0] if ranked else None)
+
+    async def call(
+        self,
+        link: Link,
+        command: Command,
+        params: Any,
+        *,
+        wallet: str | None = None,
+        progress: Callable[[str], None] | None = None,
+        waiting: Callable[[str], None] | None = None,
+    ) -> Any:
+        """Call a command, waiting for its server where that is being started again (``waiting`` is told so once).
+        What only reads is asked again when the connection ends under it.
+
+        Raises `RpcError`, `Disconnected` (a call that may have taken effect), `CallTimeout`.
+        """
+        while True:
+            session = link.session
+            if session is None:
+                self._refuse_if_at_rest(link)
+                if waiting is not None:
+                    waiting(f"waiting for the {link.role}…")
+                link.open()
+                session = await link.wait()
+            try:
+                return await session.call(command.name, params, wallet=wallet, progress=progress)
+            except Disconnected:
+                if command.described.get("changes"):
+                    raise
+
+    def _refuse_if_at_rest(self, link: Link) -> None:
+        state = self.unit_state(link.role)
+        if state in AT_REST:
+            raise RpcError(
+                RpcCode.CLIENT_NOT_CONNECTED,
+                f"The {link.role} is {state}. Start it with: start {link.role}"
+                + (f" (see: logs {link.role})" if state == "failed" else ""),
+            )
+
+    def unit_state(self, role: str) -> str:
+        """The supervisor's word for a unit's state, empty where there is none."""
+        for unit in (self.seen.unit or {}).get("units", []) if self.seen.connected.get("supervisor") else []:
+            if unit["name"] == role:
+                return str(unit["state"])
+        return ""
+
+    async def follow_logs(self, unit: str, lines: int, sink: LogSink) -> Session:
+        """Follow on a connection of its own; closing that ends it. Raises OSError, `RpcError`."""
+        supervisor = self.link("supervisor")
+        if supervisor is None:
+            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, "logs are the supervisor's, and none is connected")
+        session = await connect(supervisor.server.socket, hello=self._hello)
+        try:
+            await proxy(Logs, session).follow(unit, lines, sink)  # type: ignore[type-abstract]
+        except BaseException:
+            session.abort()
+            raise
+        return session
+
+    # What links tell
+
+    def _on_change(self, link: Link, topic: str, state: dict[str, Any]) -> None:
+        if topic in ("up", "down"):
+            self.seen.connected[link.role] = topic == "up"
+            if link.role == "supervisor" and topic == "down":
+                self._open_workers()
+        else:
+            setattr(self.seen, topic, state)
+            if topic == "unit":
+                self._mind_units(state)
+        for listener in list(self.listeners):
+            listener(topic)
+
+    def _open_workers(self) -> None:
+        """Without a supervisor to tell, each worker is tried."""
+        for link in self._links:
+            if link.role != "supervisor":
+                link.open()
+
+    def _mind_units(self, state: dict[str, Any]) -> None:
+        """Be connected to the units that run or will, and not to those at rest: nobody is there."""
+        states = {unit["name"]: unit["state"] for unit in state["units"]}
+        for link in self._links:
+            if link.role not in states:
+                continue
+            if states[link.role] in AT_REST:
+                self.seen.connected[link.role] = False
+                task = asyncio.get_running_loop().create_task(link.close())
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            else:
+                link.open()

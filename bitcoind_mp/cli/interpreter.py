@@ -1,0 +1,262 @@
+"""Carrying out one line of the shell: its own commands, and the servers'.
+
+What belongs here: what a line does and what is said about it. What doesn't: reading the line (`prompt`), connections
+(`client`), layout (`format`, `screen`).
+"""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.logs import LogSink
+
+from . import format as layout
+from .arguments import BadArgument, Command, named, positional
+from .client import Connections, Link
+from .complete import OWN_HELP
+from .highlight import Fragments
+from .line import BadLine, Line, inner, parse
+from .oneshot import FOR_PERSONS
+from .screen import Screen, result_fragments
+from .secrets import missing_secret
+from .supervision import LINES, read_switches
+from .values import from_text
+
+#: Which topics may change what a command of that server shows.
+TOPICS = {
+    "supervisor": frozenset({"unit", "up"}),
+    "node": frozenset({"tip", "mempool", "up"}),
+    "wallet": frozenset({"balance", "tip", "mempool", "up"}),
+}
+
+
+class Person(ABC):
+    """Who sits before the shell: asked, and shown things that take the whole screen."""
+
+    @abstractmethod
+    async def secret(self, question: str) -> str:
+        """Ask without showing the answer. Raises EOFError or KeyboardInterrupt where there is none."""
+
+    @abstractmethod
+    async def answer(self, question: str) -> str:
+        """Ask. Raises EOFError or KeyboardInterrupt where there is none."""
+
+    @abstractmethod
+    async def watch(self, title: str, render: Callable[[], Awaitable[Fragments]], topics: frozenset[str]) -> None:
+        """Show what ``render`` gives, again whenever one of the topics changed, until the person has seen enough."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Clear the screen."""
+
+
+class Interpreter:
+    """Runs lines. ``failed`` tells whether the last one went wrong; ``left`` that the person wants to leave."""
+
+    def __init__(self, connections: Connections, screen: Screen, person: Person) -> None:
+        self.failed = False
+        self.left = False
+        self._connections = connections
+        self._screen = screen
+        self._person = person
+
+    async def run(self, text: str) -> None:
+        """Carry out one line, and say what came of it. Cancelling it cancels the call that it waits for."""
+        self.failed = True
+        command = None
+        try:
+            line = parse(text)
+            if line.command:
+                command = self._connections.find(inner(line).command)
+                await self._run(line)
+            self.failed = False
+        except (BadLine, BadArgument) as error:
+            self._screen.error(f"error: {error}")
+        except RpcError as error:
+            self._screen.refusal(error.code, error.message)
+        except CallTimeout as error:
+            self._screen.error(f"error: {error}")
+        except (Disconnected, ConnectionError):
+            self._screen.error("error: the connection ended before the answer came. Whether it took effect is unknown.")
+        except OSError as error:
+            self._screen.error(f"error: {error.strerror or error}")
+        except (EOFError, KeyboardInterrupt):
+            self._screen.note("")
+        except asyncio.CancelledError:
+            changes = command is not None and command[1].described.get("changes")
+            self._screen.pieces([("class:note", "Cancelled." + (" It may have taken effect." if changes else ""))])
+        finally:
+            self._screen.note("")
+
+    async def _run(self, line: Line) -> None:
+        own = {"help": self._help, "use": self._use, "watch": self._watch, "logs": self._logs}
+        if line.command in ("exit", "quit"):
+            self.left = True
+        elif line.command == "clear":
+            self._person.clear()
+        elif line.command in own:
+            await own[line.command](line)
+        else:
+            await self._serve(line)
+
+    # The servers' commands
+
+    async def _serve(self, line: Line) -> None:
+        link, command = self._find(line.command)
+        line = await self._complete_secrets(line, command)
+        self._show(line, await self._call(line, link, command))
+
+    async def _call(self, line: Line, link: Link, command: Command) -> Any:
+        words, wallet = line.words, line.wallet if line.wallet is not None else self._connections.seen.wallet
+        if command.name in ("status", "logs") and not line.named:
+            words, _ = read_switches(command.name, words)
+        params = from_text(named(command, words) if line.named else positional(command, words))
+        note = self._screen.note
+        return await self._connections.call(link, command, params, wallet=wallet, progress=note, waiting=note)
+
+    def _find(self, name: str) -> tuple[Link, Command]:
+        found = self._connections.find(name)
+        if found is not None:
+            return found
+        missing = [
+            role
+            for role in ("node", "wallet")
+            if self._connections.unit_state(role) not in ("", "running", "reloading")
+        ]
+        if missing:
+            raise BadArgument(
+                f"{name} is not known to what runs, and the {' and the '.join(missing)} may have it: see status"
+            )
+        if not any(self._connections.seen.connected.values()):
+            raise BadArgument("not connected: nobody answers")
+        raise RpcError(RpcCode.METHOD_NOT_FOUND, f"Method not found. Tab completes commands, help lists them: {name}")
+
+    async def _complete_secrets(self, line: Line, command: Command) -> Line:
+        """Ask for a passphrase that isn't in the line, and then for what else must follow it."""
+        name = missing_secret(line, command)
+        if name is None:
+            return line
+        words = list(line.words)
+        for parameter in command.described["params"][len(words) :]:
+            if not parameter.get("required"):
+                break
+            question = parameter["name"].replace("_", " ")
+            if parameter.get("secret"):
+                word = await self._person.secret(f"{question}: ")
+                new = command.name == "encryptwallet" or parameter["name"].startswith("new")
+                if new and word != await self._person.secret(f"{question}, again: "):
+                    raise BadArgument("the two are not the same")
+            else:
+                word = await self._person.answer(f"{question}: ")
+            words.append(word)
+        return Line(line.command, words, False, line.json, line.wallet)
+
+    def _show(self, line: Line, result: Any) -> None:
+        if line.json or line.command not in FOR_PERSONS or isinstance(result, str):
+            self._screen.result(result)
+        else:
+            self._screen.painted(self._laid_out(line.command, result))
+
+    def _laid_out(self, name: str, result: Any) -> str:
+        paint = self._screen.paint
+        if name == "status":
+            return layout.status_text(result, time.time(), paint)
+        if name == "health":
+            return layout.health_text(result, paint)
+        if name == "logs":
+            return layout.logs_text(result, paint)
+        return layout.unit_line(result, paint)
+
+    # The shell's own
+
+    async def _help(self, line: Line) -> None:
+        if line.words and line.words[0] in OWN_HELP and line.words[0] != "help":
+            self._screen.text(OWN_HELP[line.words[0]])
+            return
+        link, command = self._find("help")
+        text = str(await self._call(line, link, command))
+        if not line.words:
+            own = "\n".join(f"{name:<8}{about}" for name, about in OWN_HELP.items())
+            text += f"\n\n== Shell ==\n{own}"
+        self._screen.pieces(_help_fragments(text))
+
+    async def _use(self, line: Line) -> None:
+        if len(line.words) > 1:
+            raise BadArgument("use: expected one wallet's name")
+        seen = self._connections.seen
+        loaded = [wallet["name"] for wallet in (seen.balance or {}).get("wallets", [])]
+        if not line.words:
+            seen.wallet = None
+            return
+        name = line.words[0]
+        if seen.balance is not None and name not in loaded:
+            known = ", ".join(loaded) or "none"
+            raise BadArgument(f"no wallet named {name} is loaded (loaded: {known}). Load it with: loadwallet {name}")
+        seen.wallet = name
+
+    async def _watch(self, line: Line) -> None:
+        watched = inner(line)
+        if watched is line or watched.command in OWN_HELP:
+            raise BadArgument("watch: expected a command of a server, as in: watch getbalance")
+        link, command = self._find(watched.command)
+        if command.described.get("changes"):
+            raise BadArgument(f"{watched.command} changes something: it is not to be run again and again")
+
+        async def render() -> Fragments:
+            result = await self._call(watched, link, command)
+            if watched.command in FOR_PERSONS and not watched.json and not isinstance(result, str):
+                return [("", _plainly(watched.command, result))]
+            return result_fragments(result)
+
+        title = " ".join([watched.command, *watched.words])
+        await self._person.watch(title, render, TOPICS.get(link.role, frozenset({"up"})))
+
+    async def _logs(self, line: Line) -> None:
+        words, follow = read_switches("logs", line.words)
+        if not follow:
+            await self._serve(line)
+            return
+        unit, lines = words[0] if words else "", words[1] if len(words) > 1 else LINES
+        if not lines.isascii() or not lines.isdigit():
+            raise BadArgument(f"-n {lines}: expected a number of lines")
+        session = await self._connections.follow_logs(unit, int(lines), Printer(self._screen, with_name=not unit))
+        try:
+            await asyncio.shield(session.closed)
+            self._screen.pieces([("class:note", "The supervisor has ended.")])
+        except asyncio.CancelledError:
+            return
+        finally:
+            session.abort()
+
+
+class Printer(LogSink):
+    """Prints the log lines that it is told."""
+
+    def __init__(self, screen: Screen, *, with_name: bool) -> None:
+        self._screen = screen
+        self._with_name = with_name
+
+    async def lines(self, unit: str, lines: list[str]) -> None:
+        prefix = f"{unit}: " if self._with_name else ""
+        for line in lines:
+            self._screen.pieces([("class:note", prefix), ("", line)])
+
+
+def _plainly(name: str, result: Any) -> str:
+    if name == "status":
+        return layout.status_text(result, time.time())
+    if name == "health":
+        return layout.health_text(result)
+    return layout.logs_text(result)
+
+
+def _help_fragments(text: str) -> Fragments:
+    """Headings stand out."""
+    pieces: Fragments = []
+    for line in text.splitlines(keepends=True):
+        heading = line.startswith("==") or (line.rstrip().endswith(":") and not line.startswith(" "))
+        pieces.append(("class:heading" if heading else "", line))
+    return pieces

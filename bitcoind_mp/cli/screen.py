@@ -1,0 +1,120 @@
+"""Where the shell prints: an interface, the terminal behind it, and the plain form for what is no terminal."""
+
+import sys
+from abc import ABC, abstractmethod
+from typing import Any, TextIO
+
+from prompt_toolkit import print_formatted_text
+from prompt_toolkit.formatted_text import ANSI, FormattedText
+from prompt_toolkit.output import Output
+
+from .format import Paint, coloured, plain
+from .highlight import Fragments, json_fragments
+from .jsontext import Number, write
+from .oneshot import error_text
+from .style import STYLE
+from .values import to_text_numbers
+
+
+class Screen(ABC):
+    """What the shell says to a person."""
+
+    #: How words are painted by the functions of `format`.
+    paint: Paint
+
+    @abstractmethod
+    def pieces(self, fragments: Fragments) -> None:
+        """Print styled text and a line end."""
+
+    @abstractmethod
+    def painted(self, text: str) -> None:
+        """Print text that `paint` coloured, and a line end."""
+
+    @abstractmethod
+    def note(self, text: str) -> None:
+        """Show a passing remark, which the next thing printed replaces; empty to take it back."""
+
+    def text(self, text: str) -> None:
+        """Print text as it is."""
+        self.pieces([("", text)])
+
+    def error(self, text: str) -> None:
+        """Print what went wrong."""
+        self.pieces([("class:error", text)])
+
+    def refusal(self, code: int, message: str) -> None:
+        """Print a server's error, as bitcoin-cli does."""
+        self.error(error_text(code, message))
+
+    def result(self, value: Any) -> None:
+        """Print a command's result as bitcoin-cli does: nothing for null, a string as it is, else JSON."""
+        fragments = result_fragments(value)
+        if fragments:
+            self.pieces(fragments)
+
+
+def result_fragments(value: Any) -> Fragments:
+    """What is printed of a result."""
+    value = to_text_numbers(value)
+    if value is None:
+        return []
+    if isinstance(value, str) and not isinstance(value, Number):
+        return [("", value)]
+    return json_fragments(write(value))
+
+
+class Terminal(Screen):
+    """A terminal, by prompt_toolkit."""
+
+    def __init__(self, output: Output, *, colour: bool) -> None:
+        self.paint = coloured if colour else plain
+        self._output = output
+        self._colour = colour
+        self._noted = False
+
+    def pieces(self, fragments: Fragments) -> None:
+        self._clear_note()
+        shown = fragments if self._colour else [("", text) for _, text in fragments]
+        print_formatted_text(FormattedText(shown), output=self._output, style=STYLE)
+
+    def painted(self, text: str) -> None:
+        self._clear_note()
+        print_formatted_text(ANSI(text), output=self._output, style=STYLE)
+
+    def note(self, text: str) -> None:
+        self._clear_note()
+        if text:
+            fragments = FormattedText(
+                [("class:note" if self._colour else "", text[: self._output.get_size().columns - 1])]
+            )
+            print_formatted_text(fragments, output=self._output, style=STYLE, end="")
+            self._output.flush()
+            self._noted = True
+
+    def _clear_note(self) -> None:
+        if self._noted:
+            self._output.write_raw("\r")
+            self._output.erase_end_of_line()
+            self._output.flush()
+            self._noted = False
+
+
+class Plain(Screen):
+    """A pipe or a file: results on standard output, errors on standard error, nothing in passing."""
+
+    def __init__(self, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
+        self.paint = plain
+        self._out = out
+        self._err = err
+
+    def pieces(self, fragments: Fragments) -> None:
+        print("".join(text for _, text in fragments), file=self._out, flush=True)
+
+    def painted(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+    def note(self, text: str) -> None:
+        return
+
+    def error(self, text: str) -> None:
+        print(text, file=self._err, flush=True)

@@ -1,0 +1,130 @@
+"""The bottom line of the shell: from what the servers told, to (style, text) pieces. Pure.
+
+It changes when a notification came, and never otherwise.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .highlight import Fragments
+
+SEPARATOR = ("class:toolbar.separator", "  │  ")
+#: A unit's state -> how its name is shown.
+_STYLES = {
+    "running": "class:toolbar.good",
+    "reloading": "class:toolbar.good",
+    "starting": "class:toolbar.busy",
+    "stopping": "class:toolbar.busy",
+    "backoff": "class:toolbar.bad",
+    "aborting": "class:toolbar.bad",
+    "killing": "class:toolbar.bad",
+    "failed": "class:toolbar.bad",
+    "stopped": "class:toolbar.off",
+}
+_DOTS = {"stopped": "○", "failed": "×"}
+
+
+@dataclass
+class Seen:
+    """What is known: each topic's newest state (`interfaces.events`), which servers are connected, the wallet
+    chosen."""
+
+    chain: str
+    tip: dict[str, Any] | None = None
+    mempool: dict[str, Any] | None = None
+    balance: dict[str, Any] | None = None
+    unit: dict[str, Any] | None = None
+    connected: dict[str, bool] = field(default_factory=dict)
+    wallet: str | None = None
+
+
+def fragments(seen: Seen) -> Fragments:
+    """The line."""
+    parts: list[Fragments] = [[("class:toolbar.chain", f" {seen.chain}")]]
+    if seen.tip is not None:
+        parts.append(_tip(seen.tip, stale=not seen.connected.get("node", False)))
+    if seen.mempool is not None and seen.connected.get("node", False):
+        parts.append([("", f"mempool {seen.mempool['size']}")])
+    balance = _balance(seen)
+    if balance:
+        parts.append(balance)
+    parts.append(_units(seen))
+    line: Fragments = []
+    for index, part in enumerate(part for part in parts if part):
+        line += [SEPARATOR, *part] if index else part
+    return line
+
+
+def _tip(tip: dict[str, Any], *, stale: bool) -> Fragments:
+    height, headers = int(tip["height"]), int(tip.get("headers") or 0)
+    text = f"height {height}"
+    if headers > height:
+        text += f" of {headers} ({100 * height // headers} %)"
+    pieces = [("class:toolbar.off" if stale else "", text)]
+    peers = int(tip.get("peers") or 0)
+    if peers and not stale:
+        pieces.append(("", f", {peers} peer{'s' if peers > 1 else ''}"))
+    return pieces
+
+
+def chosen_wallet(seen: Seen) -> dict[str, Any] | None:
+    """The state of the wallet that commands go to: the one chosen, else the only one."""
+    wallets = (seen.balance or {}).get("wallets", [])
+    if seen.wallet is None:
+        return wallets[0] if len(wallets) == 1 else None
+    return next((wallet for wallet in wallets if wallet["name"] == seen.wallet), None)
+
+
+def _balance(seen: Seen) -> Fragments:
+    if seen.balance is None:
+        return []
+    stale = not seen.connected.get("wallet", False)
+    wallet = chosen_wallet(seen)
+    if wallet is None:
+        count = len(seen.balance.get("wallets", []))
+        text = (
+            "no wallet loaded"
+            if not count
+            else f"{count} wallets"
+            if seen.wallet is None
+            else f"{seen.wallet}: not loaded"
+        )
+        return [("class:toolbar.off", text)]
+    pieces = [
+        ("class:toolbar.off" if stale else "", f"{wallet['name'] or 'default wallet'} {coins(wallet['trusted'])} BTC")
+    ]
+    if wallet.get("pending"):
+        pieces.append(("class:toolbar.busy", f" +{coins(wallet['pending'])}"))
+    if wallet.get("scanning"):
+        pieces.append(("class:toolbar.busy", " scanning"))
+    return pieces
+
+
+def _units(seen: Seen) -> Fragments:
+    """Each unit by the supervisor's word; without a supervisor, each worker by whether it is connected."""
+    if seen.connected.get("supervisor") and seen.unit is not None:
+        pieces: Fragments = []
+        for unit in seen.unit["units"]:
+            state = str(unit["state"])
+            style = _STYLES.get(state, "class:toolbar.busy")
+            if state == "running" and unit.get("health") not in ("ok", None):
+                style = "class:toolbar.busy"
+                state = str(unit["health"])
+            text = unit["name"] if state in ("running", "ok") else f"{unit['name']} {state}"
+            pieces += [("", "  " if pieces else ""), (style, f"{_DOTS.get(state, '●')} {text}")]
+        return pieces
+    pieces = []
+    for role, up in seen.connected.items():
+        if role != "supervisor" and (up or seen.connected.get("supervisor") is None):
+            style, text = ("class:toolbar.good", f"● {role}") if up else ("class:toolbar.busy", f"● {role} away")
+            pieces += [("", "  " if pieces else ""), (style, text)]
+    if any(seen.connected.values()):
+        return [*pieces, ("class:toolbar.off", "  no supervisor")]
+    return [("class:toolbar.bad", "not connected")]
+
+
+def coins(satoshis: Any) -> str:
+    """An amount in BTC, its last zeros left out but for two decimals."""
+    whole, fraction = divmod(abs(int(satoshis)), 100_000_000)
+    digits = f"{fraction:08d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if int(satoshis) < 0 else ''}{whole}.{digits}"
