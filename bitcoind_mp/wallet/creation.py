@@ -3,7 +3,6 @@
 What doesn't belong: names and directories (``manager.py``), following the chain.
 """
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from bitcoind_mp.interfaces.chain import Chain
 from . import flags as flag
 from .clock import NodeClock
 from .importing import Prepared, add_own, prepare_standard
+from .keystore import prepare_encryption
 from .ledger import Ledger
 from .options import WalletOptions
-from .sealing import Cost, new_master_key, seal_master_key
+from .sealing import Cost
 from .tables import BlockRow
 from .wallet import Wallet
 
@@ -67,19 +67,16 @@ async def make(
     prepared: list[Prepared] = []
     if recipe.has_own_keys:
         prepared = await prepare_standard(options.chain, options.network, options.keypool)
-    master = new_master_key()
-    sealed = (
-        await asyncio.to_thread(seal_master_key, recipe.passphrase, master, cost or Cost())
-        if recipe.passphrase
-        else b""
-    )
+    encryption: tuple[bytes, bytearray] | None = None
+    if recipe.passphrase:
+        encryption = await prepare_encryption(recipe.passphrase, cost or Cost())
 
     def fill(ledger: Ledger) -> None:
         wallet = Wallet(name, ledger, options, chain, clock, cost)
         for one in recipe.flags:
             wallet.flags.set(one)
-        if sealed:
-            wallet.keys.begin_encrypted(sealed, master)
+        if encryption is not None:
+            wallet.keys.encrypt(*encryption)
         add_own(wallet, prepared, clock.now())
         wallet.progress.replace_all(start)
         wallet.keys.lock()

@@ -80,9 +80,9 @@ class WalletDescriptor(DescriptorRow):
         Raises `BTClibValueError` where a hardened step lacks its private key."""
         return [found.script for found in self.parsed.script_pub_keys(index, prv_keys)]
 
-    def concrete(self, index: int, script: bytes) -> str:
+    def concrete(self, index: int, script: bytes, prv_keys: Mapping[str, str] | None = None) -> str:
         """The descriptor of that one script, with its checksum (what `listunspent` prints as ``desc``)."""
-        return infer_descriptor(script, self.parsed.provider(index), self.network)
+        return infer_descriptor(script, self.parsed.provider(index, prv_keys), self.network)
 
     def derive(self, start: int, end: int, prv_keys: Mapping[str, str] | None = None) -> Iterator[Derived]:
         """The scripts of ``[start, end)``, one index at a time: about 0.12 ms each."""

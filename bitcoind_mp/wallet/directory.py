@@ -41,9 +41,9 @@ class Directory:
             return file
         if (path / CORE_FILE_NAME).exists():
             raise WalletFileError(
-                f"'{path}' holds a wallet of Bitcoin Core ({CORE_FILE_NAME}), which this program doesn't open. To bring "
-                "it here, run 'listdescriptors true' on it in Bitcoin Core; here, make a blank wallet under another "
-                "name and give that list to importdescriptors.",
+                f"'{path}' holds a wallet of Bitcoin Core ({CORE_FILE_NAME}), which this program does not open. To "
+                "bring it here, run 'listdescriptors true' on it in Bitcoin Core; here, make a blank wallet under "
+                "another name and give that list to importdescriptors.",
                 RpcCode.WALLET_NOT_FOUND,
             )
         raise WalletFileError(

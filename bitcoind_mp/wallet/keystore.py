@@ -15,13 +15,19 @@ from .tables import SecretTable
 _MASTER_FACT = "master_key"
 
 
+async def prepare_encryption(passphrase: str, cost: Cost) -> tuple[bytes, bytearray]:
+    """What `KeyStore.encrypt` takes: a new master key, sealed under the passphrase and open. Takes about 0.1 s."""
+    master = new_master_key()
+    return await asyncio.to_thread(seal_master_key, passphrase, master, cost), master
+
+
 class KeyStore:
     """The secrets of one wallet. No secret is ever part of a message or a log line."""
 
     def __init__(self, ledger: Ledger, cost: Cost | None = None) -> None:
         self._ledger = ledger
         self._table = SecretTable(ledger)
-        self._cost = cost or Cost()
+        self.cost = cost or Cost()
         self._master: bytearray | None = None
         self._sealed_master: bytes | None = None
         self._secrets: dict[str, tuple[bytes, bool]] = {}
@@ -80,24 +86,16 @@ class KeyStore:
             )
         return self._master
 
-    async def encrypt(self, passphrase: str) -> None:
-        """Seal every secret; the store is unlocked afterwards.
-
-        Raises `RpcError` (-20) with nothing changed where the file can't be written."""
-        master = new_master_key()
-        sealed_master = await asyncio.to_thread(seal_master_key, passphrase, master, self._cost)
-        with self._ledger.transaction():
-            self._ledger.set_fact(_MASTER_FACT, sealed_master)
-            for public, (secret, _) in self._secrets.items():
-                self._table.put(public, seal(master, public.encode(), secret), True)
-        self._master = master
-        self.reload()
-        self._ledger.rewrite()
-
-    def begin_encrypted(self, sealed_master: bytes, master: bytearray) -> None:
-        """Start a new store sealed and unlocked: no secret of it is ever written open. In a ledger transaction."""
+    def encrypt(self, sealed_master: bytes, master: bytearray) -> None:
+        """Seal every secret; the store is unlocked afterwards. In a ledger transaction; follow with
+        `Ledger.rewrite` where secrets lay open in the file."""
         self._ledger.set_fact(_MASTER_FACT, sealed_master)
         self._sealed_master, self._master = sealed_master, master
+        for public, (secret, sealed) in list(self._secrets.items()):
+            if not sealed:
+                stored = seal(master, public.encode(), secret)
+                self._table.put(public, stored, True)
+                self._secrets[public] = (stored, True)
 
     async def unlock(self, passphrase: str) -> bool:
         """Make secrets readable; False for a wrong passphrase."""
@@ -119,7 +117,7 @@ class KeyStore:
             master = await asyncio.to_thread(open_master_key, old, self._sealed_master)
         except WrongPassphrase:
             return False
-        sealed_master = await asyncio.to_thread(seal_master_key, new, master, self._cost)
+        sealed_master = await asyncio.to_thread(seal_master_key, new, master, self.cost)
         wipe(master)
         with self._ledger.transaction():
             self._ledger.set_fact(_MASTER_FACT, sealed_master)

@@ -135,14 +135,20 @@ class Wallets:
             return await first_blocks(self._node.chain, None, status.tip)
         return []
 
-    async def load(self, name: str, load_on_startup: bool | None = None) -> tuple[Wallet, list[str]]:
-        """Load a wallet from disk; and warnings. Raises `RpcError`."""
+    async def load(
+        self, name: str, load_on_startup: bool | None = None, patience: float = _CATCH_UP
+    ) -> tuple[Wallet, list[str]]:
+        """Load a wallet from disk; and warnings. It waits up to ``patience`` seconds for it to catch up with the node.
+
+        Raises `RpcError`."""
         if name in self._loaded:
             raise RpcError(RpcCode.WALLET_ALREADY_LOADED, f'Wallet "{name}" is already loaded.')
         with self._reserved(name):
-            return await self._open(name, load_on_startup)
+            return await self._open(name, load_on_startup, patience)
 
-    async def _open(self, name: str, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
+    async def _open(
+        self, name: str, load_on_startup: bool | None, patience: float = _CATCH_UP
+    ) -> tuple[Wallet, list[str]]:
         try:
             path = self.directory.existing(name)
             ledger = Ledger.open(path, self.options.chain, genesis(self.options))
@@ -164,7 +170,8 @@ class Wallets:
         warnings = self._remember(name, load_on_startup)
         wallet.log("loaded: %d descriptors, %d transactions", len(wallet.descriptors), len(wallet.history))
         self.on_change()
-        await attachment.until_live(_CATCH_UP)
+        if patience:
+            await attachment.until_live(patience)
         return wallet, warnings
 
     async def unload(self, name: str, load_on_startup: bool | None = None) -> list[str]:
@@ -202,21 +209,17 @@ class Wallets:
             if name in self._loaded:
                 continue
             try:
-                await self.load(name)
+                await self.load(name, patience=0)
             except RpcError as error:
                 self.refused[name] = error.message
                 log.error("[%s] not loaded: %s", name, error.message)
                 self.on_change()
 
-    def startup_names(self, asked: list[str]) -> list[str]:
-        """Which to load at start: those of the command line, those marked so, and those a killed predecessor had."""
-        marked: list[str] = []
-        try:
-            marked = self._startup.names()
-        except (OSError, ValueError) as error:
-            log.error("the list of wallets to load can't be read: %s", error)
-        unnamed = [""] if not asked and self.directory.has("") else []
-        return [*unnamed, *asked, *marked, *self._session.names()]
+    def startup_names(self, asked: list[str], negated: bool = False) -> list[str]:
+        """Which to load at start: those ``asked`` for on the command line or marked so before, and those that a killed
+        predecessor had. ``negated``: -nowallet was given."""
+        unnamed = [""] if not asked and not negated and self.directory.has("") else []
+        return [*unnamed, *asked, *self._session.names()]
 
     def _remember(self, name: str, load_on_startup: bool | None) -> list[str]:
         try:

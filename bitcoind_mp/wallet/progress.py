@@ -35,6 +35,10 @@ class Progress:
         """The hash recorded for that height, None where none is."""
         return next((row.hash for row in reversed(self._rows) if row.height == height), None)
 
+    def height_of(self, hash: bytes) -> int | None:
+        """The height of a recorded block, None for another."""
+        return next((row.height for row in reversed(self._rows) if row.hash == hash), None)
+
     def advance(self, block: BlockRow) -> None:
         """That block is processed. The ledger knows with the next `save`."""
         self._rows.append(block)

@@ -213,3 +213,33 @@ class BlockTable:
 
     def remove(self, heights: Iterable[int]) -> None:
         self._ledger.executemany("DELETE FROM blocks WHERE height = ?", [(height,) for height in heights])
+
+
+@dataclass(frozen=True)
+class DetachedBlock:
+    """A block that left the best chain: the one before it, and the transactions of ours that it confirmed."""
+
+    hash: bytes
+    height: int
+    previous: bytes
+    txids: list[bytes]
+
+
+class DetachedTable:
+    """Blocks that left the best chain, for those who ask what changed since one of them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def get(self, hash: bytes) -> DetachedBlock | None:
+        row = self._ledger.execute("SELECT * FROM detached WHERE hash = ?", (hash,)).fetchone()
+        if row is None:
+            return None
+        txids = row[3]
+        return DetachedBlock(row[0], row[1], row[2], [txids[at : at + 32] for at in range(0, len(txids), 32)])
+
+    def put(self, block: DetachedBlock) -> None:
+        self._ledger.execute(
+            "INSERT OR REPLACE INTO detached VALUES (?, ?, ?, ?)",
+            (block.hash, block.height, block.previous, b"".join(block.txids)),
+        )

@@ -31,8 +31,17 @@ from .options import WalletOptions
 from .progress import Progress
 from .relock import Relock
 from .sealing import Cost
-from .tables import AddressTable, BlockRow, BlockTable, DescriptorTable, LockedTable, TransactionTable
-from .transactions import Inactive, WalletTx
+from .tables import (
+    AddressTable,
+    BlockRow,
+    BlockTable,
+    DescriptorTable,
+    DetachedBlock,
+    DetachedTable,
+    LockedTable,
+    TransactionTable,
+)
+from .transactions import Confirmed, Inactive, WalletTx
 
 __all__ = ["Reservation", "Wallet"]
 
@@ -69,6 +78,7 @@ class Wallet:
         self.locks = Locks(LockedTable(ledger))
         self.history = History(TransactionTable(ledger), self.descriptors.owner)
         self.progress = Progress(BlockTable(ledger))
+        self._detached = DetachedTable(ledger)
         self.addresses = AddressSource(ledger, self.descriptors, self.book, options.chain, self.mapping_if_open)
         self.intake = Intake(
             self.history,
@@ -85,6 +95,8 @@ class Wallet:
         """While blocks are scanned again: when that began (monotonic) and how much of it is done, 0 to 1."""
         self.stale_since: int | None = None
         """Since when the node has been away (seconds since 1970), None while blocks arrive as they are found."""
+        self.best_block_seen: int | None = None
+        """When the newest block came (the node's clock), None before the first."""
         self.node_gone = asyncio.Event()
         """Set while the node is away."""
         self.node_gone.set()
@@ -260,6 +272,17 @@ class Wallet:
         """The same for a descriptor that can't be derived without, None for others and while locked."""
         return self.mapping(found.number) if found.hardened_wildcard and not self.keys.is_locked else None
 
+    def concrete(self, owner: Owner, script: bytes) -> str:
+        """The descriptor of that one script of ours, with its checksum; as far as it is known while locked."""
+        found = self.descriptors.get(owner.descriptor)
+        if found.hardened_wildcard and self.keys.is_locked:
+            return found.normalized
+        return found.concrete(owner.index, script, self.mapping_if_open(found))
+
+    def keypool_size(self, internal: bool | None = None) -> int:
+        """How many addresses are derived ahead of use."""
+        return sum(found.range_end - found.next_index for found in self.descriptors.all_active(internal))
+
     # --- transactions and coins -----------------------------------------------------------------------------
 
     def view(self) -> View:
@@ -383,6 +406,7 @@ class Wallet:
             taken = self.intake.block(raw, block, block.height)
             if taken or live or self.progress.unsaved >= _SAVE_EVERY:
                 self.progress.save()
+        self.best_block_seen = self.now()
         self._move(bool(taken))
 
     def rescan_block(self, raw: bytes, block: BlockRef, max_time: int, next_height: int) -> None:
@@ -413,9 +437,38 @@ class Wallet:
 
     def _rewind(self, height: int) -> None:
         """Undo what is above that height. In a ledger transaction."""
-        if self.height > height:
-            self.progress.rewind(height)
-            self.history.rewind(height)
+        if self.height <= height:
+            return
+        gone = self.progress.rewind(height)
+        hashes = {row.height: row.hash for row in gone}
+        confirmed: dict[bytes, list[bytes]] = {}
+        for tx in self.history:
+            if isinstance(tx.state, Confirmed) and tx.state.height > height:
+                confirmed.setdefault(tx.state.block, []).append(tx.txid)
+        for row in gone:
+            previous = hashes.get(row.height - 1) or self.progress.hash_at(row.height - 1) or bytes(32)
+            self._detached.put(DetachedBlock(row.hash, row.height, previous, confirmed.get(row.hash, [])))
+        self.history.rewind(height)
+
+    def fork_of(self, block: bytes) -> int | None:
+        """Of a block that left the best chain while we followed: the height of its last ancestor that didn't."""
+        gone = self._detached.get(block)
+        while gone is not None:
+            if self.progress.hash_at(gone.height - 1) == gone.previous:
+                return gone.height - 1
+            gone = self._detached.get(gone.previous)
+        return None
+
+    def removed_since(self, block: bytes) -> list[WalletTx]:
+        """What that block and its ancestors confirmed down to the fork, newest block first."""
+        removed: list[WalletTx] = []
+        gone = self._detached.get(block)
+        while gone is not None:
+            removed += [tx for txid in gone.txids if (tx := self.history.get(txid)) is not None]
+            if self.progress.hash_at(gone.height - 1) == gone.previous:
+                break
+            gone = self._detached.get(gone.previous)
+        return removed
 
     # What is to be scanned again survives a kill: a time where descriptors were added (the lowest counts), a height
     # once it is known.

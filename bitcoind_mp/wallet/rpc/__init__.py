@@ -1,0 +1,44 @@
+"""The commands that the wallet process answers, one file a topic of Core's ``src/wallet/rpc``."""
+
+from bitcoind_mp.wallet.manager import Wallets
+
+from .addresses import AddressCommands
+from .backup import BackupCommands
+from .bump import BumpCommands
+from .coins import CoinCommands
+from .encrypt import EncryptCommands
+from .fund import FundCommands
+from .hdkeys import HdKeyCommands
+from .psbt import PsbtCommands
+from .rawsign import SigningCommands
+from .received import ReceivedCommands
+from .send import SendCommands
+from .sendall import SendAllCommands
+from .signmessage import MessageCommands
+from .spend import PaymentCommands
+from .transactions import TransactionCommands
+from .wallet import WalletCommands
+
+_COMMANDS = (
+    AddressCommands,
+    BackupCommands,
+    BumpCommands,
+    CoinCommands,
+    EncryptCommands,
+    FundCommands,
+    HdKeyCommands,
+    MessageCommands,
+    PaymentCommands,
+    PsbtCommands,
+    ReceivedCommands,
+    SendAllCommands,
+    SendCommands,
+    SigningCommands,
+    TransactionCommands,
+    WalletCommands,
+)
+
+
+def command_objects(wallets: Wallets) -> list[object]:
+    """Everything that is answered about wallets."""
+    return [commands(wallets) for commands in _COMMANDS]

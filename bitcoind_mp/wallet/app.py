@@ -1,0 +1,56 @@
+"""Puts the wallet process together from the configuration; nothing of it runs yet."""
+
+import time
+
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.init import Hello
+
+from .clock import NodeClock
+from .coins import OutputType
+from .manager import Wallets
+from .options import WalletOptions
+from .rebroadcast import Rebroadcaster
+from .startup import SessionList, StartupList, parent_identity
+from .upstream import Upstream
+
+
+def wallet_options(config: Config) -> WalletOptions:
+    """The wallet's options as one value."""
+    change = config.get_str("changetype")
+    return WalletOptions(
+        chain=config.chain,
+        wallets_dir=config.wallets_dir,
+        settings_file=config.settings_file,
+        keypool=max(config.get_int("keypool"), 1),
+        address_type=OutputType(config.get_str("addresstype")),
+        change_type=OutputType(change) if change else None,
+        fallback_fee=config.get_amount("fallbackfee"),
+        min_tx_fee=config.get_amount("mintxfee"),
+        discard_fee=config.get_amount("discardfee"),
+        consolidate_fee=config.get_amount("consolidatefeerate"),
+        max_tx_fee=config.get_amount("maxtxfee"),
+        max_aps_fee=config.get_amount("maxapsfee"),
+        avoid_partial_spends=config.get_bool("avoidpartialspends"),
+        spend_zero_conf_change=config.get_bool("spendzeroconfchange"),
+        tx_confirm_target=config.get_int("txconfirmtarget"),
+        signal_rbf=config.get_bool("walletrbf"),
+        broadcast=config.get_bool("walletbroadcast"),
+        reject_long_chains=config.get_bool("walletrejectlongchains"),
+        mainnet_wallet=config.get_bool("mainnetwallet"),
+    )
+
+
+class WalletApp:
+    """The parts of one wallet process."""
+
+    def __init__(self, config: Config, hello: Hello) -> None:
+        clock = NodeClock(time.time, config.get_int("mocktime"))
+        self.upstream = Upstream(config.socket_path("node"), hello, clock)
+        self.wallets = Wallets(
+            wallet_options(config),
+            self.upstream,
+            clock,
+            StartupList(config.settings_file),
+            SessionList(config.run_dir / "wallet-loaded.json", parent_identity()),
+        )
+        self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain)

@@ -1,0 +1,255 @@
+"""Commands about wallets as a whole (``src/wallet/rpc/wallet.cpp``)."""
+
+import time
+from typing import Any, TypedDict
+
+from bitcoind_mp.interfaces.amounts import btc
+from bitcoind_mp.interfaces.command import Call, Secret, command
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.render.json_values import expect
+from bitcoind_mp.render.transaction import decode_transaction
+from bitcoind_mp.wallet import flags as flag
+from bitcoind_mp.wallet.coins import OutPoint
+from bitcoind_mp.wallet.creation import Recipe
+from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.wallet import Wallet
+
+from .rendering import last_processed_block
+
+#: What Core gives for descriptor wallets, whose version it no longer counts.
+_WALLET_VERSION = 169900
+_ALL_FLAGS = (
+    *("avoid_reuse", "blank", "key_origin_metadata", "last_hardened_xpub_cached"),
+    *("disable_private_keys", "descriptor_wallet", "external_signer"),
+)
+_REUSE_CAVEAT = (
+    "You need to rescan the blockchain in order to correctly mark used destinations in the past. Until this is done, "
+    "some destinations may be considered unused, even if the opposite is the case."
+)
+
+
+class SimulationOptions(TypedDict, total=False):
+    """`simulaterawtransaction`'s options."""
+
+    include_watchonly: Any
+
+
+class WalletCommands:
+    """Making, loading and describing wallets."""
+
+    def __init__(self, wallets: Wallets) -> None:
+        self._wallets = wallets
+
+    @command("wallet", changes=True)
+    async def createwallet(
+        self,
+        wallet_name: str,
+        disable_private_keys: bool = False,
+        blank: bool = False,
+        passphrase: Secret | None = None,
+        avoid_reuse: bool = False,
+        descriptors: bool = True,
+        load_on_startup: bool | None = None,
+        external_signer: bool = False,
+    ) -> dict[str, Any]:
+        """Creates and loads a new wallet.
+
+        Args:
+            wallet_name: The name for the new wallet
+            disable_private_keys: Disable the possibility of private keys (only watchonlys are possible in this mode)
+            blank: Create a blank wallet. A blank wallet has no keys.
+            passphrase: Encrypt the wallet with this passphrase
+            avoid_reuse: Keep track of coin reuse, and treat dirty and clean coins differently with privacy in mind
+            descriptors: If set, must be "true"
+            load_on_startup: Whether to load the wallet at each start (default: leave it as it is)
+            external_signer: Not supported
+
+        Returns:
+            The wallet's name, and warnings if there are any
+        """
+        if not descriptors:
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                'descriptors argument must be set to "true"; it is no longer possible to create a legacy wallet.',
+            )
+        if external_signer:
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                "Compiled without external signing support (required for external signing)",
+            )
+        notes = []
+        if passphrase == "":
+            notes.append("Empty string given as passphrase, wallet will not be encrypted.")
+        recipe = Recipe(disable_private_keys, blank, passphrase or "", avoid_reuse)
+        wallet, warnings = await self._wallets.create(wallet_name, recipe, load_on_startup)
+        return _named(wallet, [*notes, *warnings])
+
+    @command("wallet", changes=True)
+    async def loadwallet(self, filename: str, load_on_startup: bool | None = None) -> dict[str, Any]:
+        """Loads a wallet from its directory.
+
+        Args:
+            filename: The wallet's name: its directory, relative to the "wallets" directory, or absolute
+            load_on_startup: Whether to load the wallet at each start (default: leave it as it is)
+
+        Returns:
+            The wallet's name, and warnings if there are any
+        """
+        return _named(*await self._wallets.load(filename, load_on_startup))
+
+    @command("wallet", changes=True)
+    async def unloadwallet(
+        self, call: Call, wallet_name: str | None = None, load_on_startup: bool | None = None
+    ) -> dict[str, Any]:
+        """Unloads the wallet that was chosen or the one named. If both are given, they must be identical.
+
+        Args:
+            wallet_name: The name of the wallet to unload (default: the wallet that was chosen)
+            load_on_startup: Whether to load the wallet at each start (default: leave it as it is)
+
+        Returns:
+            Warnings if there are any
+        """
+        if call.wallet is not None and wallet_name not in (None, call.wallet):
+            raise RpcError(
+                RpcCode.INVALID_PARAMETER,
+                "The RPC endpoint wallet and the wallet name parameter specify different wallets",
+            )
+        name = wallet_name if call.wallet is None else call.wallet
+        if name is None:
+            raise RpcError(
+                RpcCode.INVALID_PARAMETER,
+                "Either the RPC endpoint wallet or the wallet name parameter must be provided",
+            )
+        warnings = await self._wallets.unload(name, load_on_startup)
+        return {"warnings": warnings} if warnings else {}
+
+    @command("wallet")
+    def listwallets(self) -> list[str]:
+        """Returns the names of the wallets that are loaded. For full information on one, use "getwalletinfo".
+
+        Returns:
+            The names
+        """
+        return [wallet.name for wallet in self._wallets]
+
+    @command("wallet")
+    def listwalletdir(self) -> dict[str, Any]:
+        """Returns the wallets in the wallet directory.
+
+        Returns:
+            wallets: the name of each, and warnings about it
+        """
+        found = self._wallets.directory.listed()
+        return {"wallets": [{"name": name, "warnings": warnings} for name, warnings in found]}
+
+    @command("wallet")
+    async def getwalletinfo(self, call: Call) -> dict[str, Any]:
+        """Returns what there is to know about a wallet's state.
+
+        Returns:
+            Its name, what kind it is, how many transactions and addresses it has, whether it is being scanned, and the
+            block up to which it has followed; stale_since is there while the node is away
+        """
+        wallet = await self._wallets.current(call)
+        info: dict[str, Any] = {
+            "walletname": wallet.name,
+            "walletversion": _WALLET_VERSION,
+            "format": "sqlite",
+            "txcount": len(wallet.history),
+            "keypoolsize": wallet.keypool_size(internal=False),
+            "keypoolsize_hd_internal": wallet.keypool_size(internal=True),
+        }
+        if wallet.keys.is_encrypted:
+            info["unlocked_until"] = wallet.relock.until
+        info["private_keys_enabled"] = wallet.private_keys_enabled
+        info["avoid_reuse"] = wallet.avoid_reuse
+        info["scanning"] = _scanning(wallet)
+        info["descriptors"] = True
+        info["external_signer"] = False
+        info["blank"] = flag.BLANK in wallet.flags
+        if wallet.birth_time is not None:
+            info["birthtime"] = wallet.birth_time
+        info["flags"] = wallet.flags.names()
+        info["lastprocessedblock"] = last_processed_block(wallet)
+        if wallet.stale_since is not None:
+            info["stale_since"] = wallet.stale_since
+        return info
+
+    @command("wallet", changes=True)
+    def setwalletflag(self, call: Call, flag: str, value: bool = True) -> dict[str, Any]:
+        """Changes the state of a wallet flag.
+
+        Args:
+            flag: The name of the flag to change: avoid_reuse
+            value: The new state
+
+        Returns:
+            flag_name, flag_state, and warnings if there are any
+        """
+        wallet = self._wallets.chosen(call)
+        if flag not in _ALL_FLAGS:
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"Unknown wallet flag: {flag}")
+        if flag != "avoid_reuse":
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"Wallet flag is immutable: {flag}")
+        if (flag in wallet.flags) == value:
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"Wallet flag is already set to {str(value).lower()}: {flag}")
+        with wallet.ledger.transaction():
+            wallet.flags.set(flag, value)
+        return {"flag_name": flag, "flag_state": value, **({"warnings": _REUSE_CAVEAT} if value else {})}
+
+    @command("wallet", options="options")
+    async def simulaterawtransaction(
+        self, call: Call, rawtxs: list[str] | None = None, options: SimulationOptions | None = None
+    ) -> dict[str, Any]:
+        """Calculates the balance change resulting in the signing and broadcasting of the given transaction(s).
+
+        Args:
+            rawtxs: Raw transactions in hex
+            options: include_watchonly (DEPRECATED, no longer used)
+
+        Returns:
+            balance_change: the wallet balance change (negative means decrease)
+        """
+        wallet = self._wallets.chosen(call)
+        change = 0
+        made: dict[OutPoint, int] = {}
+        spent: set[OutPoint] = set()
+        for raw in expect(rawtxs, "array"):
+            tx = decode_transaction(expect(raw, "string"))
+            if tx is None:
+                raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Transaction hex string decoding failure.")
+            outpoints = [OutPoint(tx_in.prev_out.tx_id, tx_in.prev_out.vout) for tx_in in tx.vin]
+            coins = await wallet.chain.coins([(outpoint.txid.hex(), outpoint.n) for outpoint in outpoints])
+            for outpoint, coin in zip(outpoints, coins, strict=True):
+                if outpoint in spent:
+                    raise RpcError(
+                        RpcCode.INVALID_PARAMETER, "Transaction(s) are spending the same output more than once"
+                    )
+                spent.add(outpoint)
+                if outpoint in made:
+                    change -= made.pop(outpoint)
+                    continue
+                if coin is None:
+                    raise RpcError(
+                        RpcCode.INVALID_PARAMETER,
+                        "One or more transaction inputs are missing or have been spent already",
+                    )
+                output = wallet.history.outputs.get(outpoint)
+                change -= 0 if output is None else output.amount
+            for n, out in enumerate(tx.vout):
+                amount = out.value if wallet.owner(out.script_pub_key.script) is not None else 0
+                made[OutPoint(tx.id, n)] = amount
+                change += amount
+        return {"balance_change": btc(change)}
+
+
+def _named(wallet: Wallet, warnings: list[str]) -> dict[str, Any]:
+    return {"name": wallet.name, **({"warnings": warnings} if warnings else {})}
+
+
+def _scanning(wallet: Wallet) -> dict[str, Any] | bool:
+    if wallet.scanning is None:
+        return False
+    began, progress = wallet.scanning
+    return {"duration": int(time.monotonic() - began), "progress": progress}

@@ -1,0 +1,216 @@
+"""The wallet as a process: its lock, its socket, its health, what it tells its service manager and its subscribers."""
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from bitcoind_mp import __version__
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, RpcCode, RpcError
+from bitcoind_mp.interfaces.health import Health, HealthCheck
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.service import lock
+from bitcoind_mp.service import logging as service_logging
+from bitcoind_mp.service.worker import Host, Service
+
+from .app import WalletApp
+from .rpc import command_objects
+
+log = logging.getLogger("bitcoind_mp")
+
+#: Seconds of coming up during which callers wait in the socket's queue; after that they are told to try later.
+_SEAMLESS = 1.0
+#: While it comes up, the service manager is asked every so often for so many seconds more.
+_BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
+#: Seconds that calls under way have when the process stops.
+_CLOSE_CALLS = 5.0
+_ALL = ("all", "1", "")
+
+
+class WalletHealth(HealthCheck):
+    """How the process is, from what it knows: no call, no disk."""
+
+    def __init__(self, app: WalletApp) -> None:
+        self._app = app
+
+    async def check(self) -> Health:
+        wallets = list(self._app.wallets)
+        problems = [f"The wallet {name!r} was not loaded: {why}" for name, why in self._app.wallets.refused.items()]
+        for wallet in wallets:
+            problem = self._app.wallets.attachment(wallet).problem
+            if problem:
+                problems.append(f"The wallet {wallet.name!r} doesn't follow the chain: {problem}")
+        counters = {**process_counters(), "wallets": len(wallets)}
+        return Health(self.status(), problems, counters)
+
+    def status(self) -> str:
+        """One line for a person."""
+        wallets = list(self._app.wallets)
+        count = f"{len(wallets)} wallet{'s' if len(wallets) != 1 else ''} loaded"
+        if self._app.upstream.away_since is not None:
+            return f"{count}, waiting for the node"
+        behind = [wallet for wallet in wallets if not self._app.wallets.attachment(wallet).is_live]
+        if behind:
+            return f"{count}, {behind[0].name!r} catching up at height {behind[0].height}"
+        return f"{count}, synced at height {wallets[0].height}" if wallets else count
+
+
+def process_counters() -> dict[str, int]:
+    """What a process that isn't dumpable hides from others (proc(5))."""
+    own = Path("/proc/self")
+    counters = {"open_files": sum(1 for _ in (own / "fd").iterdir())}
+    for line in (own / "io").read_text().splitlines():
+        name, _, value = line.partition(": ")
+        if name in ("read_bytes", "write_bytes"):
+            counters[name] = int(value)
+    return counters
+
+
+class ControlCommands:
+    """About this process."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._started = time.monotonic()
+
+    @command("control")
+    def uptime(self) -> int:
+        """Returns the total uptime of the wallet process.
+
+        Returns:
+            The number of seconds that it has been running
+        """
+        return int(time.monotonic() - self._started)
+
+    @command("control", changes=True)
+    def stop(self) -> str:
+        """Stops the wallet process, where it runs alone; a supervisor would start it again.
+
+        Returns:
+            A string with the content "Bitcoin wallet stopping"
+        """
+        self._host.request_stop("stop was called")
+        return "Bitcoin wallet stopping"
+
+    @command("control", changes=True)
+    def logging(self, include: list[str] | None = None, exclude: list[str] | None = None) -> dict[str, bool]:
+        """Gets and sets the logging configuration of the wallet process, until it restarts.
+
+        Args:
+            include: The categories to add to debug logging
+            exclude: The categories to remove from debug logging
+
+        Returns:
+            Each category, and whether it is being debug logged
+        """
+        for names, on in ((include or [], True), (exclude or [], False)):
+            for name in names:
+                for category in service_logging.categories() if name in _ALL else [name]:
+                    try:
+                        service_logging.set_category(category, on)
+                    except KeyError:
+                        raise RpcError(RpcCode.INVALID_PARAMETER, f"unknown logging category {name}") from None
+        return service_logging.categories()
+
+
+class WalletService(Service):
+    """See `run_worker`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._path = config.socket_path("wallet")
+        self._lock: lock.DirectoryLock | None = None
+        self._server: Server | None = None
+        self._app: WalletApp | None = None
+        self._health: WalletHealth | None = None
+        self._events = Publisher(("balance",))
+        self._bound = False
+        self._telling = False
+
+    async def start(self, host: Host) -> None:
+        config = self._config
+        self._make_directories()
+        self._lock = lock.acquire(config.network_dir / "wallet.lock", program="bitcoin-mp-wallet")
+        listening = host.activation.socket("wallet")
+        self._bound = listening is None
+        if listening is None:
+            listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
+        hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        self._app = app = WalletApp(config, hello)
+        self._health = WalletHealth(app)
+        app.wallets.on_change = app.upstream.on_change = self._changed
+        objects = [self._health, self._events, ControlCommands(host), *command_objects(app.wallets)]
+        access = own_user(config.get_str("ipcgroup"))
+        self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
+        busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
+        loading = asyncio.create_task(self._load(app), name="load wallets")
+        try:
+            await asyncio.wait({loading}, timeout=_SEAMLESS)
+            await server.serve(listening)
+            await loading
+        except asyncio.CancelledError:
+            loading.cancel()
+            raise
+        finally:
+            busy.cancel()
+        server.warmup = ""
+        manifest.write(self._path.with_suffix(".json"), server.manifest())
+        host.spawn(app.rebroadcaster.run(), "rebroadcast")
+        self._changed()
+
+    async def _load(self, app: WalletApp) -> None:
+        app.upstream.start()
+        config = self._config
+        await app.wallets.load_all(app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet")))
+
+    async def stop(self) -> None:
+        self._events.close()
+        if self._server is not None:
+            await self._server.close(_CLOSE_CALLS)
+        if self._app is not None:
+            await self._app.wallets.close()
+            await self._app.upstream.close()
+        if self._bound:
+            self._path.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
+
+    def ready_status(self) -> str:
+        return self._health.status() if self._health is not None else "Ready"
+
+    def _changed(self) -> None:
+        """Something that people see changed: tell subscribers once in this turn of the loop."""
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._telling = False
+        if self._app is not None:
+            self._events.publish("balance", {"wallets": [wallet.facts() for wallet in self._app.wallets]})
+
+    @staticmethod
+    async def _stay_alive(host: Host) -> None:
+        while True:
+            host.notify.extend_timeout(_BUSY_FOR)
+            await asyncio.sleep(_BUSY_EVERY)
+
+    def _make_directories(self) -> None:
+        try:
+            self._config.make_directories()
+            self._config.wallets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise FatalError(
+                f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
+            ) from error
+        with suppress(FileNotFoundError):
+            self._path.with_suffix(".json").unlink()
