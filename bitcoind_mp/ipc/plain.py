@@ -22,10 +22,11 @@ class Connection:
 
     def __init__(self, path: str, *, timeout: "float | None" = None) -> None:
         self._socket = socket(AF_UNIX, SOCK_STREAM)
-        self._socket.settimeout(timeout)
         self._held = b""
         try:
+            # Without a timeout: with one, connect(2) would not wait for room in the server's queue.
             _connect(self._socket, path)
+            self._socket.settimeout(timeout)
         except OSError:
             self._socket.close()
             raise

@@ -8,6 +8,7 @@ import contextlib
 import os
 import socket
 import stat
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,12 +35,23 @@ def short_address(path: str | Path) -> Iterator[str]:
 
 
 def connect_socket(path: str | Path, *, timeout: float | None = None) -> socket.socket:
-    """A connected stream socket, in blocking mode with that timeout. Raises OSError."""
+    """A connected stream socket, in blocking mode with that timeout; waits for room in the server's queue.
+
+    Raises:
+        BlockingIOError: the queue stayed full for ``timeout`` seconds.
+        OSError: nobody listens there.
+    """
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connected.settimeout(timeout)
+        if timeout == 0:
+            connected.setblocking(False)
+        elif timeout is not None:
+            # A socket with a timeout doesn't block in connect(2), and select(2) doesn't know of a full queue.
+            limit = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000) or 1)
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
         with short_address(path) as address:
             connected.connect(address)
+        connected.settimeout(timeout)
     except BaseException:
         connected.close()
         raise

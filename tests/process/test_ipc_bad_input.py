@@ -43,7 +43,8 @@ class Commands:
 
 class Worker(Service):
     async def start(self, host):
-        self.server = Server([Commands()], hello=Hello("node", 1, "regtest", "0", os.getpid()), access=own_user(sys.argv[2]))
+        hello = Hello("node", 1, "regtest", "0", os.getpid())
+        self.server = Server([Commands()], hello=hello, access=own_user(sys.argv[2]))
         await self.server.serve(bind_listener(sys.argv[1]))
         print("ready", flush=True)
     async def stop(self):
@@ -66,8 +67,8 @@ class Victim:
 
     def connect(self) -> socket.socket:
         connected = socket.socket(socket.AF_UNIX)
-        connected.settimeout(30)
         connected.connect(self.path)
+        connected.settimeout(30)
         return connected
 
     def serves_others(self) -> bool:

@@ -46,6 +46,8 @@ def test_a_socket_whose_queue_is_full_is_a_live_one(tmp_path: Path) -> None:
             except BlockingIOError:
                 break
         assert is_answered(path)
+        with pytest.raises(BlockingIOError):
+            connect_socket(path, timeout=0.01)
         for one in queued:
             one.close()
 
