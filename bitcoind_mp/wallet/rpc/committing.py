@@ -3,7 +3,6 @@ the ledger first, the node after it, the answer last.
 """
 
 from bitcoind_mp.interfaces.command import Call, commit_point
-from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.control import CoinControl
 from bitcoind_mp.wallet.spend.create import Created
@@ -48,10 +47,3 @@ def keep_change(wallet: Wallet, created: Created) -> None:
     """The transaction is handed out without being committed: its change addresses count as used all the same."""
     for reservation in created.reserved:
         wallet.keep(reservation)
-
-
-def avoid_reuse(wallet: Wallet, asked: bool | None) -> bool:
-    """Whether addresses that were spent from are avoided (``GetAvoidReuseFlag``)."""
-    if asked and not wallet.avoid_reuse:
-        raise RpcError(RpcCode.WALLET_ERROR, 'wallet does not have the "avoid reuse" feature enabled')
-    return wallet.avoid_reuse if asked is None else asked

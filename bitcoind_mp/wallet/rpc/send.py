@@ -3,6 +3,7 @@
 import random
 from typing import Any, TypedDict
 
+from btclib.script.witness import Witness
 from btclib.tx import Tx
 
 from bitcoind_mp.interfaces.command import Call, command, commit_point
@@ -15,6 +16,7 @@ from bitcoind_mp.wallet.address_source import Reservation
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.locktime import SEQUENCE_NONFINAL, SEQUENCE_RBF, discourage_fee_sniping
 from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
+from bitcoind_mp.wallet.spend.signer import sign
 from bitcoind_mp.wallet.wallet import Wallet
 
 from .committing import coin_control, current_wallet
@@ -112,33 +114,49 @@ class SendCommands:
 async def finish(wallet: Wallet, tx: Tx, options: dict[str, Any], reserved: list[Reservation]) -> dict[str, Any]:
     """Sign the transaction; commit it, or tell it, as the options say (``FinishTransaction``). The wallet's `spending`
     lock is held. ``reserved`` are the change addresses that it uses."""
+    wants_psbt = "psbt" in options and expect(options["psbt"], "bool")
+    add_to_wallet = expect(options["add_to_wallet"], "bool") if "add_to_wallet" in options else True
     may_lock = "locktime" not in options and all(
         tx_in.sequence in (SEQUENCE_NONFINAL, SEQUENCE_RBF) for tx_in in tx.vin
     )
-    if may_lock:
-        await discourage_fee_sniping(tx, wallet, random.SystemRandom())
     try:
-        psbt = blank_psbt(tx)
-        await fill_psbt(wallet, psbt, signed=False)
-        await fill_psbt(wallet, psbt, derivations=False)
-        complete = finalize_psbt(psbt)
-        wants_psbt = "psbt" in options and expect(options["psbt"], "bool")
-        add_to_wallet = expect(options["add_to_wallet"], "bool") if "add_to_wallet" in options else True
-        result: dict[str, Any] = {}
-        if wants_psbt or not complete or not add_to_wallet:
-            result["psbt"] = encode_psbt(psbt)
-        if complete:
-            signed = extract(psbt)
-            raw = signed.serialize(include_witness=True, check_validity=False)
-            result["txid"] = signed.id.hex()
-            if add_to_wallet and not wants_psbt:
-                commit_point()
-                used, reserved = reserved, []
-                await wallet.commit(raw, change=used)
-            else:
-                result["hex"] = raw.hex()
+        if may_lock:
+            await discourage_fee_sniping(tx, wallet, random.SystemRandom())
+        if add_to_wallet and not wants_psbt and not wallet.keys.is_locked and await sign(wallet, tx):
+            # Nobody will see a PSBT, and a transaction of many inputs takes long to go through one.
+            return {"txid": await _commit(wallet, tx, reserved), "complete": True}
+        return await _by_psbt(wallet, tx, wants_psbt, add_to_wallet, reserved)
     finally:
         for reservation in reserved:
             wallet.keep(reservation)
+
+
+async def _by_psbt(
+    wallet: Wallet, tx: Tx, wants_psbt: bool, add_to_wallet: bool, reserved: list[Reservation]
+) -> dict[str, Any]:
+    for tx_in in tx.vin:
+        tx_in.script_sig, tx_in.script_witness = b"", Witness()
+    psbt = blank_psbt(tx)
+    await fill_psbt(wallet, psbt, signed=False)
+    await fill_psbt(wallet, psbt, derivations=False)
+    complete = finalize_psbt(psbt)
+    result: dict[str, Any] = {}
+    if wants_psbt or not complete or not add_to_wallet:
+        result["psbt"] = encode_psbt(psbt)
+    if complete:
+        signed = extract(psbt)
+        result["txid"] = signed.id.hex()
+        if add_to_wallet and not wants_psbt:
+            await _commit(wallet, signed, reserved)
+        else:
+            result["hex"] = signed.serialize(include_witness=True, check_validity=False).hex()
     result["complete"] = complete
     return result
+
+
+async def _commit(wallet: Wallet, tx: Tx, reserved: list[Reservation]) -> str:
+    """Make it the wallet's; ``reserved`` is emptied, its addresses being kept by that."""
+    commit_point()
+    change = reserved.copy()
+    reserved.clear()
+    return (await wallet.commit(tx.serialize(include_witness=True, check_validity=False), change=change)).hex()

@@ -6,13 +6,14 @@ from typing import Any
 from bitcoind_mp.interfaces.command import Call, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.construct import parse_outputs
+from bitcoind_mp.wallet.flags import reuse_flag
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.control import CoinControl, Recipient
 from bitcoind_mp.wallet.spend.create import create_transaction
 from bitcoind_mp.wallet.spend.errors import SpendError
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .committing import avoid_reuse, coin_control, commit, current_wallet
+from .committing import coin_control, commit, current_wallet
 from .payment_options import Numeric, fee_bearers, recipients_of, set_fee
 
 
@@ -65,7 +66,7 @@ class PaymentCommands:
         wallet = await current_wallet(self._wallets, call)
         control = coin_control(wallet)
         control.signal_rbf = replaceable
-        control.avoid_reuse = _avoid_reuse(wallet, avoid_reuse)
+        control.avoid_reuse = reuse_flag(wallet.flags, avoid_reuse)
         control.avoid_partial_spends |= control.avoid_reuse
         set_fee(control, conf_target, estimate_mode, fee_rate)
         wallet.require_unlocked()
@@ -141,8 +142,5 @@ class PaymentCommands:
                 raise RpcError(RpcCode.WALLET_INSUFFICIENT_FUNDS, str(error)) from error
             txid = await commit(wallet, created, comment=comment, comment_to=comment_to)
         if verbose:
-            return {"txid": txid.hex(), "fee_reason": created.reason}
+            return {"txid": txid.hex(), "fee_reason": str(created.reason)}
         return txid.hex()
-
-
-_avoid_reuse = avoid_reuse
