@@ -240,6 +240,8 @@ class Supervisor:
     def _bind_sockets(self) -> None:
         """Take from systemd those that it named, and bind the others; each worker's once, for all its processes."""
         given = inherit(self._environ, pid=os.getpid())
+        if given.lifeline is not None:
+            self._loop.add_reader(given.lifeline, self._starter_gone, given.lifeline)
         group = own_user(self._config.get_str("ipcgroup")).gid
         for name in ("supervisor", "node", "wallet"):
             path = self._config.socket_path(name)
@@ -250,6 +252,12 @@ class Supervisor:
                 if group is not None:
                     os.chown(path, -1, group)
             self._sockets[name] = listening
+
+    def _starter_gone(self, lifeline: int) -> None:
+        """Whoever started us (a shell, for itself) holds the other end and writes nothing: it has ended."""
+        self._loop.remove_reader(lifeline)
+        log.info("whoever started this supervisor has ended")
+        self.shut_down()
 
     def _close_sockets(self) -> None:
         for listening in self._sockets.values():
