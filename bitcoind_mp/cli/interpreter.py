@@ -86,6 +86,7 @@ class Interpreter:
         except (EOFError, KeyboardInterrupt):
             self._screen.note("")
         except asyncio.CancelledError:
+            self._screen.note("")
             changes = command is not None and command[1].described.get("changes")
             self._screen.pieces([("class:note", "Cancelled." + (" It may have taken effect." if changes else ""))])
         finally:

@@ -2,25 +2,28 @@
 
 import sys
 from abc import ABC, abstractmethod
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from prompt_toolkit import print_formatted_text
 from prompt_toolkit.formatted_text import ANSI, FormattedText
 from prompt_toolkit.output import Output
 
-from .format import Paint, coloured, plain
+from .format import coloured, plain
 from .highlight import Fragments, json_fragments
 from .jsontext import Number, write
 from .oneshot import error_text
 from .style import STYLE
 from .values import to_text_numbers
 
+if TYPE_CHECKING:
+    from .format import Paint
+
 
 class Screen(ABC):
     """What the shell says to a person."""
 
     #: How words are painted by the functions of `format`.
-    paint: Paint
+    paint: "Paint"
 
     @abstractmethod
     def pieces(self, fragments: Fragments) -> None:
@@ -82,7 +85,7 @@ class Terminal(Screen):
         print_formatted_text(ANSI(text), output=self._output, style=STYLE)
 
     def note(self, text: str) -> None:
-        self._clear_note()
+        self._clear_note(anyway=not text)
         if text:
             fragments = FormattedText(
                 [("class:note" if self._colour else "", text[: self._output.get_size().columns - 1])]
@@ -91,8 +94,9 @@ class Terminal(Screen):
             self._output.flush()
             self._noted = True
 
-    def _clear_note(self) -> None:
-        if self._noted:
+    def _clear_note(self, *, anyway: bool = False) -> None:
+        """``anyway``: the terminal may have echoed a Ctrl-C."""
+        if self._noted or anyway:
             self._output.write_raw("\r")
             self._output.erase_end_of_line()
             self._output.flush()

@@ -9,6 +9,7 @@ from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.input import Input, create_input
+from prompt_toolkit.layout.processors import PasswordProcessor, Processor
 from prompt_toolkit.output import Output, create_output
 
 from bitcoind_mp import __version__
@@ -219,8 +220,10 @@ class Shell(Person):
 
     async def _ask(self, question: str, *, hidden: bool) -> str:
         self._screen.note("")
+        # Nothing at all is shown of a secret, not even how long it is.
+        processors: list[Processor] = [PasswordProcessor("")] if hidden else []
         asking: PromptSession[str] = PromptSession(
-            question, is_password=hidden, style=STYLE, input=self._input, output=self._output
+            question, input_processors=processors, style=STYLE, input=self._input, output=self._output
         )
         return await asking.prompt_async(handle_sigint=False)
 
