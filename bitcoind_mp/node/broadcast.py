@@ -67,7 +67,7 @@ class Broadcaster:
 def _answer(result: TxResult, package_error: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = {"txid": result.txid.hex(), "wtxid": result.wtxid.hex(), **package_error}
     if result.accepted is not None:
-        answer |= {"allowed": True, "vsize": result.accepted.vsize, "fees": _fees(result.accepted)}
+        answer |= {"allowed": True, "vsize": result.accepted.vsize, "fees": fees_json(result.accepted)}
     elif result.rejected is not None:
         answer |= {"allowed": False, "reject-reason": result.rejected.reason}
         if result.rejected.kind is Kind.MISSING_INPUTS:
@@ -77,7 +77,8 @@ def _answer(result: TxResult, package_error: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _fees(accepted: Accepted) -> dict[str, Any]:
+def fees_json(accepted: Accepted) -> dict[str, Any]:
+    """The ``fees`` of an acceptable transaction."""
     return {
         "base": btc(accepted.fee),
         "effective-feerate": btc(accepted.effective_fee_rate),

@@ -306,6 +306,11 @@ class Peers(Listener):
         """The connections, oldest first."""
         return list(self._peers.values())
 
+    @property
+    def user_agent(self) -> str:
+        """What we call ourselves to peers."""
+        return self._config.user_agent
+
     def blocks_in_flight(self, peer: Peer) -> list[int]:
         """The heights of the blocks that it was asked for."""
         return [node.height for node in self._processing.blocks.in_flight(peer)]

@@ -1,5 +1,5 @@
 """Commands about the chain as a whole (``src/rpc/blockchain.cpp``). Those about one block are in ``blocks.py``, about
-coins in ``coins.py``, those that wait in ``waiting.py``."""
+coins in ``coins.py``, about soft forks in ``deployments.py``, those that wait in ``waiting.py``."""
 
 from typing import Any
 
@@ -7,7 +7,6 @@ from bitcoind_mp.interfaces.command import command, parse_hash
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
-from bitcoind_mp.node.versionbits import Deployment, State, VersionBits
 from bitcoind_mp.render.json_values import integer
 
 _MONTH = 30 * 24 * 60 * 60
@@ -16,9 +15,8 @@ _MONTH = 30 * 24 * 60 * 60
 class BlockchainCommands:
     """They answer at once, from memory."""
 
-    def __init__(self, chain: ChainState, version_bits: VersionBits) -> None:
+    def __init__(self, chain: ChainState) -> None:
         self._chain = chain
-        self._version_bits = version_bits
 
     @command("blockchain")
     def getblockchaininfo(self) -> dict[str, Any]:
@@ -146,75 +144,6 @@ class BlockchainCommands:
                 if interval > 0:
                     stats["txrate"] = stats["window_tx_count"] / interval
         return stats
-
-    @command("blockchain")
-    def getdeploymentinfo(self, blockhash: str | None = None) -> dict[str, Any]:
-        """Tells the state of each consensus change at a block.
-
-        Args:
-            blockhash: The block; the tip if not given
-
-        Returns:
-            The block, the script rules that it is checked by, and for each change its kind, since when it holds, and
-            for one that is signalled for how that goes
-        """
-        node = self._chain.tip if blockhash is None else known_block(self._chain, blockhash)
-        consensus = self._chain.params.consensus
-        buried = {
-            "bip34": consensus.bip34_height,
-            "bip66": consensus.bip66_height,
-            "bip65": consensus.bip65_height,
-            "csv": consensus.csv_height,
-            "segwit": consensus.segwit_height,
-        }
-        deployments: dict[str, Any] = {
-            name: {"type": "buried", "active": node.height + 1 >= height, "height": height}
-            for name, height in buried.items()
-        }
-        for deployment in self._version_bits.deployments:
-            deployments[deployment.name] = self._deployment(deployment, node)
-        flags = consensus.script_flags_at(node.height, node.hash)
-        return {
-            "hash": node.hash.hex(),
-            "height": node.height,
-            "script_flags": sorted(flags),
-            "deployments": deployments,
-        }
-
-    def _deployment(self, deployment: Deployment, node: BlockNode) -> dict[str, Any]:
-        """A deployment that is signalled for (``SoftForkDescPushBack``)."""
-        bits = self._version_bits
-        state = bits.state_after(deployment, node.previous)
-        following = bits.state_after(deployment, node)
-        since = bits.since(deployment, node.previous)
-        signalling = state in (State.STARTED, State.LOCKED_IN)
-        bip9: dict[str, Any] = {"bit": deployment.bit} if signalling else {}
-        bip9 |= {
-            "start_time": deployment.start_time,
-            "timeout": deployment.timeout,
-            "min_activation_height": deployment.min_activation_height,
-            "status": state.value,
-            "since": since,
-            "status_next": following.value,
-        }
-        if signalling:
-            statistics = bits.statistics(deployment, node)
-            shown: dict[str, Any] = {
-                "period": deployment.period,
-                "elapsed": statistics.elapsed,
-                "count": statistics.count,
-            }
-            if state is State.STARTED:
-                shown |= {"threshold": deployment.threshold, "possible": statistics.possible}
-            bip9["statistics"] = shown
-            bip9["signalling"] = "".join("#" if signal else "-" for signal in statistics.signals)
-        result: dict[str, Any] = {"type": "bip9"}
-        active_since = since if state is State.ACTIVE else node.height + 1 if following is State.ACTIVE else None
-        if active_since is not None:
-            result["height"] = active_since
-        result["active"] = active_since is not None and active_since <= node.height + 1
-        result["bip9"] = bip9
-        return result
 
 
 def known_block(chain: ChainState, blockhash: str, name: str = "blockhash") -> BlockNode:

@@ -7,6 +7,7 @@ from btclib.tx.tx import Tx
 from btclib.tx.tx_out import TxOut
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.node.chain.coins import CoinsUnavailable
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.indexes import TxIndex
@@ -43,7 +44,14 @@ class Lookup:
         tx = self._mempool.get(txid)
         if tx is not None and index < len(tx.vout):
             return Coin(tx.vout[index], self._chain.height + 1, False, check_validity=False)
-        return self._chain.coins.get(outpoint)
+        return self.unspent(outpoint)
+
+    def unspent(self, outpoint: OutPoint, *, with_mempool: bool = False) -> Coin | None:
+        """An unspent output of the chain at its tip; with the mempool those it makes too, without those it spends."""
+        try:
+            return self._mempool.coin(outpoint) if with_mempool else self._chain.coins.get(outpoint)
+        except CoinsUnavailable as error:
+            raise RpcError(RpcCode.CLIENT_IN_INITIAL_DOWNLOAD, str(error)) from None
 
     async def transaction(self, txid: bytes, block: BlockNode | None = None) -> Found | None:
         """The transaction in that block, or (no block given) in the mempool or wherever the index says
