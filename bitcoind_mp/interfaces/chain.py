@@ -137,6 +137,10 @@ class Follower(ABC):
         """A transaction left the mempool other than by confirmation: ``reason`` is Core's word
         (``expiry``, ``sizelimit``, ``reorg``, ``conflict``, ``replaced``)."""
 
+    @interface_method("follower.mempool_told")
+    async def mempool_told(self, stream: int) -> None:  # noqa: B027 (for those who care)
+        """All that were in the mempool at `synced` have been told. Most followers needn't know."""
+
 
 class Chain(ABC):
     """The node as its wallet sees it. Each method may raise `RpcError`, `Disconnected` or `CallTimeout`."""

@@ -115,6 +115,7 @@ class Stream:
         self._moved = asyncio.Event()
         self._window = Window(self._moved.set)
         self._synced = False
+        self._mempool_told = False
         self._told: set[bytes] = set()
         self._untold: dict[bytes, Removal | None] = {}
 
@@ -177,6 +178,11 @@ class Stream:
             return True
         if self._untold:
             await self._tell_transaction()
+            return True
+        if not self._mempool_told and self._stop_height is None:
+            await self._window.admit(0)
+            self._mempool_told = True
+            self._window.send(self._follower.mempool_told(self.number))
             return True
         return False
 

@@ -44,7 +44,7 @@ class WalletApp:
     """The parts of one wallet process."""
 
     def __init__(self, config: Config, hello: Hello) -> None:
-        clock = NodeClock(time.time, config.get_int("mocktime"))
+        clock = NodeClock(time.time)
         self.upstream = Upstream(config.socket_path("node"), hello, clock)
         self.wallets = Wallets(
             wallet_options(config),

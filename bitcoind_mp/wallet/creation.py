@@ -60,7 +60,7 @@ async def make(
     chain: Chain,
     clock: NodeClock,
     cost: Cost | None = None,
-) -> Ledger:
+) -> None:
     """Make the file at ``path``. ``start``: the newest block it needn't look at, and some before it.
 
     Takes about a second with the default keypool. Raises `WalletFileError`, `RpcError` (-20)."""
@@ -81,4 +81,4 @@ async def make(
         wallet.progress.replace_all(start)
         wallet.keys.lock()
 
-    return Ledger.create(path, options.chain, genesis(options), fill)
+    Ledger.create(path, options.chain, genesis(options), fill)

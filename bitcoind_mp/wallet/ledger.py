@@ -70,8 +70,8 @@ class Ledger:
         """Called after a transaction was undone: what is kept in memory beside the file must be read again."""
 
     @classmethod
-    def create(cls, path: Path, chain: str, genesis: str, fill: Callable[["Ledger"], None]) -> "Ledger":
-        """Make a new file with all that ``fill`` writes, whole or not at all, and open it.
+    def create(cls, path: Path, chain: str, genesis: str, fill: Callable[["Ledger"], None]) -> None:
+        """Make a new file with all that ``fill`` writes, whole or not at all.
 
         A file that a killed creation left behind is empty, and is taken over. Raises `WalletFileError`.
         """
@@ -89,13 +89,10 @@ class Ledger:
                 ledger.set_fact("chain", chain)
                 ledger.set_fact("genesis", genesis)
                 fill(ledger)
-        except BaseException:
+        finally:
             connection.close()
-            raise
-        connection.close()
         for directory in (path.parent, path.parent.parent):
             _sync_directory(directory)
-        return cls.open(path, chain, genesis)
 
     @classmethod
     def open(cls, path: Path, chain: str, genesis: str) -> "Ledger":

@@ -97,7 +97,7 @@ class Rescanner:
         wallet.scanning = (began, 0.0)
         wallet.changed()
         try:
-            scanned = await self._follow(start, last) if start <= last else start - 1
+            scanned = await self._follow(start, last, with_mempool=stop is None)
             if not self._aborted and scanned < last:
                 raise RpcError(
                     RpcCode.MISC_ERROR,
@@ -112,7 +112,7 @@ class Rescanner:
         wallet.log("scanned blocks %d to %d in %.1f s", start, scanned, time.monotonic() - began)
         return Scanned(start, scanned, self._aborted)
 
-    async def _follow(self, start: int, last: int) -> int:
+    async def _follow(self, start: int, last: int, *, with_mempool: bool) -> int:
         wallet, chain = self._wallet, self._wallet.chain
         before = await chain.block_at(start - 1) if start else None
         began = time.monotonic()
@@ -120,9 +120,11 @@ class Rescanner:
         def progress(part: float) -> None:
             wallet.scanning = (began, part)
 
-        follower = RescanFollower(wallet, start, last, before.time if before else 0, progress)
+        follower = RescanFollower(
+            wallet, start, last, before.time if before else 0, progress, with_mempool=with_mempool
+        )
         self._follower = follower
-        stream = await chain.follow([before.hash] if before else [], follower, last)
+        stream = await chain.follow([before.hash] if before else [], follower, None if with_mempool else last)
         try:
             return await self._until_done(follower)
         finally:

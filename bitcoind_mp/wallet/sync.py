@@ -61,13 +61,24 @@ class LiveFollower(Follower):
 
 
 class RescanFollower(Follower):
-    """Looks through the blocks of ``first`` to ``last`` again. ``done`` gets the height of the last block scanned."""
+    """Looks through the blocks of ``first`` to ``last`` again, and where the stream goes to the tip through the
+    mempool. ``done`` gets the height of the last block scanned."""
 
-    def __init__(self, wallet: Wallet, first: int, last: int, max_time: int, progress: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        wallet: Wallet,
+        first: int,
+        last: int,
+        max_time: int,
+        progress: Callable[[float], None],
+        *,
+        with_mempool: bool,
+    ) -> None:
         self._wallet = wallet
         self._first = first
         self._last = last
         self._max_time = max_time
+        self._with_mempool = with_mempool
         self._progress = progress
         self.scanned = first - 1
         self.done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -91,11 +102,19 @@ class RescanFollower(Follower):
         """The live stream undoes it."""
 
     async def synced(self, stream: int, tip: BlockRef) -> None:
-        if not self.done.done():
-            self.done.set_result(self.scanned)
+        if not self._with_mempool:
+            self._finish()
 
     async def transaction_added(self, stream: int, transaction: MempoolTransaction) -> None:
-        """The live stream tells of it."""
+        if self._with_mempool and not self.done.done():
+            self._wallet.mempool_added(bytes.fromhex(transaction.raw), transaction.time)
 
     async def transaction_removed(self, stream: int, txid: str, reason: str) -> None:
         """The live stream tells of it."""
+
+    async def mempool_told(self, stream: int) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self.done.done():
+            self.done.set_result(self.scanned)
