@@ -1,0 +1,123 @@
+"""Whole daemons for tests: started as a person starts them, called over their sockets, stopped without leftovers."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from bitcoind_mp.interfaces.errors import Disconnected, RpcError
+from bitcoind_mp.ipc.blocking import call
+
+BIN = Path(sys.executable).parent
+DEADLINE = 60.0
+
+
+def wait_until(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    """The condition's first true value; fails after ``deadline`` seconds."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"gave up waiting until {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Daemon:
+    """A supervisor with its workers on regtest, in ``directory``."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        self.options = options if any(option.startswith("-listen") for option in options) else (*options, "-listen=0")
+        directory.mkdir(exist_ok=True)
+        self.environment = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")}
+        self.environment["HOME"] = str(directory)
+
+    def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [str(BIN / program), "-regtest", f"-datadir={self.directory}", *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+        )
+        assert not check or done.returncode == 0, f"{program} {arguments}: {done.stdout}{done.stderr}{self.logs()}"
+        return done
+
+    def start(self) -> None:
+        self.run("bitcoind-mp", "-daemonwait", *self.options)
+
+    def socket(self, role: str) -> str:
+        return str(self.directory / "regtest" / "run" / f"{role}.sock")
+
+    def node(self, method: str, *params: Any) -> Any:
+        return call(self.socket("node"), method, list(params), timeout=DEADLINE)
+
+    def wallet(self, name: str | None, method: str, *params: Any) -> Any:
+        return call(self.socket("wallet"), method, list(params), wallet=name, timeout=DEADLINE)
+
+    def supervisor(self, method: str, *params: Any) -> Any:
+        return call(self.socket("supervisor"), method, list(params), timeout=DEADLINE)
+
+    def unit(self, name: str) -> dict[str, Any]:
+        units: list[dict[str, Any]] = self.supervisor("status")["units"]
+        return next(unit for unit in units if unit["name"] == name)
+
+    def pid(self, unit: str) -> int:
+        return int(self.unit(unit)["pid"])
+
+    def kill(self, unit: str) -> int:
+        """SIGKILL the worker; the pid it had."""
+        pid = self.pid(unit)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def patiently(self, work: Callable[[], Any]) -> Any:
+        """The work's result, however often the worker dies under a call that may be repeated."""
+
+        def attempt() -> list[Any]:
+            try:
+                return [work()]
+            except (Disconnected, OSError):
+                return []
+            except RpcError as error:
+                if error.code == -28:  # still loading
+                    return []
+                raise
+
+        return wait_until("a worker answers", attempt)[0]
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that names the directory on its command line."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(self.directory) in word for word in process.info["cmdline"] or ()):
+                found.append(process)
+        return found
+
+    def logs(self) -> str:
+        return "".join(
+            f"\n--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.directory.rglob("*.log")
+        )
+
+    def stop(self) -> None:
+        self.run("bitcoin-mp", "stop")
+        wait_until("everything has ended", lambda: not self.processes())
+
+    def clean_up(self) -> None:
+        for process in self.processes():
+            process.kill()
