@@ -22,7 +22,7 @@ ARROWS = {
 }
 #: besides those, the files that put a process together or speak for it on the wire
 ADAPTERS = {
-    "supervisor": {"__main__.py", "control.py", "health.py", "app.py"},
+    "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py"},
     "node": {"__main__.py", "app.py", "feed.py", "service.py"},
     "wallet": {"__main__.py", "app.py", "upstream.py", "service.py"},
     "cli": {"__main__.py", "client.py", "session.py", "oneshot.py", "shell.py"},

@@ -53,12 +53,9 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
 def _failed(error: Exception, announcer: Announcer) -> int:
     """Say what ended us, to the log and to whoever waits."""
     status = status_of(error)
-    if isinstance(error, FatalError):
-        known = error
-        log.error("%s", error)
-    else:
-        known = FatalError(f"{type(error).__name__}: {error}", status=status)
-        log.error("the supervisor failed", exc_info=error)
+    known = error if isinstance(error, FatalError) else FatalError(f"{type(error).__name__}: {error}", status=status)
+    if log.hasHandlers():
+        log.error("%s", known, exc_info=None if known is error else error)
     print(f"Error: {known}", file=sys.stderr)
     announcer.failed(known)
     return int(status)

@@ -181,7 +181,7 @@ class Supervisor:
         control = ControlCommands(manager, health, clock, about=about, shut_down=self.shut_down)
         server = Server([control, publisher, streams], hello=hello, access=own_user(self._config.get_str("ipcgroup")))
         tables = {name: self._config.socket_path(name).with_suffix(".json") for name in manager.units}
-        server.add(SharedCommands(lambda: server.methods, health.session, tables))
+        server.add(SharedCommands(lambda: server.methods, health.connected, tables))
         return server
 
     def _start_units(self, manager: Manager, doorman: Doorman) -> None:

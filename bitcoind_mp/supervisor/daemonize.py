@@ -34,8 +34,8 @@ class DaemonAnnouncer(Announcer):
         self._close()
 
     def failed(self, error: FatalError) -> None:
+        """The pipe stays open: whoever waits is to return when this process has ended."""
         self._tell({"error": str(error), "status": int(error.status)})
-        self._close()
 
     def _tell(self, message: dict[str, Any]) -> None:
         if self._pipe < 0:
@@ -75,7 +75,7 @@ def go_to_background(*, wait_until: str) -> DaemonAnnouncer:
 
 def _wait_in_foreground(pipe: int, wait_until: str) -> NoReturn:
     """Pass on what the daemon reports, and end as it says. Never returns: no clean-up of the daemon's runs here."""
-    status = ExitStatus.FAILURE
+    status = None
     with os.fdopen(pipe, "rb") as stream:
         for line in stream:
             message = json.loads(line)
@@ -83,10 +83,11 @@ def _wait_in_foreground(pipe: int, wait_until: str) -> NoReturn:
                 print(message["progress"], file=sys.stderr, flush=True)
             elif "error" in message:
                 print(f"Error: {message['error']}", file=sys.stderr, flush=True)
-                os._exit(message["status"])
+                status = message["status"]
             elif message["event"] == "started":
                 print("bitcoind-mp starting", flush=True)
             if message.get("event") in (wait_until, "ready"):
                 os._exit(ExitStatus.OK)
-    print("Error: bitcoind-mp ended before it was ready; its log may say why.", file=sys.stderr, flush=True)
-    os._exit(status)
+    if status is None:
+        print("Error: bitcoind-mp ended before it was ready; its log may say why.", file=sys.stderr, flush=True)
+    os._exit(ExitStatus.FAILURE if status is None else status)

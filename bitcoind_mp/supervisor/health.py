@@ -41,6 +41,7 @@ class HealthMonitor:
         self._disk = disk
         self._checkups: dict[str, Checkup] = {}
         self._sessions: dict[str, Session] = {}
+        self._connecting: dict[str, asyncio.Lock] = {}
         self._checking: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -70,11 +71,6 @@ class HealthMonitor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for name in list(self._sessions):
             self._sessions.pop(name).abort()
-
-    def session(self, unit: str) -> Session | None:
-        """The kept connection to that worker, None where there is none now."""
-        session = self._sessions.get(unit)
-        return None if session is None or session.closed.done() else session
 
     def checkup(self, supervised: Supervised) -> Checkup:
         """The newest of the unit's present process; an empty one before the first."""
@@ -123,7 +119,7 @@ class HealthMonitor:
         previous = self.checkup(supervised)
         try:
             async with asyncio.timeout(self.plan.timeout):
-                session = await self._connected(supervised.name)
+                session = await self.connected(supervised.name)
                 answer = await proxy(HealthCheck, session).check()  # type: ignore[type-abstract]
             newest = Checkup(pid, answer=answer)
         except (TimeoutError, CallTimeout):
@@ -157,13 +153,16 @@ class HealthMonitor:
         elif previous.failures and not newest.failures:
             log.info("%s: answers health checks again", name)
 
-    async def _connected(self, name: str) -> Session:
-        """The kept connection, made anew where it ended."""
-        session = self.session(name)
-        if session is None:
-            session = await connect(self._sockets[name], hello=self._hello, deadline=self.plan.timeout)
-            self._sessions[name] = session
-        return session
+    async def connected(self, name: str) -> Session:
+        """The kept connection to that worker, made anew where it ended. Raises OSError, RpcError or TimeoutError."""
+        if self._manager.units[name].unit.state not in SERVING:
+            raise ConnectionError(f"the {name} is {self._manager.units[name].unit.state}")
+        async with self._connecting.setdefault(name, asyncio.Lock()):
+            session = self._sessions.get(name)
+            if session is None or session.closed.done():
+                session = await connect(self._sockets[name], hello=self._hello, deadline=self.plan.timeout)
+                self._sessions[name] = session
+            return session
 
     def _drop(self, name: str) -> None:
         session = self._sessions.pop(name, None)

@@ -5,7 +5,7 @@ it left beside its socket.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,17 @@ _GONE = (OSError, RpcError)
 
 
 class SharedCommands:
-    """``methods`` are the supervisor's own, ``sessions`` tells the connection to a worker (None: it is down), and
-    ``tables`` is where each worker writes its table of commands."""
+    """``methods`` are the supervisor's own, ``connect`` gives a connection to a worker or raises what says that it is
+    down, and ``tables`` is where each worker writes its table of commands."""
 
     def __init__(
         self,
         methods: Callable[[], Iterable[Method]],
-        sessions: Callable[[str], Session | None],
+        connect: Callable[[str], Awaitable[Session]],
         tables: Mapping[str, Path],
     ) -> None:
         self._methods = methods
-        self._sessions = sessions
+        self._connect = connect
         self._tables = tables
 
     @command("control")
@@ -73,10 +73,8 @@ class SharedCommands:
 
     async def _ask(self, unit: str, name: str) -> str:
         """The worker's own help on one command; empty where it is down."""
-        session = self._sessions(unit)
-        if session is None:
-            return ""
         try:
+            session = await self._connect(unit)
             return str(await session.call("help", [name], timeout=_PATIENCE))
         except _GONE:
             return ""
@@ -111,10 +109,8 @@ class SharedCommands:
 
     async def _part(self, unit: str, include: list[str] | None, exclude: list[str] | None) -> dict[str, bool]:
         """What one worker answers; of the categories named it is told those that it has."""
-        session = self._sessions(unit)
-        if session is None:
-            return {}
         try:
+            session = await self._connect(unit)
             known: dict[str, bool] = await session.call("logging", [], timeout=_PATIENCE)
             chosen = [[name for name in names or [] if name in known or name in _WHOLE] for names in (include, exclude)]
             return await session.call("logging", chosen, timeout=_PATIENCE) if any(chosen) else known

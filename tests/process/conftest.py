@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -154,6 +155,48 @@ class FakeSupervisor:
             for stream in (self.process.stdout, self.process.stderr):
                 if stream is not None:
                     stream.close()
+
+
+class Listener:
+    """A connection that has shaken hands, and asked to be told something."""
+
+    def __init__(self, path: str, method: str, *params: Any, timeout: float = DEADLINE) -> None:
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(timeout)
+        self.socket.connect(path)
+        self._stream = self.socket.makefile("rwb")
+        hello = {"role": "cli", "protocol": 1, "chain": "regtest", "version": "0", "pid": os.getpid()}
+        for identity, name, values in ((1, "init.handshake", [hello]), (2, method, params)):
+            request = {"jsonrpc": "2.0", "method": name, "params": values, "id": identity}
+            self._stream.write(json.dumps(request).encode() + b"\n")
+        self._stream.flush()
+
+    def told(self, method: str) -> list[Any]:
+        """The params of the next notification of that name. Raises TimeoutError."""
+        while True:
+            message = json.loads(self._stream.readline())
+            assert "error" not in message, message
+            if message.get("method") == method:
+                params: list[Any] = message["params"]
+                return params
+
+    def close(self) -> None:
+        self._stream.close()
+        self.socket.close()
+
+
+@pytest.fixture
+def listen(supervisor: FakeSupervisor) -> Iterator[Callable[..., Listener]]:
+    """listen(method, *params): a `Listener` at the supervisor."""
+    made: list[Listener] = []
+
+    def listen(method: str, *params: Any, timeout: float = DEADLINE) -> Listener:
+        made.append(Listener(supervisor.socket("supervisor"), method, *params, timeout=timeout))
+        return made[-1]
+
+    yield listen
+    for listener in made:
+        listener.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ is what any systemd service would.
 """
 
 import contextlib
+import faulthandler
 import json
 import os
 import selectors
@@ -23,6 +24,18 @@ import time
 from pathlib import Path
 
 
+def open_descriptors() -> list:
+    """(number, what it is) of each."""
+    found = []
+    for number in range(1024):
+        with contextlib.suppress(OSError):
+            found.append((number, str(Path(f"/proc/self/fd/{number}").readlink())))
+    return found
+
+
+INHERITED = open_descriptors()
+
+
 class Worker:
     def __init__(self, name: str, plan: dict) -> None:
         self.name = name
@@ -31,6 +44,7 @@ class Worker:
         self.problems: list[str] = []
         self.running = True
         self.reloads = 0
+        self.categories: set[str] = set()
         address = os.environ["NOTIFY_SOCKET"]
         self.notify_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify_socket.connect("\0" + address[1:] if address.startswith("@") else address)
@@ -125,11 +139,18 @@ class Worker:
     def do_environ(self) -> dict:
         return dict(os.environ)
 
-    def do_argv(self) -> list:
-        return sys.argv
+    def do_inherited(self) -> list:
+        return INHERITED
 
     def do_problems(self, *problems: str) -> None:
         self.problems = list(problems)
+
+    def do_help(self, command: str = "") -> str:
+        return f"{self.name} helps with {command}"
+
+    def do_logging(self, include: list = (), exclude: list = ()) -> dict:
+        self.categories = (self.categories | set(include)) - set(exclude)
+        return {name: name in self.categories for name in ("net", self.name)}
 
     def do_say(self, text: str, times: int = 1) -> None:
         for _ in range(times):
@@ -183,6 +204,7 @@ def the_loop_hangs_here() -> None:
 
 def main() -> None:
     name, plan_path = sys.argv[1:3]
+    faulthandler.enable()
     plan = json.loads(Path(plan_path).read_text())
     if "say" in plan:
         print(plan["say"], flush=True)
