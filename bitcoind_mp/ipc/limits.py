@@ -21,6 +21,10 @@ SMALL_LINE = 64 * 1024
 #: calls that were running.
 WRITE_HIGH_WATER = 2 * 1024 * 1024
 
+#: Replies longer than this, in bytes, are written as they are; shorter ones of one turn are put together first, which
+#: copies them but saves a system call each.
+LARGE_REPLY = 64 * 1024
+
 #: Seconds that a reader may leave its replies unread before the connection is cut.
 WRITE_STALL = 60.0
 

@@ -21,7 +21,17 @@ from .incoming import Incoming, refusal
 from .signature import Method
 from .values import Values
 
-_ONE_REQUEST = inspect.Signature([inspect.Parameter("incoming", inspect.Parameter.POSITIONAL_ONLY)])
+
+class _OneRequest(inspect.Signature):
+    """The signature of every `Served`: one request. jsonrpcserver binds to it before each call; as it has nothing else
+    to give, there is nothing to check."""
+
+    def bind(self, /, *args: Any, **kwargs: Any) -> inspect.BoundArguments:
+        return _BOUND
+
+
+_ONE_REQUEST = _OneRequest([inspect.Parameter("incoming", inspect.Parameter.POSITIONAL_ONLY)])
+_BOUND = inspect.Signature.bind(_ONE_REQUEST, None)
 
 
 class Gate(Protocol):

@@ -17,7 +17,7 @@ from bitcoind_mp.interfaces.errors import Disconnected, RpcCode
 
 from .dispatch import Dispatcher, answer, refused, reply_text
 from .incoming import Incoming, refusal
-from .limits import MAX_BACKLOG, MAX_REPLY, MAX_RUNNING, REQUESTS_A_TURN, WRITE_HIGH_WATER
+from .limits import LARGE_REPLY, MAX_BACKLOG, MAX_REPLY, MAX_RUNNING, REQUESTS_A_TURN, WRITE_HIGH_WATER
 from .redact import shown_params
 from .registry import Table, collect
 from .running import Queue, Running
@@ -227,7 +227,13 @@ class Serving:
         self._close_if_done()
 
     def _send(self, text: bytes) -> None:
-        if self._out is None:
+        if len(text) > LARGE_REPLY:
+            in_turn = self._out is not None
+            self.flush()
+            self._link.write(text)
+            self._link.write(b"\n")
+            self._out = [] if in_turn else None
+        elif self._out is None:
             self._link.write(text + b"\n")
         else:
             self._out.append(text)

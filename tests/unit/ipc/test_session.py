@@ -169,6 +169,16 @@ def test_a_line_over_the_limit_gets_an_error_and_the_connection_closes(recording
     asyncio.run(main())
 
 
+def test_large_and_small_replies_keep_their_order(recording: Any, example: Any) -> None:
+    async def main() -> None:
+        session, link = recording(example())
+        large = "x" * 200_000
+        session.received(line("note", ["a"], id=1) + line("note", [large], id=2) + line("note", ["b"], id=3))
+        assert [message["result"] for message in link.messages()] == ["a", large, "b"]
+
+    asyncio.run(main())
+
+
 def test_a_notification_is_not_answered(recording: Any, example: Any) -> None:
     async def main() -> None:
         commands = example()
