@@ -15,6 +15,7 @@ from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.service import lock
+from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import Node
@@ -64,7 +65,8 @@ class NodeService(Service):
         self._health = NodeHealth(node)
         hello = Hello("node", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         access = own_user(self._config.get_str("ipcgroup"))
-        self._server = server = Server([self._health, self._events], hello=hello, access=access, warmup="Starting")
+        objects = [self._health, self._events, ProcessCommands(host, "node")]
+        self._server = server = Server(objects, hello=hello, access=access, warmup="Starting")
         coming_up = asyncio.create_task(self._come_up(node, server), name="come up")
         try:
             await asyncio.wait({coming_up}, timeout=_SEAMLESS)

@@ -3,14 +3,12 @@
 import asyncio
 import logging
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.command import command
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, RpcCode, RpcError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
@@ -19,7 +17,7 @@ from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.service import lock
-from bitcoind_mp.service import logging as service_logging
+from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import WalletApp
@@ -33,7 +31,6 @@ _SEAMLESS = 1.0
 _BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
 #: Seconds that calls under way have when the process stops.
 _CLOSE_CALLS = 5.0
-_ALL = ("all", "1", "")
 
 
 class WalletHealth(HealthCheck):
@@ -75,53 +72,6 @@ def process_counters() -> dict[str, int]:
     return counters
 
 
-class ControlCommands:
-    """About this process."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._started = time.monotonic()
-
-    @command("control")
-    def uptime(self) -> int:
-        """Returns the total uptime of the wallet process.
-
-        Returns:
-            The number of seconds that it has been running
-        """
-        return int(time.monotonic() - self._started)
-
-    @command("control", changes=True)
-    def stop(self) -> str:
-        """Stops the wallet process, where it runs alone; a supervisor would start it again.
-
-        Returns:
-            A string with the content "Bitcoin wallet stopping"
-        """
-        self._host.request_stop("stop was called")
-        return "Bitcoin wallet stopping"
-
-    @command("control", changes=True)
-    def logging(self, include: list[str] | None = None, exclude: list[str] | None = None) -> dict[str, bool]:
-        """Gets and sets the logging configuration of the wallet process, until it restarts.
-
-        Args:
-            include: The categories to add to debug logging
-            exclude: The categories to remove from debug logging
-
-        Returns:
-            Each category, and whether it is being debug logged
-        """
-        for names, on in ((include or [], True), (exclude or [], False)):
-            for name in names:
-                for category in service_logging.categories() if name in _ALL else [name]:
-                    try:
-                        service_logging.set_category(category, on)
-                    except KeyError:
-                        raise RpcError(RpcCode.INVALID_PARAMETER, f"unknown logging category {name}") from None
-        return service_logging.categories()
-
-
 class WalletService(Service):
     """See `run_worker`."""
 
@@ -148,7 +98,7 @@ class WalletService(Service):
         self._app = app = WalletApp(config, hello)
         self._health = WalletHealth(app)
         app.wallets.on_change = app.upstream.on_change = self._changed
-        objects = [self._health, self._events, ControlCommands(host), *command_objects(app.wallets)]
+        objects = [self._health, self._events, ProcessCommands(host, "wallet"), *command_objects(app.wallets)]
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
         busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
