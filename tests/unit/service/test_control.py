@@ -42,6 +42,6 @@ def test_a_category_both_included_and_excluded_is_excluded(commands: ProcessComm
 
 
 def test_an_unknown_category_is_named(commands: ProcessCommands) -> None:
-    with pytest.raises(RpcError, match="^unknown logging category nonsense$") as caught:
+    with pytest.raises(RpcError, match=r"^unknown logging category nonsense$") as caught:
         commands.logging(["nonsense"])
     assert caught.value.code == -8
