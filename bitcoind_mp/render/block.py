@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from btclib.block.block import Block
 from btclib.tx.tx import Tx
 
+from .json_values import real
 from .transaction import SpentOutput, transaction_json
 
 
@@ -54,7 +55,7 @@ def header_json(
         "nonce": header.nonce,
         "bits": f"{header.bits:08x}",
         "target": f"{header.target:064x}",
-        "difficulty": header.difficulty,
+        "difficulty": real(header.difficulty),
         "chainwork": f"{header.chain_work:064x}",
         "nTx": header.tx_count,
     }

@@ -1,4 +1,4 @@
-"""Values inside JSON parameters, checked with the errors that Core's ``UniValue`` and ``RPCTypeCheckObj`` give.
+"""JSON values as Core's ``UniValue`` reads and writes them, with the errors that ``RPCTypeCheckObj`` gives.
 
 The dispatcher checks whole parameters against a command's signature; what lies inside an object or array is
 checked where it is used, by these.
@@ -8,6 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+
+
+def real(value: float) -> float:
+    """A ``double`` as Core prints it, in 16 significant digits; whole numbers have no fraction."""
+    rounded = float(f"{value:.16g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e16 else rounded
 
 
 def type_name(value: Any) -> str:

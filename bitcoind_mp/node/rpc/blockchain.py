@@ -7,7 +7,7 @@ from bitcoind_mp.interfaces.command import command, parse_hash
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
-from bitcoind_mp.render.json_values import integer
+from bitcoind_mp.render.json_values import integer, real
 
 _MONTH = 30 * 24 * 60 * 60
 
@@ -34,10 +34,10 @@ class BlockchainCommands:
             "bestblockhash": tip.hash.hex(),
             "bits": f"{tip.bits:08x}",
             "target": f"{tip.target:064x}",
-            "difficulty": tip.difficulty,
+            "difficulty": real(tip.difficulty),
             "time": tip.time,
             "mediantime": tip.median_time,
-            "verificationprogress": chain.verification_progress,
+            "verificationprogress": real(chain.verification_progress),
             "initialblockdownload": chain.initial_block_download,
             "chainwork": f"{tip.chain_work:064x}",
             "size_on_disk": chain.size_on_disk,
@@ -88,7 +88,7 @@ class BlockchainCommands:
         Returns:
             The difficulty
         """
-        return self._chain.tip.difficulty
+        return real(self._chain.tip.difficulty)
 
     @command("blockchain")
     def getchaintips(self) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ class BlockchainCommands:
             if node.chain_tx_count and past.chain_tx_count:
                 stats["window_tx_count"] = node.chain_tx_count - past.chain_tx_count
                 if interval > 0:
-                    stats["txrate"] = stats["window_tx_count"] / interval
+                    stats["txrate"] = real(stats["window_tx_count"] / interval)
         return stats
 
 

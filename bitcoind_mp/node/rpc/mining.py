@@ -19,7 +19,7 @@ from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.mempool.standard import dust
 from bitcoind_mp.node.mining.assembler import BlockLimits, Template
 from bitcoind_mp.node.mining.work import block_time, next_bits
-from bitcoind_mp.render.json_values import integer
+from bitcoind_mp.render.json_values import integer, real
 
 _WITNESS_COMMITMENT = b"\x6a\x24\xaa\x21\xa9\xed"
 
@@ -61,7 +61,7 @@ class MiningCommands:
             info["currentblocktx"] = self._last.transactions
         info |= {
             "bits": f"{tip.bits:08x}",
-            "difficulty": tip.difficulty,
+            "difficulty": real(tip.difficulty),
             "target": f"{tip.target:064x}",
             "networkhashps": self._hashes_per_second(120, -1),
             "pooledtx": len(self._mempool),
@@ -70,7 +70,7 @@ class MiningCommands:
             "next": {
                 "height": tip.height + 1,
                 "bits": f"{bits:08x}",
-                "difficulty": difficulty_of(bits),
+                "difficulty": real(difficulty_of(bits)),
                 "target": f"{target_of(bits):064x}",
             },
         }
@@ -112,7 +112,7 @@ class MiningCommands:
             node = node.previous
             times.append(node.time)
         elapsed = max(times) - min(times)
-        return (end.chain_work - node.chain_work) / elapsed if elapsed else 0
+        return real((end.chain_work - node.chain_work) / elapsed) if elapsed else 0
 
     @command("mining", changes=True)
     async def prioritisetransaction(self, txid: str, dummy: float | None = None, fee_delta: int | None = None) -> bool:

@@ -15,7 +15,7 @@ from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.p2p.manager import LOCAL_SERVICES, NodeAlreadyAddedError, NodeNotAddedError, Peers
 from bitcoind_mp.node.p2p.peer import Peer
-from bitcoind_mp.render.json_values import expect
+from bitcoind_mp.render.json_values import expect, real
 
 _DAY = 24 * 60 * 60
 
@@ -128,11 +128,11 @@ class NetworkCommands:
             "timeoffset": peer.time_offset,
         }
         if ping.last is not None:
-            info["pingtime"] = ping.last
+            info["pingtime"] = real(ping.last)
         if ping.best is not None:
-            info["minping"] = ping.best
+            info["minping"] = real(ping.best)
         if ping.nonce:
-            info["pingwait"] = now - ping.sent
+            info["pingwait"] = real(now - ping.sent)
         best = peer.best_known
         common = -1 if best is None else self._chain.headers.fork_from_active(best).height
         return info | {
