@@ -323,7 +323,8 @@ def run_fixture() -> Callable[[Coroutine[Any, Any, Any]], Any]:
 
 async def open_wallet(path: Path, node: Chain, options: WalletOptions, descriptors: Iterable[ImportRequest]) -> Wallet:
     """A new wallet in that directory, which exists, with these descriptors, on a node without blocks of interest."""
-    ledger = Ledger.create(path / "wallet.sqlite", "regtest", "00" * 32, lambda ledger: None)
+    Ledger.create(path / "wallet.sqlite", "regtest", "00" * 32, lambda ledger: None)
+    ledger = Ledger.open(path / "wallet.sqlite", "regtest", "00" * 32)
     wallet = Wallet(path.name, ledger, options, node, NodeClock(lambda: START, START))
     for request in descriptors:
         await import_descriptor(wallet, request, 0)
