@@ -33,6 +33,7 @@ def open_descriptors() -> list:
     return found
 
 
+BORN = time.monotonic()
 INHERITED = open_descriptors()
 
 
@@ -138,6 +139,10 @@ class Worker:
 
     def do_environ(self) -> dict:
         return dict(os.environ)
+
+    def do_born(self) -> float:
+        """Its first instruction, by CLOCK_MONOTONIC."""
+        return BORN
 
     def do_inherited(self) -> list:
         return INHERITED
