@@ -49,6 +49,8 @@ def _in_usage(parameter: Parameter) -> str:
 
 
 def _singular(name: str) -> str:
+    if name.endswith("sses"):
+        return name[:-2]
     return name[:-1] if name.endswith("s") and len(name) > 1 else name
 
 

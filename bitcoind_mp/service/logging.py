@@ -6,6 +6,7 @@ warning's and an error's level too: ``[ipc:warning]``. Under the journal, lines 
 (sd-daemon(3)) and no time, which the journal adds.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -87,6 +88,19 @@ class JournalFormatter(LineFormatter):
         return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
 
 
+class LogFile(WatchedFileHandler):
+    """A log file that may be moved away at any time. A line that can't be written (the disk is full) is lost: logging
+    must not hurt what is logged."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def _prefix(record: logging.LogRecord) -> str:
     category = record.name.removeprefix(ROOT).lstrip(".").partition(".")[0]
     if record.levelno > logging.INFO:
@@ -116,7 +130,7 @@ def setup(
         root.removeHandler(handler)
         handler.close()
     if file is not None:
-        handler = WatchedFileHandler(file, encoding="utf-8", errors="backslashreplace")
+        handler = LogFile(file, encoding="utf-8", errors="backslashreplace")
         handler.setFormatter(LineFormatter())
         root.addHandler(handler)
     if console:

@@ -138,3 +138,12 @@ def test_the_journal_is_known_by_its_stream(tmp_path: Path, capfd: Any) -> None:
     finally:
         sys.stderr = real
     assert capfd.readouterr().err == "<4>[ipc:warning] seen\n"
+
+
+def test_a_full_disk_costs_the_line_alone(capsys: Any) -> None:
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("there is no /dev/full here")
+    setup(file=full, console=False)
+    logging.getLogger("bitcoind_mp").info("lost")
+    assert capsys.readouterr().err == ""
