@@ -19,7 +19,7 @@ from .chain.indexes import Indexes, open_indexes
 from .chain.loader import BlockLoader
 from .chain.opening import open_chain
 from .chain.params import params_for
-from .chain.state import ChainState
+from .chain.state import LONG_CALLS, ChainState
 from .kernel import verify_scripts
 from .mempool.pool import Mempool
 from .p2p.manager import Peers
@@ -117,6 +117,12 @@ class Node:
         self._closers.clear()
         if self._lock is not None:
             self._lock.release()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the kernel's thread is held up by something other than opening or writing to disk."""
+        busy = self.chain.kernel_busy if hasattr(self, "chain") else None
+        return busy is not None and busy[0] not in LONG_CALLS
 
     async def _import(self) -> None:
         """Blocks first, then the mempool, as Core does: its transactions may build on them."""

@@ -132,7 +132,8 @@ class NodeService(Service):
         self._host.notify.status(text)
 
     async def _stay_alive(self) -> None:
-        while True:
+        """Ask for time as long as it is the kernel's opening or closing that takes it, and not a call that hangs."""
+        while self._node is None or not self._node.is_stuck:
             self._host.notify.extend_timeout(_BUSY_FOR)
             await asyncio.sleep(_BUSY_EVERY)
 

@@ -33,6 +33,7 @@ class BlockFiles:
         self._start = end
         self._ends: dict[int, int] = {end[0]: end[1]}
         self._found: dict[bytes, Position] = {}
+        self._sizes: dict[bytes, int] = {}
         self._lock = threading.Lock()
         self._key: bytes | None = None
 
@@ -51,14 +52,16 @@ class BlockFiles:
     def locate(self, hash: bytes) -> Position | None:
         """Where a block written since the start is."""
         with self._lock:
-            position = self._found.get(hash)
-            if position is not None and self._is_there(hash, position):
-                return position
-            if position is not None:
-                self._found.clear()
-                self._ends = {self._start[0]: self._start[1]}
-            self._follow()
+            for attempt in (self._follow, self._follow_anew):
+                position = self._found.get(hash)
+                if position is not None and self._is_there(hash, position):
+                    return position
+                attempt()
             return self._found.get(hash)
+
+    def size(self, hash: bytes) -> int | None:
+        """The size of a block written since the start, as it was stored; None if it isn't there."""
+        return self._sizes.get(hash) if self.locate(hash) is not None else None
 
     def read_range(self, hash: bytes, position: Position | None, offset: int, size: int) -> bytes | None:
         """``size`` bytes of the block from ``offset`` on, without reading all of it."""
@@ -86,6 +89,12 @@ class BlockFiles:
             self._ends[max(self._ends) + 1] = 0
             self._follow_file(max(self._ends))
 
+    def _follow_anew(self) -> None:
+        """The same from the start: what was noted has been overwritten since."""
+        self._found.clear()
+        self._ends = {self._start[0]: self._start[1]}
+        self._follow()
+
     def _follow_file(self, number: int) -> None:
         at = self._ends[number]
         while True:
@@ -93,7 +102,9 @@ class BlockFiles:
             size = int.from_bytes(head[4:_PREFIX], "little")
             if len(head) < _PREFIX + _HEADER or head[:4] != self._magic or not _HEADER <= size <= _MAX_BLOCK:
                 break
-            self._found[hash256(head[_PREFIX:])[::-1]] = (number, at + _PREFIX)
+            hash = hash256(head[_PREFIX:])[::-1]
+            self._found[hash] = (number, at + _PREFIX)
+            self._sizes[hash] = size
             at += _PREFIX + size
         self._ends[number] = at
 

@@ -72,6 +72,11 @@ class ChainIndex(Listener, ABC):
         async with self._reached:
             await self._reached.wait_for(lambda: self._has(tip) or not self._chain.contains(tip))
 
+    async def first_caught_up(self) -> None:
+        """Wait until the index has been at the tip once."""
+        async with self._reached:
+            await self._reached.wait_for(lambda: self._synced)
+
     async def close(self) -> None:
         """Stop following and close the database."""
         self._subscription.close()
@@ -102,7 +107,9 @@ class ChainIndex(Listener, ABC):
                 log.error("%s stays at height %d: %s", self._name, self.state.best_height, error)
                 await asyncio.sleep(_RETRY)
                 continue
-            self._synced = True
+            if not self._synced:
+                self._synced = True
+                await self._tell()
             await self._moved.wait()
 
     def _has(self, node: BlockNode) -> bool:
@@ -127,6 +134,9 @@ class ChainIndex(Listener, ABC):
             batch.put(_PARENT + node.hash, node.previous_hash)
             batch.put(_BEST, node.hash)
         self._best = node
+        await self._tell()
+
+    async def _tell(self) -> None:
         async with self._reached:
             self._reached.notify_all()
 

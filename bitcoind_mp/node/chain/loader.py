@@ -7,6 +7,7 @@ there is no next block, and a file that doesn't come (a FIFO, a dead network mou
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,15 @@ _MAX_BLOCK = 4_000_000
 _ORPHANS = 256 << 20
 """Bytes of blocks kept that came before their parents."""
 _REPORT_EVERY = 1000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The next blocks of a file; whether there may be ``more``, and the ``error`` that ended it."""
+
+    blocks: list[bytes]
+    more: bool = True
+    error: Exception | None = None
 
 
 class BlockLoader:
@@ -43,9 +53,13 @@ class BlockLoader:
             blocks = await self._chain.aside(
                 "open a file of blocks", lambda: read_blocks(self._path, self._chain.params.magic)
             )
-            while batch := await self._chain.aside("read blocks to load", lambda: _take(blocks)):
-                for raw in batch:
+            batch = Batch([])
+            while batch.more:
+                batch = await self._chain.aside("read blocks to load", lambda: _take(blocks))
+                for raw in batch.blocks:
                     await self._load(raw)
+            if batch.error is not None:
+                raise batch.error
         except (OSError, ValueError) as error:
             log.warning("Could not import all of the blocks file %s: %s", self._path, error)
         log.info("Loaded %d blocks from %s: height %d", self.loaded, self._path, self._chain.height)
@@ -129,13 +143,15 @@ def _at_least(buffer: bytes, size: int, file: BinaryIO) -> bytes:
     return buffer + file.read(size - len(buffer)) if len(buffer) < size else buffer
 
 
-def _take(blocks: Iterator[bytes]) -> list[bytes]:
-    """The next blocks, about a batch of them; none at the end."""
+def _take(blocks: Iterator[bytes]) -> Batch:
     batch: list[bytes] = []
     size = 0
-    for raw in blocks:
-        batch.append(raw)
-        size += len(raw)
-        if size >= _BATCH:
-            break
-    return batch
+    try:
+        for raw in blocks:
+            batch.append(raw)
+            size += len(raw)
+            if size >= _BATCH:
+                return Batch(batch)
+    except (OSError, ValueError) as error:
+        return Batch(batch, more=False, error=error)
+    return Batch(batch, more=False)

@@ -66,11 +66,10 @@ def follow_clock(clock: Clock) -> None:
     """Have the kernel go by the node's clock."""
 
     def tell(timestamp: int) -> None:
-        if not set_mock_time(timestamp):
+        if not set_mock_time(timestamp) and timestamp:
             log.warning("This build of the kernel has no mock time: blocks are checked against the system's clock")
 
-    if clock.mock:
-        tell(clock.mock)
+    tell(clock.mock)
     clock.watch(tell)
 
 

@@ -40,6 +40,7 @@ from .values import (
 from .worker import KernelThread
 
 __all__ = [
+    "LONG_CALLS",
     "BlockContents",
     "BlockDecodeError",
     "BlockNode",
@@ -60,8 +61,12 @@ T = TypeVar("T")
 
 log = logging.getLogger("bitcoind_mp.chain")
 
+LONG_CALLS = ("open", "replay blocks", "write to disk", "close")
+"""The calls of the kernel that may well take minutes, as `ChainState.kernel_busy` names them."""
 _HUNG_AFTER = 30.0
 """Seconds after which a call of the kernel is reported as one that doesn't come back."""
+_LONG_AFTER = 600.0
+"""The same for `LONG_CALLS`."""
 _HEADER = 80
 
 
@@ -175,7 +180,7 @@ class ChainState:
         if self._trimmer.problem:
             found.append(self._trimmer.problem)
         busy = self._thread.busy
-        if busy is not None and busy[1] > _HUNG_AFTER:
+        if busy is not None and busy[1] > (_LONG_AFTER if busy[0] in LONG_CALLS else _HUNG_AFTER):
             found.append(f"The kernel has been busy with one call ({busy[0]}) for {busy[1]:.0f} seconds.")
         return found
 

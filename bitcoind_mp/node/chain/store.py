@@ -7,13 +7,13 @@ import errno
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash256
 
-from bitcoind_mp.node.kernel import Failed, Indexed, Kernel, KernelEvent, KernelOptions, NotABlock, Verdict
+from bitcoind_mp.node.kernel import Connected, Failed, Indexed, Kernel, KernelEvent, KernelOptions, NotABlock, Verdict
 
 from .blockfiles import BlockFiles
 from .blockindex import read_block_index
@@ -83,6 +83,7 @@ class Store:
         self._emit = emit
         self._kernel: Kernel | None = None
         self._journal: Journal | None = None
+        self._files: BlockFiles | None = None
         self._copies = 0
         self._unjournaled = False
         self.failed = ""
@@ -94,6 +95,7 @@ class Store:
             KernelError: the kernel can't open it.
             IndexDamaged, JournalDamaged, OSError, plyvel.Error: neither can we.
         """
+        self._directory.mkdir(parents=True, exist_ok=True)
         for leftover in self._directory.glob(f"{_COPIES}*"):
             CoinDatabase.discard(leftover)
         self._journal = Journal(self._directory / JOURNAL)
@@ -108,7 +110,7 @@ class Store:
             Kernel(self._params.name, self._directory, lambda event: None).close()
             coins = self._copy_coins()
         index = read_block_index(self._directory, self._directory / _INDEX_COPY)
-        files = BlockFiles(self._directory / "blocks", self._params.magic, index.end)
+        files = self._files = BlockFiles(self._directory / "blocks", self._params.magic, index.end)
         tree = build_tree(self._params, index, coins.best_block)
         self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
         return Opened(tree, index.bytes_used, coins, files)
@@ -218,7 +220,12 @@ class Store:
     def _on_event(self, event: KernelEvent) -> None:
         if isinstance(event, Failed):
             self.failed = event.text
+        if isinstance(event, Connected) and event.raw is not None and self._size(event.hash) != len(event.raw):
+            event = replace(event, raw=None)  # something followed the block, which the kernel passed over
         self._emit(event)
+
+    def _size(self, hash: bytes) -> int | None:
+        return self._files.size(hash) if self._files is not None else None
 
     def _copy_coins(self) -> CoinDatabase:
         self._copies += 1

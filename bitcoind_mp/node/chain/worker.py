@@ -33,6 +33,7 @@ class KernelThread:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._running: tuple[str, float] | None = None
         self._waiting = 0
+        self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._work, name="kernel", daemon=True)
         self._thread.start()
 
@@ -62,22 +63,23 @@ class KernelThread:
     async def close(self) -> None:
         """End the thread after what waits. Nothing may be asked any more."""
         self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join)
+        await self._ended.wait()
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             if job.answer.cancelled():
                 self._settle(job, None, None)
                 continue
+            result: object = None
+            failure: BaseException | None = None
             self._running = (job.what, monotonic())
             try:
                 result = job.call()
             except BaseException as error:  # noqa: BLE001 - the asker gets it, whatever it is
-                self._settle(job, None, error)
-            else:
-                self._settle(job, result, None)
-            finally:
-                self._running = None
+                failure = error
+            self._running = None
+            self._settle(job, result, failure)
+        self._loop.call_soon_threadsafe(self._ended.set)
 
     def _settle(self, job: _Job, result: object, error: BaseException | None) -> None:
         def settle() -> None:

@@ -1,7 +1,6 @@
 """The chain over a real kernel: what is accepted and refused, forks, restarts, the coins at the tip."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from bitcoind_mp.node.chain.clock import Clock
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.journal import Journal
-from bitcoind_mp.node.chain.state import BlockDecodeError, BlockUnavailable
+from bitcoind_mp.node.chain.state import BlockDecodeError, BlockUnavailable, Listener
 from bitcoind_mp.node.chain.store import JOURNAL
 
 COINBASE_MATURITY = 100
@@ -19,6 +18,10 @@ async def submit_all(chain, blocks):
     for raw in blocks:
         outcome = await chain.submit_block(raw)
         assert outcome.reason is None, outcome
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(entry.name for entry in directory.iterdir())
 
 
 def coinbase_id(raw: bytes) -> bytes:
@@ -102,6 +105,26 @@ def test_a_refused_block_is_not_in_the_journal(chain_at, run, maker, tmp_path: P
             await submit_all(chain, [good])
             assert list(Journal(tmp_path / JOURNAL).blocks()) == [good]
         assert Journal(tmp_path / JOURNAL).size == 0
+
+    run(body())
+
+
+def test_what_follows_a_block_is_not_part_of_it(chain_at, run, maker) -> None:
+    """Core's decoder passes over it; those who are told of the block, and those who ask for it, get the block."""
+    told = []
+
+    class Reader(Listener):
+        def block_connected(self, node, contents) -> None:
+            told.append(contents.raw)
+
+    async def body():
+        blocks = maker.chain(maker.genesis_hash, 1, 3)
+        async with chain_at() as chain:
+            chain.subscribe(Reader())
+            for raw in blocks:
+                assert (await chain.submit_block(raw + b"and so on")).reason is None
+            assert told == blocks
+            assert [await chain.read_block(chain.by_height(height)) for height in (1, 2, 3)] == blocks
 
     run(body())
 
@@ -267,7 +290,7 @@ def test_a_clean_stop_keeps_all_and_leaves_nothing_behind(chain_at, run, maker, 
         blocks = maker.chain(maker.genesis_hash, 1, 20)
         async with chain_at() as chain:
             await submit_all(chain, blocks[:10])
-        assert sorted(os.listdir(tmp_path)) == ["block-journal.dat", "blocks", "chainstate"]
+        assert names(tmp_path) == ["block-journal.dat", "blocks", "chainstate"]
         async with chain_at() as chain:
             assert chain.height == 10
             assert chain.tip.chain_tx_count == 11
