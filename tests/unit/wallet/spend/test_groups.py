@@ -159,9 +159,7 @@ class Bumps:
         return self.together
 
 
-def select(
-    run, available, target, *, preset=(), chain: Chain | Bumps | None = None, allow_other_inputs=True, **changes
-):
+def select(run, available, target, *, preset=(), chain=None, allow_other_inputs=True, **changes):
     asked = params(**changes)
     return run(select_coins(chain or Bumps(), available, preset, target, asked, allow_other_inputs=allow_other_inputs))
 
