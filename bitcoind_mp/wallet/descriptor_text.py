@@ -38,7 +38,7 @@ from .coins import OutputType
 
 #: A public key where a descriptor may have one: after "(", ",", "{" or the "]" of its origin.
 _PUBLIC_KEY = re.compile(
-    r"(?<=[(,{\]])(?:[0-9a-f]{66}|[0-9a-f]{130}|[0-9a-f]{64}|[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,112})"
+    r"(?<=[(,{\]])(?:[0-9a-f]{64}|[0-9a-f]{66}|[0-9a-f]{130}|[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,112})(?![0-9A-Za-z])"
 )
 
 

@@ -70,6 +70,11 @@ class Attachment:
                     await self.wallet.moved()
         return self.is_live
 
+    async def caught_up(self) -> None:
+        """Wait until what was put off until the tip was reached is done too."""
+        if self._after is not None:
+            await asyncio.wait([self._after])
+
     async def settle(self) -> None:
         """Wait until the wallet knows the block that is the node's newest now (``BlockUntilSyncedToCurrentChain``).
 

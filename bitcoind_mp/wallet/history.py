@@ -245,6 +245,8 @@ class History:
     def _add_mempool_conflict(self, tx: WalletTx, txid: bytes) -> bool:
         if txid in tx.mempool_conflicts:
             return False
+        if isinstance(tx.state, InMempool):
+            self._set_state(tx, Inactive())  # both can't be there: that it left may never be told
         tx.mempool_conflicts.add(txid)
         self._conflicting.setdefault(txid, set()).add(tx.txid)
         return True
