@@ -123,7 +123,7 @@ class CoinCommands:
                 RpcCode.INVALID_ADDRESS_OR_KEY,
                 "Not all transactions found in specified or retrieved block",
             )
-        tree = PartialMerkleTree.from_txids([txid[::-1] for txid in ids], [txid in wanted for txid in ids])
+        tree = PartialMerkleTree.from_txids(ids, [txid in wanted for txid in ids])
         return (contents.header + tree.serialize()).hex()
 
     async def _block_of(self, txids: list[bytes]) -> BlockNode:
@@ -171,11 +171,11 @@ class CoinCommands:
             root, matches = tree.merkle_root, tree.matches
         except BTClibValueError:
             return []
-        if root != raw[36:68]:
+        if root != raw[36:68][::-1]:
             return []
         node = self._chain.by_hash(hash256(raw[:80])[::-1])
         if node is None or not self._chain.contains(node) or not node.tx_count:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found in chain")
         if node.tx_count != tree.n_transactions:
             return []
-        return [txid[::-1].hex() for _, txid in matches]
+        return [txid.hex() for _, txid in matches]
