@@ -30,7 +30,7 @@ from bitcoind_mp.service.activation import inherit
 from . import events as ev
 from . import plan
 from .announce import Announcer
-from .control import ControlCommands
+from .control import ControlCommands, why_down
 from .doorman import Doorman
 from .health import HealthMonitor
 from .logbook import Logbook
@@ -76,6 +76,8 @@ class Supervisor:
         self._stopping = False
         self._was_ready = False
         self._failure: FatalError | None = None
+        self._began = self._loop.time()
+        self._told: set[str] = set()
         self._reloading: asyncio.Task[None] | None = None
         # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
         self._awaited = "NOTIFY_SOCKET" in start.environ or config.get_bool("daemonwait")
@@ -196,14 +198,31 @@ class Supervisor:
         if self._was_ready or self._stopping:
             return
         wanted = [supervised for supervised in manager.units.values() if supervised.plan.enabled]
+        for each in wanted:
+            if each.unit.state is State.BACKOFF:
+                self._not_yet(each)
         failed = next((each for each in wanted if each.unit.state is State.FAILED), None)
         if failed is not None and self._awaited:
-            self._failure = self._failure or _start_failure(failed)
-            self.shut_down()
+            self._give_up(failed)
         elif all(each.was_ready and each.unit.state in SERVING for each in wanted):
             self._was_ready = True
             upward.ready()
             self._announcer.ready()
+
+    def _not_yet(self, supervised: Supervised) -> None:
+        """A start failed and will be tried again: say so, once for each reason. A person at a terminal isn't kept
+        waiting for longer than one start may take."""
+        unit = supervised.unit
+        text = f"The {supervised.name} could not start yet, trying again: {why_down(supervised)}"
+        if text not in self._told:
+            self._told.add(text)
+            self._announcer.progress(text)
+        if self._config.get_bool("daemonwait") and unit.since - self._began > unit.policy.start_timeout:
+            self._give_up(supervised)
+
+    def _give_up(self, failed: Supervised) -> None:
+        self._failure = self._failure or _start_failure(failed)
+        self.shut_down()
 
     async def _orphans_gone(self, upward: Upward) -> bool:
         """Wait for workers that a killed supervisor left. False if we are to stop instead."""
@@ -293,11 +312,9 @@ class Supervisor:
 
 def _start_failure(failed: Supervised) -> FatalError:
     """A unit can't start, and whoever started us wants to know: its message, and its status for ours."""
-    unit = failed.unit
-    code = unit.ended.exit.code if unit.ended is not None else None
-    status = next((known for known in ExitStatus if known == code and code), ExitStatus.FAILURE)
-    said = "".join(f"\n  {line}" for line in failed.last_words[-5:])
-    return FatalError(f"The {failed.name} did not start: {unit.reason}.{said}", status=status)
+    ended = failed.unit.ended
+    status = next((known for known in ExitStatus if ended and known == ended.exit.code), ExitStatus.FAILURE)
+    return FatalError(f"The {failed.name} did not start: {why_down(failed)}", status=status or ExitStatus.FAILURE)
 
 
 def _make_directories(config: Config) -> None:

@@ -207,9 +207,7 @@ class ControlCommands:
         settled = (State.RUNNING, State.RELOADING, State.BACKOFF, *AT_REST)
         state = await self._manager.until(supervised, settled)
         if state not in SERVING:
-            words = supervised.last_words[-1:] if state is not State.STOPPED else []
-            why = "; ".join([supervised.unit.reason or str(state), *words])
-            raise RpcError(RpcCode.MISC_ERROR, f"{supervised.name} did not start: {why}")
+            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} did not start: {why_down(supervised)}")
         return self._line(supervised)
 
     def _line(self, supervised: Supervised) -> dict[str, Any]:
@@ -227,6 +225,15 @@ class ControlCommands:
             "open_files": used.files if used is not None else None,
             "threads": used.threads if used is not None else None,
         }
+
+
+def why_down(supervised: Supervised) -> str:
+    """Why a unit is down, with the last thing it wrote where it called nothing an error."""
+    unit = supervised.unit
+    if unit.state is State.STOPPED or unit.ended is None:
+        return unit.reason or str(unit.state)
+    words = supervised.last_words[-1:] if not unit.ended.exit.said else []
+    return "; ".join([unit.reason, *words])
 
 
 def _measured(pid: int | None) -> Resources | None:

@@ -23,6 +23,11 @@ _PIPE_BUF = 4096
 #: sd-daemon(3): the priority in front of a line, as the journal takes it.
 _PRIORITY = re.compile(rb"<([0-7])>")
 _INFO = b"6"
+#: How a line of level error begins after its time: ``[error] `` or ``[net:error] `` (service/logging.py).
+_ERROR = re.compile(r"\[(?:[\w-]+:)?error\] (.+)")
+#: Lines of one process that are looked through for its error when it has ended.
+_LOOK_BACK = 200
+_LONGEST_ERROR = 400
 
 Listener = Callable[[list[str]], None]
 
@@ -43,6 +48,8 @@ class UnitLog:
         self.forward = forward
         self.listeners: set[Listener] = set()
         self._newest: deque[bytes] = deque(maxlen=keep)
+        self._count = 0
+        self._began = 0
 
     def write(self, lines: list[bytes]) -> None:
         """Take whole lines, without their ends."""
@@ -52,6 +59,7 @@ class UnitLog:
             self.forward.write(self.unit, lines)
         plain = [_PRIORITY.sub(b"", line, count=1) if line[:1] == b"<" else line for line in lines]
         self._newest.extend(plain)
+        self._count += len(plain)
         if self.file is not None:
             self.file.write(b"\n".join(plain) + b"\n", len(plain))
         if self.listeners:
@@ -64,6 +72,16 @@ class UnitLog:
         if count <= 0:
             return []
         return [_text(line) for line in list(self._newest)[-count:]]
+
+    def begin(self) -> None:
+        """What comes now is of a new process."""
+        self._began = self._count
+
+    def last_words(self, count: int) -> tuple[list[str], str]:
+        """The newest lines of the present process, and the newest error among them all, empty for none."""
+        lines = self.tail(min(self._count - self._began, _LOOK_BACK))
+        errors = [found[1] for line in lines if (found := _ERROR.search(line))]
+        return lines[-count:], errors[-1][:_LONGEST_ERROR] if errors else ""
 
     def follow(self, listener: Listener) -> Callable[[], None]:
         """Tell each batch of lines from now on. Returns what ends it."""

@@ -23,6 +23,8 @@ from .unit import Unit, step
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Strangers on the notify socket are told of once, then counted.
 _REFUSALS_LOGGED = 5
+#: Lines that are kept of what a process wrote last.
+_LAST_WORDS = 10
 
 
 class Supervised:
@@ -171,6 +173,7 @@ class Manager:
 
     def _spawn(self, supervised: Supervised) -> None:
         assert supervised.command is not None
+        supervised.log.begin()
         try:
             process = Process.spawn(supervised.command)
         except OSError as error:
@@ -205,8 +208,8 @@ class Manager:
         process.close()
         supervised.pump.finish()
         supervised.process = None
-        supervised.last_words = supervised.log.tail(10)
-        self.tell(supervised, ev.Exited(ended))
+        supervised.last_words, said = supervised.log.last_words(_LAST_WORDS)
+        self.tell(supervised, ev.Exited(replace(ended, said=said)))
         if supervised.process is None:
             self._remember(supervised.name, None)
 

@@ -75,11 +75,13 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting."""
+    """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting.
+    ``said`` is what it logged as its error before it ended with a code, empty for nothing."""
 
     code: int | None = None
     signal: int | None = None
     error: str = ""
+    said: str = ""
 
     @classmethod
     def from_returncode(cls, returncode: int) -> "Exit":
@@ -100,7 +102,8 @@ class Exit:
         if self.signal is not None:
             return f"killed by {signal_name(self.signal)}"
         word = _WORDS.get(self.code)  # type: ignore[call-overload]
-        return f"exit status {self.code}" + (f" ({word})" if word else "")
+        said = f": {self.said}" if self.said and self.code != ExitStatus.OK else ""
+        return f"exit status {self.code}" + (f" ({word})" if word else "") + said
 
 
 def signal_name(number: int) -> str:

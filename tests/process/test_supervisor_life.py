@@ -60,10 +60,11 @@ def test_stop_while_a_unit_is_still_starting(supervisor: Any) -> None:
 
 def test_when_it_is_killed_its_workers_stop_cleanly(supervisor: Any, until: Callable[..., Any]) -> None:
     supervisor.start()
+    pids = {name: supervisor.pid(name) for name in ("node", "wallet")}
     supervisor.process.kill()
     supervisor.process.wait(30)
     until(lambda: supervisor.processes() == [], "the workers to end")
-    # Their output was a pipe to the dead supervisor; that they ended by themselves is all there is to see.
+    assert {name: int((supervisor.plans / f"{name}.stopped").read_text()) for name in pids} == pids
 
 
 def test_a_new_start_waits_for_the_workers_that_are_left(supervisor: Any) -> None:
@@ -159,8 +160,23 @@ def test_daemonwait_fails_as_the_unit_did(supervisor: Any, until: Callable[..., 
     supervisor.plan("node", exit=65, say="blocks/ is corrupt: see the manual")
     done = supervisor.once("-daemonwait")
     assert done.returncode == 65
-    assert "The node did not start: exit status 65 (corrupt data)." in done.stderr
-    assert "blocks/ is corrupt: see the manual" in done.stderr
+    assert (
+        done.stderr
+        == "Error: The node did not start: exit status 65 (corrupt data); blocks/ is corrupt: see the manual\n"
+    )
+    until(lambda: supervisor.processes() == [], "everything to end")
+
+
+def test_daemonwait_does_not_wait_for_ever(supervisor: Any, until: Callable[..., Any]) -> None:
+    """What asks to be tried again is, but a person isn't kept longer than a start may take."""
+    supervisor.plan("node", exit=75, say="[net:error] Unable to bind to 0.0.0.0:18444.")
+    done = supervisor.once("-daemonwait", "-starttimeout=1.2")
+    assert done.returncode == 75
+    why = "exit status 75 (asks to be tried again): Unable to bind to 0.0.0.0:18444."
+    assert done.stderr.splitlines() == [
+        f"The node could not start yet, trying again: {why}",
+        f"Error: The node did not start: {why}",
+    ]
     until(lambda: supervisor.processes() == [], "everything to end")
 
 

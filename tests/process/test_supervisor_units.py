@@ -245,8 +245,12 @@ def test_a_start_that_fails_says_why(supervisor: Any) -> None:
     supervisor.start()
     supervisor.ask("stop", "node")
     supervisor.plan("node", exit=65, say="blocks/ is corrupt")
-    with pytest.raises(RpcError, match=r"node did not start: exit status 65 \(corrupt data\); blocks/ is corrupt"):
+    with pytest.raises(RpcError, match=r"The node did not start: exit status 65 \(corrupt data\); blocks/ is corrupt"):
         supervisor.ask("start", "node")
+    supervisor.plan("node", exit=65, say="2026-11-23T15:40:24Z [chain:error] blocks/ is corrupt\nClosing…\nClosed.")
+    with pytest.raises(RpcError, match=r"The node did not start: exit status 65 \(corrupt data\): blocks/ is corrupt$"):
+        supervisor.ask("start", "node")
+    assert supervisor.unit("node")["last_words"][1:] == ["Closing…", "Closed."]
 
 
 def test_a_disabled_unit_rests_until_it_is_started(supervisor: Any) -> None:

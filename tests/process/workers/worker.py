@@ -88,7 +88,6 @@ class Worker:
 
     def lifeline_ended(self, lifeline: int) -> None:
         if os.read(lifeline, 1) == b"":
-            print("the supervisor is gone", flush=True)
             self.selector.unregister(lifeline)
             self.stop()
 
@@ -221,6 +220,7 @@ def main() -> None:
     if plan.get("ready", True):
         worker.notify("READY=1\nSTATUS=at your service")
     worker.feed()
+    Path(plan_path).with_suffix(".stopped").write_text(str(os.getpid()))
 
 
 main()

@@ -73,6 +73,18 @@ def test_followers_are_told_until_they_leave() -> None:
     assert told == ["one"]
 
 
+def test_the_last_words_are_of_the_present_process() -> None:
+    log = UnitLog("node", None)
+    log.write([b"2026-11-23T15:40:24Z [error] the one before"])
+    log.begin()
+    assert log.last_words(3) == ([], "")
+    log.write([b"one", b"2026-11-23T15:40:24Z [net:error] Unable to bind.", b"two", b"three", b"[net:warning] four"])
+    assert log.last_words(3) == (["two", "three", "[net:warning] four"], "Unable to bind.")
+    log.begin()
+    log.write([b"no error] here", b"[error]"])
+    assert log.last_words(3) == (["no error] here", "[error]"], "")
+
+
 def test_a_full_disk_does_not_stop_the_pump(tmp_path: Path) -> None:
     (tmp_path / "node.log").symlink_to("/dev/full")
     log = UnitLog("node", LogFile(tmp_path / "node.log", max_size=10**6, backups=1))
