@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-from contextlib import suppress
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
@@ -144,5 +143,3 @@ class NodeService(Service):
             raise FatalError(
                 f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
             ) from error
-        with suppress(FileNotFoundError):
-            self._path.with_suffix(".json").unlink()
