@@ -18,7 +18,7 @@ from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
 from bitcoind_mp.wallet.spend.signer import sign
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .committing import coin_control, commit, current_wallet, keep_change
+from .committing import coin_control, commit, keep_change
 from .payment_options import Numeric, set_fee
 
 _TYPES = {
@@ -66,7 +66,7 @@ class BumpCommands:
         Examples:
             bumpfee "txid"
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         if not wallet.private_keys_enabled:
             raise RpcError(
                 RpcCode.WALLET_ERROR,
@@ -105,7 +105,7 @@ class BumpCommands:
         Examples:
             psbtbumpfee "txid"
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         request = _Request(wallet, options)
         wallet.require_unlocked()
         async with wallet.spending:

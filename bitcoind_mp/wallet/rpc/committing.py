@@ -2,26 +2,10 @@
 the ledger first, the node after it, the answer last.
 """
 
-from bitcoind_mp.interfaces.command import Call, commit_point
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.interfaces.command import commit_point
+from bitcoind_mp.wallet.spend.attempt import Created
 from bitcoind_mp.wallet.spend.control import CoinControl
-from bitcoind_mp.wallet.spend.create import Created
 from bitcoind_mp.wallet.wallet import Wallet
-
-#: Seconds that a command waits for the wallet to have seen the block the node is at.
-_SYNC_DEADLINE = 10.0
-
-
-async def current_wallet(wallets: Wallets, call: Call) -> Wallet:
-    """The wallet a call is for, once it has seen what its caller may have seen (``BlockUntilSyncedToCurrentChain``).
-
-    Raises:
-        RpcError: -18 or -19 for the wallet, -9 while the node is away.
-    """
-    wallet = wallets.chosen(call)
-    tip = (await wallet.chain.status()).tip
-    await wallet.reach(bytes.fromhex(tip.hash), tip.height, _SYNC_DEADLINE)
-    return wallet
 
 
 def coin_control(wallet: Wallet) -> CoinControl:

@@ -12,19 +12,17 @@ from bitcoind_mp.render.json_values import expect
 from bitcoind_mp.render.transaction import decode_transaction
 from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.manager import Wallets
-from bitcoind_mp.wallet.spend.choose import TRUC_VERSION
+from bitcoind_mp.wallet.spend.attempt import Created
 from bitcoind_mp.wallet.spend.control import CoinControl, Recipient
-from bitcoind_mp.wallet.spend.create import Created
 from bitcoind_mp.wallet.spend.errors import SpendError
 from bitcoind_mp.wallet.spend.fund import fund_transaction
+from bitcoind_mp.wallet.spend.limits import TRUC_MAX_WEIGHT, TRUC_VERSION
 from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .committing import coin_control, current_wallet, keep_change
-from .payment_options import FundingOptions, Numeric, fee_bearers, input_weights_of, recipients_of
-
-#: Most weight of a version 3 transaction (``TRUC_MAX_WEIGHT``).
-TRUC_MAX_WEIGHT = 40_000
+from .committing import coin_control, keep_change
+from .funding_options import FundingOptions, input_weights_of
+from .payment_options import Numeric, fee_bearers, recipients_of
 
 
 class FundOptions(TypedDict, total=False):
@@ -80,7 +78,7 @@ class FundCommands:
         Examples:
             fundrawtransaction "rawtransactionhex"
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         tx = decode_transaction(hexstring, try_witness=iswitness is not False, try_no_witness=iswitness is not True)
         if tx is None:
             raise RpcError(RpcCode.DESERIALIZATION_ERROR, "TX decode failed")
@@ -124,7 +122,7 @@ class FundCommands:
         Examples:
             walletcreatefundedpsbt "[]" '[{"bc1q...":0.5}]' 0 '{"fee_rate":2}'
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         given: dict[str, Any] = {**(options or {})}
         chain = wallet.options.chain
         replaceable = given.get("replaceable")

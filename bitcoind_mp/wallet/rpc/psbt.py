@@ -12,8 +12,6 @@ from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.psbt import fill_psbt
 
-from .committing import current_wallet
-
 
 class PsbtCommands:
     """Partially signed transactions."""
@@ -49,7 +47,7 @@ class PsbtCommands:
         Examples:
             walletprocesspsbt "psbt"
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         try:
             parsed = decode_psbt(psbt)
         except PsbtDecodeError as error:

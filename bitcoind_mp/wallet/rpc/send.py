@@ -19,12 +19,12 @@ from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
 from bitcoind_mp.wallet.spend.signer import sign
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .committing import coin_control, current_wallet
+from .committing import coin_control
 from .fund import fund
+from .funding_options import input_weights_of
 from .payment_options import (
     Numeric,
     fee_bearers,
-    input_weights_of,
     merge_fee_options,
     recipients_of,
     refuse_outdated,
@@ -89,7 +89,7 @@ class SendCommands:
             send '{"bc1q...": 0.1}' 6 economical
             -named send outputs='{"bc1q...": 0.3}' fee_rate=25
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         given: dict[str, Any] = {**(options or {})}
         merge_fee_options(conf_target, estimate_mode, fee_rate, given)
         refuse_outdated(given)

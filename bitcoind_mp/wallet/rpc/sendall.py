@@ -14,18 +14,22 @@ from bitcoind_mp.render.json_values import expect, integer
 from bitcoind_mp.wallet.coins import OutPoint
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.available import Inputs, check_truc
-from bitcoind_mp.wallet.spend.choose import TRUC_CHILD_MAX_WEIGHT, TRUC_VERSION
 from bitcoind_mp.wallet.spend.control import CoinControl
-from bitcoind_mp.wallet.spend.create import MAX_FEE_EXCEEDED, MAX_STANDARD_TX_WEIGHT
 from bitcoind_mp.wallet.spend.errors import RateTooLow, SpendError
 from bitcoind_mp.wallet.spend.fees import check_rate, minimum_rate
+from bitcoind_mp.wallet.spend.limits import (
+    MAX_FEE_EXCEEDED,
+    MAX_STANDARD_TX_WEIGHT,
+    TRUC_CHILD_MAX_WEIGHT,
+    TRUC_MAX_WEIGHT,
+    TRUC_VERSION,
+)
 from bitcoind_mp.wallet.spend.locktime import SEQUENCE_RBF
 from bitcoind_mp.wallet.spend.rates import fee_for, is_dust
 from bitcoind_mp.wallet.spend.sizes import transaction_size
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .committing import coin_control, current_wallet
-from .fund import TRUC_MAX_WEIGHT
+from .committing import coin_control
 from .payment_options import Numeric, merge_fee_options, read_depths, refuse_outdated, set_fee
 from .send import finish
 
@@ -83,7 +87,7 @@ class SendAllCommands:
         Examples:
             -named sendall recipients='["bc1q..."]' fee_rate=1
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         given: dict[str, Any] = {**(options or {})}
         merge_fee_options(conf_target, estimate_mode, fee_rate, given)
         refuse_outdated(given)

@@ -13,7 +13,7 @@ from bitcoind_mp.wallet.spend.create import create_transaction
 from bitcoind_mp.wallet.spend.errors import SpendError
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .committing import coin_control, commit, current_wallet
+from .committing import coin_control, commit
 from .payment_options import Numeric, fee_bearers, recipients_of, set_fee
 
 
@@ -63,7 +63,7 @@ class PaymentCommands:
             sendtoaddress "bc1q..." 0.1
             -named sendtoaddress address="bc1q..." amount=0.2 fee_rate=25 subtractfeefromamount=true
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         control = coin_control(wallet)
         control.signal_rbf = replaceable
         control.avoid_reuse = reuse_flag(wallet.flags, avoid_reuse)
@@ -111,7 +111,7 @@ class PaymentCommands:
         Examples:
             sendmany "" '{"bc1q...":0.01,"bc1p...":0.02}'
         """
-        wallet = await current_wallet(self._wallets, call)
+        wallet = await self._wallets.current(call)
         if dummy:
             raise RpcError(RpcCode.INVALID_PARAMETER, 'Dummy value must be set to ""')
         control = coin_control(wallet)

@@ -14,10 +14,9 @@ from .candidates import Candidate
 from .control import CoinControl, Preset
 from .errors import SpendError
 from .keys import Solver
+from .limits import TRUC_VERSION
 from .rates import vsize_of
 from .sizes import InputSize, satisfaction
-
-TRUC_VERSION = 3
 
 
 class Inputs:

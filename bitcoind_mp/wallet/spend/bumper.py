@@ -12,9 +12,10 @@ from bitcoind_mp.wallet.coins import OutPoint
 from bitcoind_mp.wallet.transactions import WalletTx
 from bitcoind_mp.wallet.wallet import Wallet
 
+from .attempt import Created
 from .available import Inputs
 from .control import CoinControl, Recipient
-from .create import Created, create_transaction
+from .create import create_transaction
 from .errors import BumpError, SpendError
 from .fees import minimum_rate, required_rate
 from .rates import SCALE, compact_size, fee_for, money, rate_of

@@ -16,15 +16,13 @@ from .candidates import Candidate, total_amount, type_order
 from .grinder import select_grinder
 from .groups import MAX_GROUP, Eligibility, Pool, TypedPools, group_coins
 from .knapsack import select_knapsack
+from .limits import TRUC_CHILD_MAX_WEIGHT, TRUC_VERSION
 from .rates import SCALE
 from .selection import CHANGE_LOWER, CHANGE_UPPER, Selection, SelectionError, best_of
 from .srd import select_srd
 
 #: Ancestors and descendants that nodes of older versions admit (``-limitancestorcount``, ``-limitdescendantcount``).
 MAX_CHAIN = 25
-#: Most weight of a version 3 transaction with an unconfirmed parent (``TRUC_CHILD_MAX_WEIGHT``).
-TRUC_CHILD_MAX_WEIGHT = 4000
-TRUC_VERSION = 3
 
 LONG_CHAIN = (
     "Unconfirmed UTXOs are available, "

@@ -8,8 +8,9 @@ from bitcoind_mp.interfaces.chain import CoinValue
 from bitcoind_mp.wallet.coins import OutPoint
 from bitcoind_mp.wallet.wallet import Wallet
 
+from .attempt import Created
 from .control import CoinControl, Recipient
-from .create import Created, create_transaction
+from .create import create_transaction
 from .errors import SpendError
 
 

@@ -1,4 +1,4 @@
-"""Whether the mempool would have too many transactions hanging together (``checkChainLimits``)."""
+"""What no transaction of ours exceeds, and whether the mempool would have too many hanging together."""
 
 from btclib.tx import Tx
 
@@ -6,9 +6,18 @@ from bitcoind_mp.interfaces.chain import Chain
 
 from .errors import SpendError
 
+#: Weight that no relayed transaction exceeds, and size in bytes without witness that none goes below.
+MAX_STANDARD_TX_WEIGHT = 400_000
+MIN_STANDARD_TX_SIZE = 65
+#: Versions and weights of topologically restricted transactions (``src/policy/truc_policy.h``).
+TRUC_VERSION = 3
+TRUC_MAX_WEIGHT = 40_000
+TRUC_CHILD_MAX_WEIGHT = 4_000
+MAX_FEE_EXCEEDED = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
+
 
 async def check_chain_limits(chain: Chain, tx: Tx) -> None:
-    """Refuse a transaction that would make a cluster larger than the node admits.
+    """Refuse a transaction that would make a cluster larger than the node admits (``checkChainLimits``).
 
     The node is asked only where an input is unconfirmed; its other objections are its own to raise at broadcast.
 

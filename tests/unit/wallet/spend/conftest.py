@@ -265,6 +265,9 @@ class Purse:
     def chosen(self, call: Call) -> Wallet:
         return self.wallet
 
+    async def current(self, call: Call) -> Wallet:
+        return self.wallet
+
     def fund(self, *amounts: int, type: OutputType = OutputType.BECH32, script: bytes = b"", blocks: int = 6) -> Tx:
         """Pay the wallet these amounts, in satoshis, each to a new address or all to ``script``, and confirm it."""
         outputs = [TxOut(amount, script or self.script(type)) for amount in amounts]
