@@ -113,16 +113,18 @@ class FeeEstimator:
         target = min(max(target, 2), self._usable())
         if target <= 1:
             return FeeEstimate(None, target, [NOT_ENOUGH])
-        rate = max(
-            self._combined(target // 2, _HALF, shorter=True),
-            self._combined(target, _FULL, shorter=True),
-            self._combined(2 * target, _DOUBLE, shorter=not conservative),
-        )
-        if conservative or rate == -1:
-            rate = max(rate, self._conservative(2 * target))
+        found = [
+            (self._combined(target // 2, _HALF, shorter=True), "Half Target 60% Threshold"),
+            (self._combined(target, _FULL, shorter=True), "Target 85% Threshold"),
+            (self._combined(2 * target, _DOUBLE, shorter=not conservative), "Double Target 95% Threshold"),
+        ]
+        if conservative or max(found)[0] == -1:
+            found.append((self._conservative(2 * target), "Conservative Double Target longer horizon"))
+        # the first of the highest
+        rate, reason = max(found, key=lambda pair: pair[0])
         if rate < 0 or not (rounded := round_half_up(rate)):
-            return FeeEstimate(None, target, [NOT_ENOUGH])
-        return FeeEstimate(rounded, target, [])
+            return FeeEstimate(None, target, [NOT_ENOUGH], reason)
+        return FeeEstimate(rounded, target, [], reason)
 
     def raw(self, target: int, threshold: float, horizon: Horizon) -> Estimate:
         """``estimateRawFee``: the rate of one horizon at that success (0 to 1)."""

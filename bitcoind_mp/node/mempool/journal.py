@@ -61,10 +61,13 @@ class Journal:
         self._syncing: asyncio.Task[None] | None = None
         self._next_sync: asyncio.Task[None] | None = None
         self._file = -1
+        self._unsynced: list[int] = []
         self._number = max((_number(path) for path in self._files()), default=0)
         self._begin()
         self.appended = 0
         """Bytes since the last `rotate`."""
+        self.syncs = 0
+        """How often the disk was waited for."""
 
     def records(self) -> Iterator[Record]:
         """Everything in it, oldest first."""
@@ -101,7 +104,8 @@ class Journal:
     def rotate(self) -> list[Path]:
         """Begin a new file; the ones before it, for `drop`."""
         before = self._files()
-        os.close(self._file)
+        # whoever waits for what was appended to it, waits still
+        self._unsynced.append(self._file)
         self._begin()
         self.appended = 0
         return before
@@ -114,16 +118,19 @@ class Journal:
     def close(self) -> None:
         """Harmless twice."""
         self._writer.shutdown(wait=True)
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for file in (*self._unsynced, self._file):
+            if file >= 0:
+                os.close(file)
+        self._unsynced, self._file = [], -1
 
     async def _sync_after(self, running: asyncio.Task[None] | None) -> None:
         """One fsync, begun when the one under way is over, for all that were appended by then."""
         if running is not None:
             await asyncio.wait([running])
         self._syncing, self._next_sync = self._next_sync, None
-        await asyncio.get_running_loop().run_in_executor(self._writer, os.fdatasync, self._file)
+        self.syncs += 1
+        files, self._unsynced = [*self._unsynced, os.dup(self._file)], []
+        await asyncio.get_running_loop().run_in_executor(self._writer, _sync_and_close, files)
 
     def _begin(self) -> None:
         self._number += 1
@@ -158,6 +165,15 @@ def _records(data: bytes) -> Iterator[Record]:
             _, txid, total = _DELTA.unpack(body)
             yield DeltaRecord(txid, total)
         at += _RECORD.size + length
+
+
+def _sync_and_close(files: list[int]) -> None:
+    try:
+        for file in files:
+            os.fdatasync(file)
+    finally:
+        for file in files:
+            os.close(file)
 
 
 def sync_directory(directory: Path) -> None:

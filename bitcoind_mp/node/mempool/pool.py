@@ -65,12 +65,13 @@ class Subscription:
 
     def __init__(self, listeners: list[MempoolListener], listener: MempoolListener) -> None:
         self._listeners = listeners
-        self._listener = listener
+        self._listener: MempoolListener | None = listener
 
     def close(self) -> None:
         """Tell that listener nothing more. Harmless twice."""
-        if self._listener in self._listeners:
+        if self._listener is not None:
             self._listeners.remove(self._listener)
+            self._listener = None
 
 
 class Mempool:
@@ -107,6 +108,7 @@ class Mempool:
         self._reorganiser = Reorganiser(chain, self._store, rules, planner, self._scripts, self._record_quietly)
         self._changing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._subscription = chain.subscribe(self)
 
     # what is there
@@ -232,9 +234,10 @@ class Mempool:
     def estimate_fee(self, target: int, *, conservative: bool = False) -> FeeEstimate:
         """``estimatesmartfee``: at least the mempool's minimum. ``target`` from 1 to 1008 blocks."""
         estimate = self.estimator.smart(target, conservative=conservative)
-        if estimate.rate is None:
+        minimum = self.min_fee_rate()
+        if estimate.rate is None or estimate.rate >= minimum:
             return estimate
-        return FeeEstimate(max(estimate.rate, self.min_fee_rate()), estimate.blocks, [])
+        return FeeEstimate(minimum, estimate.blocks, [], "Mempool Min Fee")
 
     # changes
 
@@ -350,7 +353,10 @@ class Mempool:
         return await self._disk.save()
 
     async def close(self) -> None:
-        """Save, and stop following the chain. What can't be saved is in the journal."""
+        """Save, and stop following the chain. What can't be saved is in the journal. Harmless twice."""
+        if self._closed:
+            return
+        self._closed = True
         self._subscription.close()
         for task in list(self._background):
             task.cancel()

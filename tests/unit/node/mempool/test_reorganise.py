@@ -1,0 +1,180 @@
+"""Blocks that come and blocks that go."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from btclib.script.witness import Witness
+from btclib.tx import OutPoint, Tx, TxOut
+
+from bitcoind_mp.node.mempool.pool import Mempool
+from bitcoind_mp.node.mining.assembler import template
+
+Run = Callable[[Any], Any]
+
+
+def accept(run: Run, mempool: Mempool, *txs: Tx) -> None:
+    for tx in txs:
+        run(mempool.accept(tx))
+
+
+def test_a_block_confirms(run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any) -> None:
+    parent = money.spend(fee=1000)
+    child = money.spend(money.output(parent), fee=1000)
+    accept(run, mempool, parent, child)
+    chain.mine(parent)
+    assert recorder.events[2:] == [("block", parent.id)]
+    entry = mempool.entry(child.id)
+    assert entry is not None
+    assert mempool.ancestors(entry) == []
+    assert mempool.total_vsize == child.vsize
+
+
+def test_a_block_rules_out_what_conflicts_with_it(
+    run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any
+) -> None:
+    point = money.coin()
+    ours = money.spend(point, fee=1000)
+    child = money.spend(money.output(ours), fee=1000)
+    accept(run, mempool, ours, child)
+    run(mempool.prioritise(ours.id, 7))
+    chain.mine(money.spend(point, fee=5))
+    assert set(recorder.events[2:]) == {("conflict", ours.id), ("conflict", child.id)}
+    assert mempool.prioritised() == {}
+
+
+def test_a_block_forgets_its_deltas(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
+    tx = money.spend(fee=1000)
+    run(mempool.prioritise(tx.id, 500))
+    chain.mine(tx)
+    assert mempool.prioritised() == {}
+
+
+def test_a_disconnected_block_gives_its_transactions_back(
+    run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any
+) -> None:
+    parent = money.spend(fee=1000)
+    child = money.spend(money.output(parent), fee=1000)
+    stranger = money.spend(fee=0)
+    accept(run, mempool, parent, child)
+    chain.mine(parent, stranger)
+    grandchild = money.spend(money.output(child), fee=1000)
+    accept(run, mempool, grandchild)
+    chain.disconnect(finish=True)
+    assert set(recorder.events[4:]) == {("+", parent.id), ("+", stranger.id)}
+    entry = mempool.entry(parent.id)
+    assert entry is not None
+    assert entry.sequence == 0
+    assert mempool.cluster(entry)[0].entries[0].txid == parent.id
+    assert len(mempool.descendants(entry)) == 2
+
+
+def test_a_transaction_in_both_chains_stays_out(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
+    both, lost = money.spend(fee=1000), money.spend(fee=1000)
+    accept(run, mempool, both, lost)
+    chain.mine(both, lost)
+    chain.disconnect()
+    chain.mine(both)
+    assert both.id not in mempool
+    assert lost.id in mempool
+
+
+def test_what_the_new_chain_conflicts_with_does_not_come_back(
+    run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any
+) -> None:
+    point = money.coin()
+    old, new = money.spend(point, fee=1000), money.spend(point, fee=2000)
+    child = money.spend(money.output(old), fee=1000)
+    chain.mine(old)
+    accept(run, mempool, child)
+    chain.disconnect()
+    chain.mine(new)
+    assert len(mempool) == 0
+    assert recorder.events[-1] == ("reorg", child.id)
+
+
+def test_what_spends_a_vanished_coinbase_goes(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
+    for _ in range(105):
+        chain.mine()
+    coinbase = chain.by_height(chain.tip.height - 99).transactions[0]
+    tx = money.spend(OutPoint(coinbase.id, 0), outputs=[10_000])
+    tx.vin[0].script_witness = Witness([b"\x51"])
+    accept(run, mempool, tx)
+    chain.disconnect(finish=True)
+    assert len(mempool) == 0
+
+
+def test_what_is_no_longer_final_goes(run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any) -> None:
+    by_height = money.spend(fee=1000, lock_time=chain.tip.height)
+    by_time = money.spend(fee=1000, lock_time=chain.tip.median_time - 1)
+    relative = money.spend(money.coin(height=chain.tip.height), fee=1000, sequence=1)
+    free = money.spend(fee=1000)
+    accept(run, mempool, by_height, by_time, relative, free)
+    chain.disconnect(finish=True)
+    gone = {txid for event, txid in recorder.events if event == "reorg"}
+    assert gone == {by_height.id, by_time.id, relative.id}
+
+
+def test_a_nonstandard_transaction_of_a_block_does_not_come_back(
+    run: Run, mempool: Mempool, money: Any, chain: Any
+) -> None:
+    odd = money.spend(outputs=[TxOut(1000, b"\x51")])
+    child = money.spend(fee=1000)
+    chain.mine(odd)
+    accept(run, mempool, child)
+    chain.disconnect(finish=True)
+    assert odd.id not in mempool
+    assert child.id in mempool
+
+
+def test_clusters_joined_by_a_reorganisation_are_cut_to_size(
+    run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any
+) -> None:
+    parent = money.spend(outputs=[1_000_000] * 80)
+    chain.mine(parent)
+    children = [money.spend(money.output(parent, index), fee=1000 + index) for index in range(80)]
+    accept(run, mempool, *children)
+    chain.disconnect(finish=True)
+    assert len(mempool) == 64
+    assert parent.id in mempool
+    kept = [child.id in mempool for child in children]
+    assert kept == [False] * 17 + [True] * 63
+    assert sum(event == "sizelimit" for event, _ in recorder.events) == 17
+
+
+def test_nothing_is_mined_from_a_mempool_between_two_chains(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
+    parent = money.spend(fee=1000)
+    chain.mine(parent)
+    accept(run, mempool, money.spend(money.output(parent), fee=1000))
+    chain.disconnect()
+    assert template(chain, mempool).transactions == ()
+    chain.finish()
+    assert len(template(chain, mempool).transactions) == 2
+
+
+def test_no_more_is_kept_of_disconnected_blocks_than_fits(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
+    """20 MB, of which the newest go first."""
+    old, *filling = (money.spend(fee=100_000, pad=99_000) for _ in range(205))
+    chain.mine(old, *filling[:100])
+    chain.mine(*filling[100:])
+    chain.disconnect()
+    chain.disconnect(finish=True)
+    assert old.id in mempool
+    assert 195 <= len(mempool) <= 202
+    assert filling[-1].id not in mempool
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_a_deep_reorganisation_puts_parents_first(
+    run: Run, mempool: Mempool, money: Any, chain: Any, recorder: Any, blocks: int
+) -> None:
+    tx = money.spend(fee=1000)
+    line = []
+    for _ in range(blocks):
+        chain.mine(tx)
+        line.append(tx)
+        tx = money.spend(money.output(tx), fee=1000)
+    for _ in range(blocks):
+        chain.disconnect()
+    chain.finish()
+    assert [txid for event, txid in recorder.events if event == "+"] == [tx.id for tx in line]
