@@ -1,6 +1,8 @@
 import asyncio
+import json
 import os
 import socket
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -56,5 +58,22 @@ def test_a_refused_client_is_told_and_not_connected(hello: Any) -> None:
         (session,) = server.sessions
         await asyncio.wait_for(session.closed, 5)
         await server.close()
+
+    asyncio.run(main())
+
+
+def test_the_client_looks_at_the_server_s_hello_too(hello: Any) -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        loop = asyncio.get_running_loop()
+        attaching = asyncio.ensure_future(attach(theirs, hello=hello("wallet")))
+        request = json.loads(await asyncio.wait_for(loop.sock_recv(ours, 10_000), 5))
+        answer = {"jsonrpc": "2.0", "result": asdict(hello("node", protocol=99)), "id": request["id"]}
+        await loop.sock_sendall(ours, json.dumps(answer).encode() + b"\n")
+        with pytest.raises(RpcError, match="upgrade the wallet"):
+            await attaching
+        assert await asyncio.wait_for(loop.sock_recv(ours, 100), 5) == b""
+        ours.close()
 
     asyncio.run(main())

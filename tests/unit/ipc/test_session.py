@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bitcoind_mp.interfaces.command import interface_method
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.ipc.limits import MAX_BACKLOG, MAX_RUNNING, REQUESTS_A_TURN
 from bitcoind_mp.ipc.session import Session
@@ -240,9 +241,10 @@ def test_coroutines_run_side_by_side(recording: Any, example: Any) -> None:
     asyncio.run(main())
 
 
-def test_the_wallet_and_progress_cross(recording: Any, example: Any) -> None:
+def test_the_wallet_and_progress_cross(recording: Any, example: Any, caplog: Any) -> None:
     async def main() -> None:
         session, link = recording(example())
+        session.received(line("facts", {"name": "silent"}))
         session.received(line("facts", {"name": "y"}, id=9, wallet="alice"))
         await settle()
         assert link.messages() == [
@@ -251,6 +253,7 @@ def test_the_wallet_and_progress_cross(recording: Any, example: Any) -> None:
         ]
 
     asyncio.run(main())
+    assert caplog.records == []
 
 
 def test_the_end_of_the_connection_cancels_what_has_not_committed(recording: Any, example: Any) -> None:
@@ -284,6 +287,27 @@ def test_in_a_batch_a_commit_holds_for_its_member_alone(recording: Any, example:
         commands.release.set()
         await settle()
         assert commands.seen == ["done a"]
+
+    asyncio.run(main())
+
+
+def test_after_a_member_that_committed_the_next_may_be_cancelled(recording: Any, example: Any) -> None:
+    async def main() -> None:
+        commands = example()
+        session, _ = recording(commands)
+        batch = [
+            {"jsonrpc": "2.0", "method": "commit", "params": ["a"], "id": 1},
+            {"jsonrpc": "2.0", "method": "wait", "params": ["b"], "id": 2},
+        ]
+        session.received(json.dumps(batch).encode() + b"\n")
+        await settle()
+        commands.release.set()
+        commands.release.clear()
+        await settle()
+        assert commands.seen == ["done a"]
+        session.ended("gone")
+        await settle()
+        assert commands.seen == ["done a", "cancelled b"]
 
     asyncio.run(main())
 
@@ -414,6 +438,33 @@ def test_the_debug_log_says_what_was_called_and_what_became_of_it(recording: Any
     assert served.startswith("1 <- 7 getblock(['0000") and "ok, 0." in served
     assert r"'no\nsuch'" in unknown and "error -32601" in unknown
     assert later.startswith("1 <- 9 anote(['x']): ok")
+
+
+def test_calls_that_wait_for_their_turn_are_dropped_with_the_connection(recording: Any, hello: Any) -> None:
+    class Slow:
+        def __init__(self) -> None:
+            self.seen: list[int] = []
+
+        @interface_method("slow.note")
+        async def note(self, number: int) -> None:
+            """Remember, and never end."""
+            self.seen.append(number)
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        session, _ = recording()
+        session.peer = hello("node")
+        slow = Slow()
+        target = session.serve(slow)
+        assert session.serve(slow) == target
+        session.received(b"".join(line("slow.note", [n], id=n, object=target) for n in range(3)))
+        await settle()
+        assert slow.seen == [0]
+        session.ended("gone")
+        await settle()
+        assert slow.seen == [0]
+
+    asyncio.run(main())
 
 
 # --- the calling side

@@ -96,3 +96,13 @@ def test_annotated_parameters_cross() -> None:
             """Unlock."""
 
     assert values(Unlocking, "unlock").from_wire(["p"]) == ["p"]
+
+
+def test_a_default_holds_by_position_and_by_name() -> None:
+    class Defaulted:
+        @interface_method("x.call")
+        async def call(self, a: int, b: int = 5, c: str = "c") -> None:
+            """Call."""
+
+    assert values(Defaulted, "call").from_wire([1]) == [1, 5, "c"]
+    assert values(Defaulted, "call").from_wire({"a": 1, "c": "d"}) == [1, 5, "d"]
