@@ -101,6 +101,8 @@ def request(method: str, *params: object, wallet: str = "") -> bytes:
 def ask(connection: Connection, line: bytes) -> Any:
     connection.send(line)
     reply = json.loads(connection.receive(60.0))
+    while "method" in reply:  # a notification of progress
+        reply = json.loads(connection.receive(60.0))
     if "error" in reply:
         raise SystemExit(f"bench: {line.decode()[:200]}: {reply['error']}")
     return reply["result"]

@@ -138,7 +138,7 @@ class Follower(ABC):
         (``expiry``, ``sizelimit``, ``reorg``, ``conflict``, ``replaced``)."""
 
     @interface_method("follower.mempool_told")
-    async def mempool_told(self, stream: int) -> None:  # noqa: B027 (for those who care)
+    async def mempool_told(self, stream: int) -> None:  # noqa: B027
         """All that were in the mempool at `synced` have been told. Most followers needn't know."""
 
 
