@@ -142,6 +142,10 @@ class Reconnecting:
         except (OSError, RpcError) as error:
             self._failed(session, str(error) or type(error).__name__)
             return False
+        except asyncio.CancelledError:  # closed while the new session was being put to use
+            if session is not None:
+                session.abort()
+            raise
         except Exception as error:
             logger.exception("a new connection to %s could not be put to use", self._path)
             self._failed(session, f"{type(error).__name__} (see the log)")

@@ -169,3 +169,23 @@ def test_an_on_up_that_fails_is_an_attempt_that_failed(harness: Any, hello: Any,
         await there.down()
 
     asyncio.run(main())
+
+
+def test_closed_while_a_new_session_is_put_to_use_it_leaves_none_behind(harness: Any, hello: Any, until: Any) -> None:
+    async def main() -> None:
+        there = harness()
+        await there.up()
+        attempts: list[Any] = []
+
+        async def on_up(session: Any) -> None:
+            attempts.append(session)
+            await asyncio.Event().wait()
+
+        client = Reconnecting(there.path, hello=hello("wallet"), on_up=on_up, first=0.001)
+        client.start()
+        await until(lambda: attempts)
+        await client.close()
+        await until(lambda: attempts[0].closed.done() and not there.server.sessions)
+        await there.down()
+
+    asyncio.run(main())
