@@ -36,9 +36,10 @@ from .health import HealthMonitor
 from .logbook import Logbook
 from .manager import Manager, Supervised, log
 from .notify import NotifySocket
-from .orphans import Register, find, outlive
+from .orphans import Orphan, Register, find
 from .ownlog import OwnLog
 from .parts import SharedCommands
+from .process import Foundling
 from .report import WallClock
 from .states import SERVING, State
 from .streams import LogStreams, UnitTopic
@@ -93,8 +94,8 @@ class Supervisor:
             interval = notify.watchdog_interval(self._environ, pid=os.getpid())
             upward = Upward(notify.from_environment(self._environ), watchdog=interval)
             try:
-                if await self._orphans_gone(upward):
-                    await self._run_alone(upward)
+                upward.busy()
+                await self._run_alone(upward)
             finally:
                 upward.close()
                 self._logs.close()
@@ -108,21 +109,22 @@ class Supervisor:
         self._stop_asked.set()
 
     async def _run_alone(self, upward: Upward) -> None:
-        """Nobody else is on this data directory, and no worker of a supervisor before us."""
+        """We have the lock: no other supervisor is on this data directory. Workers of one before us may be."""
         pid_file = self._config.pid_file
+        orphans = list(find(self._config.run_dir / "units"))
         try:
-            self._bind_sockets()
+            self._bind_sockets(orphans)
             if pid_file is not None:
                 pid_file.write_text(f"{os.getpid()}\n")
-            await self._supervise(upward)
+            await self._supervise(upward, orphans)
         finally:
             if pid_file is not None:
                 pid_file.unlink(missing_ok=True)
             self._close_sockets()
 
-    async def _supervise(self, upward: Upward) -> None:
+    async def _supervise(self, upward: Upward, orphans: list[Orphan]) -> None:
         """The units' whole life."""
-        manager = self._make_manager()
+        manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
         health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
@@ -139,6 +141,7 @@ class Supervisor:
             await server.serve(self._sockets["supervisor"])
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
             self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward)
+            self._adopt(manager, orphans)
             self._start_units(manager, doorman)
             health.start()
             self._announcer.started()
@@ -159,10 +162,10 @@ class Supervisor:
 
     # Coming up
 
-    def _make_manager(self) -> Manager:
+    def _make_manager(self, orphans: list[Orphan]) -> Manager:
         run_dir = self._config.run_dir
         plans = self._plans(self._config)
-        register = Register(run_dir / "units", [each.name for each in plans])
+        register = Register(run_dir / "units", [each.name for each in plans], orphans)
         manager = Manager(NotifySocket(run_dir), register, environ=self._environ, journal=self._logs.journal)
         for each in plans:
             manager.add(each, self._logs.open(each.name), self._sockets[each.name].fileno())
@@ -186,6 +189,15 @@ class Supervisor:
         server.add(SharedCommands(lambda: server.methods, health.connected, tables))
         return server
 
+    def _adopt(self, manager: Manager, orphans: list[Orphan]) -> None:
+        """Workers that a killed supervisor left are on their way out; what they start on is theirs until then."""
+        for orphan in orphans:
+            if orphan.unit in manager.units:
+                manager.adopt(manager.units[orphan.unit], Foundling(orphan.pid, orphan.pidfd))
+                self._announcer.progress(
+                    f"Waiting for the {orphan.unit} that an earlier supervisor left (pid {orphan.pid}) to stop."
+                )
+
     def _start_units(self, manager: Manager, doorman: Doorman) -> None:
         for supervised in manager.units.values():
             if supervised.plan.enabled:
@@ -201,6 +213,8 @@ class Supervisor:
         for each in wanted:
             if each.unit.state is State.BACKOFF:
                 self._not_yet(each)
+            elif each.unit.state is State.KILLING:
+                self._progress(f"The {each.name} (pid {each.unit.pid}) {each.unit.reason}: killing it.")
         failed = next((each for each in wanted if each.unit.state is State.FAILED), None)
         if failed is not None and self._awaited:
             self._give_up(failed)
@@ -214,33 +228,18 @@ class Supervisor:
         waiting for longer than one start may take."""
         unit = supervised.unit
         text = f"The {supervised.name} could not start yet, trying again: {why_down(supervised)}"
+        self._progress(text)
+        if self._config.get_bool("daemonwait") and unit.since - self._began > unit.policy.start_timeout:
+            self._give_up(supervised)
+
+    def _progress(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self._announcer.progress(text)
-        if self._config.get_bool("daemonwait") and unit.since - self._began > unit.policy.start_timeout:
-            self._give_up(supervised)
 
     def _give_up(self, failed: Supervised) -> None:
         self._failure = self._failure or _start_failure(failed)
         self.shut_down()
-
-    async def _orphans_gone(self, upward: Upward) -> bool:
-        """Wait for workers that a killed supervisor left. False if we are to stop instead."""
-        upward.busy()
-        orphans = list(find(self._config.run_dir / "units"))
-        if orphans:
-            patience = max(self._config.unit_number("stoptimeout", each.unit) for each in orphans)
-            waiting = asyncio.ensure_future(outlive(orphans, patience, self._progress))
-            stopping = asyncio.ensure_future(self._stop_asked.wait())
-            await asyncio.wait((waiting, stopping), return_when=asyncio.FIRST_COMPLETED)
-            waiting.cancel()
-            stopping.cancel()
-            await asyncio.gather(waiting, stopping, return_exceptions=True)
-        return not self._stop_asked.is_set()
-
-    def _progress(self, text: str) -> None:
-        log.info("%s", text)
-        self._announcer.progress(text)
 
     def _open_log(self) -> None:
         """Our own log; which categories it has is set as for the workers."""
@@ -256,8 +255,12 @@ class Supervisor:
 
     # Sockets
 
-    def _bind_sockets(self) -> None:
-        """Take from systemd those that it named, and bind the others; each worker's once, for all its processes."""
+    def _bind_sockets(self, orphans: list[Orphan]) -> None:
+        """Take from systemd those that it named, and bind the others; each worker's once, for all its processes.
+
+        Whoever answers on a path is left alone, but for a worker that we know to be going: its callers are ours now.
+        """
+        left = {orphan.unit for orphan in orphans}
         given = inherit(self._environ, pid=os.getpid())
         if given.lifeline is not None:
             self._loop.add_reader(given.lifeline, self._starter_gone, given.lifeline)
@@ -266,6 +269,8 @@ class Supervisor:
             path = self._config.socket_path(name)
             listening = given.socket(name)
             if listening is None:
+                if name in left:
+                    path.unlink(missing_ok=True)
                 listening = bind_listener(path, mode=0o600 if group is None else 0o660)
                 self._own_sockets.append(path)
                 if group is not None:

@@ -46,6 +46,13 @@ class Spawned:
 
 
 @dataclass(frozen=True)
+class Adopted:
+    """A process that an earlier supervisor left was found. It is on its way out: its lifeline has ended."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
 class Exited:
     """The process ended, or (`Exit.error`) could not be made."""
 
@@ -113,6 +120,7 @@ Event = (
     | ReloadRequested
     | PolicyChanged
     | Spawned
+    | Adopted
     | Exited
     | Tick
     | Ready

@@ -16,7 +16,7 @@ from .notify import NotifySocket, parse
 from .orphans import Register
 from .plan import Plan
 from .policy import Exit
-from .process import Command, Process, command, release
+from .process import Command, Foundling, Process, command, release
 from .states import State
 from .unit import Unit, step
 
@@ -71,6 +71,12 @@ class Manager:
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
         return unit
+
+    def adopt(self, supervised: Supervised, process: Foundling) -> None:
+        """A process of the unit is there already: wait for its end before the first of ours."""
+        supervised.process = process
+        self._loop.add_reader(process.pidfd, self._ended, supervised)
+        self.tell(supervised, ev.Adopted(process.pid))
 
     def on_change(self, listener: Listener) -> None:
         """Call ``listener(supervised, the unit before)`` whenever a unit's state changes."""

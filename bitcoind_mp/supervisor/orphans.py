@@ -1,13 +1,11 @@
-"""Which processes a supervisor left running when it was killed, and waiting for their end.
+"""Which processes a supervisor left running when it was killed.
 
 The next supervisor must neither start a second worker beside one that still closes its files nor take a
 stranger who got the pid for it. So each process's pid, start time and boot are kept in a file in ``run/``.
 """
 
-import asyncio
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,15 +23,19 @@ class Orphan:
 
 class Register:
     """The file that names the running processes: one record of fixed length for each unit, overwritten in place,
-    so that a full disk doesn't matter after the first time."""
+    so that a full disk doesn't matter after the first time. ``left`` are processes that still run: they stay in it."""
 
-    def __init__(self, path: Path, units: list[str]) -> None:
+    def __init__(self, path: Path, units: Sequence[str], left: Sequence[Orphan] = ()) -> None:
         self._places = {unit: place for place, unit in enumerate(units)}
         self._boot = boot_id()
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._fd, 0)
+        running = {orphan.unit: orphan.pid for orphan in left}
         for unit in units:
-            self.clear(unit)
+            if unit in running:
+                self.put(unit, running[unit])
+            else:
+                self.clear(unit)
+        os.ftruncate(self._fd, len(units) * _RECORD)
 
     def put(self, unit: str, pid: int) -> None:
         """That process is the unit's now."""
@@ -88,25 +90,3 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:  # ProcSubset=pid hides it; the start time has to do
         return "unknown"
-
-
-async def outlive(orphans: list[Orphan], patience: float, progress: Callable[[str], None]) -> None:
-    """Wait until these have ended: they read the end of their lifeline, and stop by themselves. One that hasn't after
-    ``patience`` seconds is killed. ``progress`` gets a line for a person about each one waited for."""
-    await asyncio.gather(*(_outlive(orphan, patience, progress) for orphan in orphans))
-
-
-async def _outlive(orphan: Orphan, patience: float, progress: Callable[[str], None]) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(orphan.pidfd, ended.set)
-    try:
-        progress(f"Waiting for the {orphan.unit} that an earlier supervisor left (pid {orphan.pid}) to stop.")
-        await asyncio.wait_for(ended.wait(), patience)
-    except TimeoutError:
-        progress(f"The {orphan.unit} (pid {orphan.pid}) has not stopped in {patience:g} s: killing it.")
-        signal.pidfd_send_signal(orphan.pidfd, signal.SIGKILL)
-        await ended.wait()
-    finally:
-        loop.remove_reader(orphan.pidfd)
-        os.close(orphan.pidfd)

@@ -75,7 +75,8 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Exit:
-    """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting.
+    """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting; none
+    of them for one that was another's child.
     ``said`` is what it logged as its error before it ended with a code, empty for nothing."""
 
     code: int | None = None
@@ -101,6 +102,8 @@ class Exit:
             return f"could not be started: {self.error}"
         if self.signal is not None:
             return f"killed by {signal_name(self.signal)}"
+        if self.code is None:
+            return "ended, nobody knows how"
         word = _WORDS.get(self.code)  # type: ignore[call-overload]
         said = f": {self.said}" if self.said and self.code != ExitStatus.OK else ""
         return f"exit status {self.code}" + (f" ({word})" if word else "") + said

@@ -9,6 +9,7 @@ shell's one line sets them and becomes the worker. That takes 0.7 ms; fork() in 
 import errno
 import fcntl
 import os
+import select
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -156,6 +157,19 @@ class Process:
     def close(self) -> None:
         """Close the pidfd, once nothing watches it any more."""
         os.close(self.pidfd)
+
+
+class Foundling(Process):
+    """A process that an earlier supervisor started: no child of ours, so that how it ends is not for us to know, and
+    its process group may be another's once it has ended."""
+
+    def kill_group(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def reap(self) -> Exit | None:
+        ended = select.poll()
+        ended.register(self.pidfd, select.POLLIN)
+        return Exit() if ended.poll(0) else None
 
 
 def keep_to_ourselves() -> None:

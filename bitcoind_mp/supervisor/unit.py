@@ -165,6 +165,14 @@ def _spawned(unit: Unit, event: ev.Spawned, now: float) -> Result:
     return replace(unit, pid=event.pid), ()
 
 
+def _adopted(unit: Unit, event: ev.Adopted, now: float) -> Result:
+    if unit.state is not State.STOPPED:
+        raise IllegalMove(f"adopted while {unit.state}")
+    limit = now + unit.policy.stop_timeout
+    text = f"waiting for pid {event.pid}, which an earlier supervisor left, to stop"
+    return _move(unit, State.STOPPING, now, deadline=limit, pid=event.pid), (ev.Log(logging.WARNING, text),)
+
+
 # -- what the process said --------------------------------------------------------------------------------------
 
 
@@ -335,6 +343,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Unit, Any, float], Result]] = {
     ev.ReloadRequested: _reload_requested,
     ev.PolicyChanged: _policy_changed,
     ev.Spawned: _spawned,
+    ev.Adopted: _adopted,
     ev.Exited: _exited,
     ev.Tick: _tick,
     ev.Ready: _ready,

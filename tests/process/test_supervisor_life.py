@@ -1,5 +1,6 @@
 """The supervisor's own life: lock, background, orphans after its kill, the service manager above it, being idle."""
 
+import json
 import os
 import signal
 import socket
@@ -92,9 +93,52 @@ def test_a_worker_that_will_not_go_is_killed_by_the_next_start(supervisor: Any) 
     supervisor.plan("node")
     done = supervisor.once("-daemonwait", "-stoptimeout=0.5")
     assert done.returncode == 0
-    assert f"The node (pid {old}) has not stopped in 0.5 s: killing it." in done.stderr
+    assert f"The node (pid {old}) did not stop within 0.5 s: killing it." in done.stderr
+    assert supervisor.unit("node")["last_exit"]["why"] == "did not stop within 0.5 s; ended, nobody knows how"
     assert old not in supervisor.processes()
     supervisor.ask("stop")
+
+
+def test_a_worker_that_is_left_and_reports_progress_is_waited_for(supervisor: Any, until: Callable[..., Any]) -> None:
+    """And meanwhile the new supervisor answers, and callers of the worker wait."""
+    supervisor.plan("node", lifeline=False)
+    supervisor.start()
+    old = supervisor.pid("node")
+    busy = socket.socket(socket.AF_UNIX)
+    busy.connect(supervisor.socket("node"))
+    supervisor.process.kill()
+    supervisor.process.wait(30)
+    supervisor.start("-stoptimeout=1", ready=False)
+    supervisor.wait_state("wallet", "running")
+    assert (supervisor.unit("node")["state"], supervisor.pid("node")) == ("stopping", old)
+    caller = socket.socket(socket.AF_UNIX)
+    caller.connect(supervisor.socket("node"))
+    caller.sendall(b'{"jsonrpc":"2.0","method":"pid","id":1}\n')
+    begun = time.monotonic()
+    for part in range(10):
+        request = {"jsonrpc": "2.0", "method": "notify", "params": [f"STATUS=flushing {part}"], "id": part}
+        busy.sendall(json.dumps(request).encode() + b"\n")
+        assert busy.recv(1000)
+        until(lambda part=part: supervisor.unit("node")["status"] == f"flushing {part}")
+        until(lambda part=part: time.monotonic() > begun + 0.25 * (part + 1))
+    assert supervisor.pid("node") == old, "2.5 s later it still may"
+    busy.sendall(b'{"jsonrpc":"2.0","method":"exit","params":[0]}\n')
+    supervisor.wait_new("node", old)
+    caller.settimeout(30)
+    assert json.loads(caller.recv(1000))["result"] == supervisor.pid("node")
+    for each in (busy, caller):
+        each.close()
+
+
+def test_stopped_while_it_waits_for_a_worker_that_is_left(supervisor: Any) -> None:
+    supervisor.plan("node", lifeline=False)
+    supervisor.start()
+    supervisor.process.kill()
+    supervisor.process.wait(30)
+    supervisor.start(ready=False)
+    supervisor.wait_state("node", "stopping")
+    assert supervisor.stop() == 0
+    assert supervisor.processes() == []
 
 
 def test_killed_and_started_again_many_times(supervisor: Any, until: Callable[..., Any]) -> None:

@@ -48,11 +48,12 @@ class Worker:
         self.categories: set[str] = set()
         address = os.environ["NOTIFY_SOCKET"]
         self.notify_socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.notify_socket.connect("\0" + address[1:] if address.startswith("@") else address)
+        self.address = "\0" + address[1:] if address.startswith("@") else address
         self.watchdog = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6 if plan.get("watchdog", True) else 0
 
     def notify(self, text: str) -> None:
-        self.notify_socket.send(text.encode())
+        with contextlib.suppress(OSError):  # the supervisor may be gone
+            self.notify_socket.sendto(text.encode(), self.address)
 
     def inherit(self) -> None:
         assert os.environ["LISTEN_PID"] == str(os.getpid())
@@ -92,8 +93,7 @@ class Worker:
             self.stop()
 
     def stop(self) -> None:
-        with contextlib.suppress(OSError):  # the supervisor may be gone
-            self.notify("STOPPING=1")
+        self.notify("STOPPING=1")
         time.sleep(self.plan.get("stop_delay", 0))
         self.running = False
 
@@ -164,12 +164,14 @@ class Worker:
         self.notify(text)
 
     def do_raw_notify(self, hexadecimal: str) -> None:
-        self.notify_socket.send(bytes.fromhex(hexadecimal))
+        self.notify_socket.sendto(bytes.fromhex(hexadecimal), self.address)
 
     def do_barrier(self) -> str:
         """sd_notify_barrier(3): the manager closes the descriptor it is sent once it has read what came before."""
         reading, writing = os.pipe()
-        socket.send_fds(self.notify_socket, [b"BARRIER=1"], [writing])
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+            sending.connect(self.address)
+            socket.send_fds(sending, [b"BARRIER=1"], [writing])
         os.close(writing)
         return os.read(reading, 1).hex()
 

@@ -1,6 +1,5 @@
 """Who an earlier supervisor left running, told from who only has the same pid."""
 
-import asyncio
 import os
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.orphans import Register, boot_id, find, outlive, start_time
+from bitcoind_mp.supervisor.orphans import Register, boot_id, find, start_time
 
 
 @pytest.fixture
@@ -66,23 +65,20 @@ def test_another_process_or_another_boot_is_a_stranger(tmp_path: Path, sleeper: 
     assert orphans(path) == [("node", sleeper.pid)]
 
 
-def test_the_register_of_a_new_supervisor_is_empty(tmp_path: Path) -> None:
-    Register(tmp_path / "units", ["node"]).put("node", os.getpid())
-    Register(tmp_path / "units", ["node"]).close()
-    assert orphans(tmp_path / "units") == []
-
-
-def test_one_that_does_not_end_is_killed_when_patience_is_over(
+def test_the_register_of_a_new_supervisor_holds_only_who_is_left(
     tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
-    register = Register(tmp_path / "units", ["node"])
-    register.put("node", sleeper.pid)
-    told: list[str] = []
-    asyncio.run(outlive(list(find(tmp_path / "units")), 0.05, told.append))
-    assert sleeper.wait(10) == -9
-    assert [str(sleeper.pid) in line for line in told] == [True, True]
-    assert "killing it" in told[1]
-    register.close()
+    path = tmp_path / "units"
+    first = Register(path, ["node", "wallet"])
+    first.put("wallet", sleeper.pid)
+    first.close()
+    left = list(find(path))
+    Register(path, ["node", "wallet"], left).close()
+    assert orphans(path) == [("wallet", sleeper.pid)], "should the new one be killed, too, before it has ended"
+    Register(path, ["node", "wallet"]).close()
+    assert orphans(path) == []
+    for orphan in left:
+        os.close(orphan.pidfd)
 
 
 def test_the_start_time_of_nobody_is_empty() -> None:

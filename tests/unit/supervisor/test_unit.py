@@ -563,3 +563,29 @@ def test_a_signal_is_asked_for_only_where_there_is_a_process() -> None:
 def test_signals_are_those_of_the_ladder(running: Script) -> None:
     running.tell(ev.StopRequested())
     assert [a.signal for a in running.asked if isinstance(a, ev.Send)] == [Signals.SIGTERM]
+
+
+# -- what an earlier supervisor left ----------------------------------------------------------------------------
+
+
+def test_a_process_that_is_found_is_waited_for_and_then_replaced(script: Script) -> None:
+    script.tell(ev.Adopted(77), ev.StartRequested())
+    assert (script.state, script.unit.pid, script.signals()) == (State.STOPPING, 77, [])
+    script.after(19, ev.Status("flushing")).after(19, ev.Exited(Exit()))
+    assert (script.state, script.unit.pid, script.unit.restarts) == (State.STARTING, 101, 0)
+
+
+def test_a_process_that_is_found_and_does_not_go_is_killed(script: Script) -> None:
+    script.tell(ev.Adopted(77), ev.StartRequested()).after(20)
+    assert (script.state, script.signals()) == (State.KILLING, ["KILLGROUP"])
+    script.tell(ev.Exited(Exit()))
+    assert script.state is State.STARTING
+
+
+def test_one_that_is_found_and_not_wanted_rests_afterwards(script: Script) -> None:
+    assert script.tell(ev.Adopted(77), ev.Exited(Exit())).state is State.STOPPED
+
+
+def test_only_a_unit_at_rest_adopts(running: Script) -> None:
+    with pytest.raises(IllegalMove):
+        running.tell(ev.Adopted(77))
