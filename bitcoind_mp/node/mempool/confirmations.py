@@ -178,17 +178,13 @@ class Confirmations:
         stats._rates, stats._counts, stats._confirmed, stats._failed = rates, counts, confirmed, failed
         return stats
 
-    def _counters(self, bucket: int, target: int, height: int) -> tuple[float, float, float, float]:
-        """Of a bucket: confirmed within the target, in all, removed after it, still waiting after it."""
-        period = -(-target // self.scale) - 1
+    def _waiting_after(self, target: int, height: int) -> list[int]:
+        """For each bucket how many still wait that came ``target`` blocks ago or earlier."""
         size = len(self._waiting)
-        waiting = sum(self._waiting[(height - age) % size][bucket] for age in range(target, self.max_confirms))
-        return (
-            self._confirmed[period][bucket],
-            self._counts[bucket],
-            self._failed[period][bucket],
-            waiting + self._waiting_long[bucket],
-        )
+        # below height 1008 the difference wraps in Core, which then counts some twice: so do we, for equal answers
+        slots = (((height - age) & 0xFFFFFFFF) % size for age in range(target, self.max_confirms))
+        rows = [row for slot in slots if any(row := self._waiting[slot])]
+        return [sum(column) for column in zip(self._waiting_long, *rows, strict=True)]
 
     def _median_rate(self, low: int, high: int) -> float:
         """The average rate of the bucket that holds the median transaction of those from ``low`` to ``high``."""
@@ -207,10 +203,10 @@ class _Search:
 
     def __init__(self, stats: Confirmations, target: int, success: float, height: int) -> None:
         self._stats = stats
-        self._target = target
         self._success = success
-        self._height = height
         self._sums = [0.0] * 4
+        self._period = -(-target // stats.scale) - 1
+        self._waiting = stats._waiting_after(target, height)
         self._near: int | None = None
         self._far = len(stats.buckets) - 1
         self._best: tuple[int, int] | None = None
@@ -222,7 +218,14 @@ class _Search:
         if self._near is None:
             self._near = bucket
         self._far = bucket
-        counters = self._stats._counters(bucket, self._target, self._height)
+        stats = self._stats
+        # confirmed within the target, in all, removed after it, still waiting after it
+        counters = (
+            stats._confirmed[self._period][bucket],
+            stats._counts[bucket],
+            stats._failed[self._period][bucket],
+            self._waiting[bucket],
+        )
         self._sums = [total + count for total, count in zip(self._sums, counters, strict=True)]
 
     def judge(self) -> None:

@@ -23,8 +23,8 @@ from bitcoind_mp.node.chain.params import params_for
 from bitcoind_mp.node.chain.state import ChainState, Listener
 
 BITS = bytes.fromhex("207fffff")
-ANYONE = b"\x51"
-"""A script that anybody may spend."""
+ANYONE = b"\x61" * 8 + b"\x51"
+"""A script that anybody may spend, long enough for a transaction that is not too small to be relayed."""
 START = 1_600_000_000
 
 
