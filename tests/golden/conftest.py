@@ -3,6 +3,7 @@
 One for all golden tests of a session; they don't change what another one asks about.
 """
 
+import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ def ask(daemon: Daemon) -> Callable[[str], Any]:
 
     def ask(name: str) -> Any:
         question = vectors.answers()[name]
-        method, params, wallet = question["method"], question["params"], question["wallet"]
+        method, wallet = question["method"], question["wallet"]
+        params = json.loads(json.dumps(question["params"], default=float))
         if wallet:
             return answer(lambda: daemon.wallet(wallet, method, *params))
         return answer(lambda: daemon.node(method, *params))
