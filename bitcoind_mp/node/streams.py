@@ -21,7 +21,7 @@ from .mempool.pool import Mempool
 
 log = logging.getLogger("bitcoind_mp.feed")
 
-_WINDOW_CALLS = 64
+_WINDOW_CALLS = 16
 _WINDOW_BYTES = 8 << 20
 """How far ahead of its acknowledgements a follower is told: so many calls, or so many bytes of blocks."""
 _NOBODY = "00" * 32
