@@ -177,6 +177,7 @@ class Connections:
             except Disconnected:
                 if command.described.get("changes"):
                     raise
+                await asyncio.sleep(0)  # the link has yet to notice
 
     def _refuse_if_at_rest(self, link: Link) -> None:
         state = self.unit_state(link.role)

@@ -205,4 +205,6 @@ def _problems(problems: "list[str]", paint: "Paint") -> "list[str]":
 
 def _last_words(unit: "dict[str, Any]", paint: "Paint") -> "list[str]":
     words = unit.get("last_words") or []
+    if words and words == (unit.get("log") or [])[-len(words) :]:
+        return []  # they follow below
     return [_row("" if index else "Last words", paint("red", text)) for index, text in enumerate(words)]

@@ -25,6 +25,8 @@ from .secrets import missing_secret
 from .supervision import LINES, read_switches
 from .values import from_text
 
+#: Seconds without an answer before a person is told that it isn't forgotten.
+PATIENCE = 1.0
 #: Which topics may change what a command of that server shows.
 TOPICS = {
     "supervisor": frozenset({"unit", "up"}),
@@ -116,7 +118,18 @@ class Interpreter:
             words, _ = read_switches(command.name, words)
         params = from_text(named(command, words) if line.named else positional(command, words))
         note = self._screen.note
-        return await self._connections.call(link, command, params, wallet=wallet, progress=note, waiting=note)
+        patient = asyncio.get_running_loop().call_later(
+            PATIENCE, note, f"{command.name} takes a while… Ctrl-C cancels it."
+        )
+
+        def told(text: str) -> None:
+            patient.cancel()
+            note(text)
+
+        try:
+            return await self._connections.call(link, command, params, wallet=wallet, progress=told, waiting=told)
+        finally:
+            patient.cancel()
 
     def _find(self, name: str) -> tuple[Link, Command]:
         found = self._connections.find(name)
@@ -133,7 +146,7 @@ class Interpreter:
             )
         if not any(self._connections.seen.connected.values()):
             raise BadArgument("not connected: nobody answers")
-        raise RpcError(RpcCode.METHOD_NOT_FOUND, f"Method not found. Tab completes commands, help lists them: {name}")
+        raise RpcError(RpcCode.METHOD_NOT_FOUND, f"Method not found: {name}")
 
     async def _complete_secrets(self, line: Line, command: Command) -> Line:
         """Ask for a passphrase that isn't in the line, and then for what else must follow it."""

@@ -26,6 +26,7 @@ from .oneshot import nobody_text
 from .prompt import make_session
 from .screen import Plain, Screen, Terminal
 from .style import STYLE
+from .typeahead import kept
 from .watch import Watch
 
 #: A unit's states that a start leads to.
@@ -105,7 +106,8 @@ class Shell(Person):
         for number in (signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, this.cancel)
         try:
-            return await self._live()
+            with kept(self._input):
+                return await self._live()
         finally:
             await self._connections.close()
             if self._private is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from .highlight import Fragments
 
-SEPARATOR = ("class:toolbar.separator", "  │  ")
+SEPARATOR = ("class:toolbar.separator", " │ ")
 #: A unit's state -> how its name is shown.
 _STYLES = {
     "running": "class:toolbar.good",

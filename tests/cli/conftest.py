@@ -1,10 +1,20 @@
 """A daemon to talk to: three real `ipc.Server`s in a thread of their own, whose objects are small fakes."""
 
 import asyncio
+import codecs
+import contextlib
+import fcntl
 import os
+import pty
+import re
+import select
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -116,6 +126,15 @@ class FakeNode:
         return self.height
 
     @command("blockchain")
+    async def waitforheight(self, height: int) -> int:
+        """Answers once the chain is that high."""
+        self.calls.append(("waitforheight", height))
+        self.started.set()
+        while self.height < height:
+            await asyncio.sleep(0.01)
+        return self.height
+
+    @command("blockchain")
     async def getblockhash(self, height: int) -> str:
         """Returns hash of block in best-block-chain at height provided."""
         if height > self.height:
@@ -175,6 +194,13 @@ class FakeNode:
     async def uptime(self) -> int:
         """Seconds up."""
         return 3
+
+    @command("mining", changes=True)
+    async def mine(self) -> str:
+        """Changes something, and takes for ever."""
+        self.started.set()
+        await asyncio.Event().wait()
+        return ""
 
     @command("mining", changes=True)
     async def generatetoaddress(self, nblocks: int, address: str, maxtries: int = 1000) -> list[str]:
@@ -250,10 +276,28 @@ class Daemon:
         self.run.mkdir(parents=True, exist_ok=True)
         self.supervisor, self.node, self.wallet = FakeSupervisor(), FakeNode(), FakeWallet()
         self.events: dict[str, Publisher] = {}
+        self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._servers: dict[str, Server] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake daemon")
         self._thread.start()
+
+    def lively(self) -> None:
+        """Start, and have something of each topic to tell."""
+        self.start()
+        self.publish("supervisor", "unit", {"units": [unit("node"), unit("wallet")]})
+        self.tip(112)
+        self.publish("node", "mempool", {"size": 3, "bytes": 600})
+        self.balance(alice=5_000_000_000)
+
+    def tip(self, height: int) -> None:
+        tip = {"chain": "regtest", "height": height, "headers": height, "hash": "0f" * 32, "time": 1, "peers": 2}
+        self.publish("node", "tip", {**tip, "initialblockdownload": False})
+
+    def balance(self, **trusted: int) -> None:
+        rest = {"pending": 0, "immature": 0, "scanning": False, "height": 112}
+        wallets = [{"name": name, "trusted": amount, **rest} for name, amount in trusted.items()]
+        self.publish("wallet", "balance", {"wallets": wallets})
 
     def start(self, *roles: str) -> None:
         for role in roles or ("supervisor", "node", "wallet"):
@@ -263,7 +307,9 @@ class Daemon:
         for role in roles or tuple(self._servers):
             self.wait(self._stop(role))
 
-    def restart(self, role: str) -> None:
+    def kill_and_restart(self, role: str) -> None:
+        """Every connection cut without a word, then somebody there again."""
+        self.sever(role)
         self.stop(role)
         self.start(role)
 
@@ -271,7 +317,12 @@ class Daemon:
         """Cut every connection, as a kill would."""
         self._loop.call_soon_threadsafe(lambda: [session.abort() for session in self._servers[role].sessions])
 
+    def heard(self) -> float:
+        """When any connection last brought anything, by the monotonic clock."""
+        return max(session.last_heard for server in self._servers.values() for session in server.sessions)
+
     def publish(self, role: str, topic: str, state: dict[str, Any]) -> None:
+        self._told[role, topic] = state
         self._loop.call_soon_threadsafe(self.events[role].publish, topic, state)
 
     def connections(self, role: str) -> int:
@@ -290,6 +341,9 @@ class Daemon:
     async def _start(self, role: str) -> None:
         topics = {"supervisor": ["unit"], "node": ["tip", "mempool"], "wallet": ["balance"]}[role]
         self.events[role] = Publisher(topics, interval=0.01)
+        for (teller, topic), state in self._told.items():
+            if teller == role:
+                self.events[role].publish(topic, state)
         hello = Hello(role, PROTOCOL_VERSION, "regtest", "1", os.getpid())
         server = Server([getattr(self, role), self.events[role]], hello=hello)
         listener = bind_listener(self.run / f"{role}.sock")
@@ -333,3 +387,192 @@ def bitcoin_mp(daemon: Daemon) -> Run:
         )
 
     return run
+
+
+_CONTROL = re.compile(r"\x1b\[([?>]?)([\d;]*)([A-Za-z])|\x1b\][^\x07]*\x07|\x1b[=>78]|\x1b\(B|[\r\n\b\x07]")
+
+
+class Emulator:
+    """As much of a VT100 as prompt_toolkit uses: a grid of characters, and an answer to where the cursor is."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self.replies = b""
+        self._lines = [[" "] * columns for _ in range(rows)]
+        self._saved: tuple[list[list[str]], int, int] | None = None
+        self._x = self._y = 0
+
+    def text(self) -> str:
+        return "\n".join("".join(line).rstrip() for line in self._lines)
+
+    def feed(self, text: str) -> str:
+        """Take output; returns what of it may be the beginning of an escape sequence."""
+        position = 0
+        while position < len(text):
+            if text[position] == "\x1b":
+                found = _CONTROL.match(text, position)
+                if found is None:
+                    if len(text) - position < 32:
+                        return text[position:]
+                    position += 1
+                    continue
+                self._control(found)
+                position = found.end()
+            elif text[position] in "\r\n\b\x07":
+                self._control_character(text[position])
+                position += 1
+            else:
+                self._put(text[position])
+                position += 1
+        return ""
+
+    def _put(self, character: str) -> None:
+        if self._x == self.columns:
+            self._x = 0
+            self._down()
+        self._lines[self._y][self._x] = character
+        self._x += 1
+
+    def _down(self) -> None:
+        if self._y == self.rows - 1:
+            self._lines = [*self._lines[1:], [" "] * self.columns]
+        else:
+            self._y += 1
+
+    def _control_character(self, character: str) -> None:
+        if character == "\r":
+            self._x = 0
+        elif character == "\n":
+            self._down()
+        elif character == "\b":
+            self._x = max(0, self._x - 1)
+
+    def _control(self, found: "re.Match[str]") -> None:
+        private, arguments, letter = found[1], found[2], found[3]
+        if letter is None:
+            return
+        numbers = [int(number or 0) for number in arguments.split(";")] if arguments else []
+        count = max(1, numbers[0]) if numbers else 1
+        if private:
+            if numbers == [1049]:
+                self._alternate(letter == "h")
+        elif letter == "A":
+            self._y = max(0, self._y - count)
+        elif letter == "B":
+            self._y = min(self.rows - 1, self._y + count)
+        elif letter == "C":
+            self._x = min(self.columns - 1, self._x + count)
+        elif letter == "D":
+            self._x = max(0, min(self._x, self.columns) - count)
+        elif letter == "H":
+            self._y, self._x = (max(0, n - 1) for n in [*numbers, 1, 1][:2]) if numbers else (0, 0)
+        elif letter == "J":
+            self._erase(numbers[0] if numbers else 0)
+        elif letter == "K":
+            self._lines[self._y][self._x :] = [" "] * (self.columns - self._x)
+        elif letter == "n" and numbers == [6]:
+            self.replies += f"\x1b[{self._y + 1};{min(self._x, self.columns - 1) + 1}R".encode()
+
+    def _erase(self, how: int) -> None:
+        if how == 0:
+            self._lines[self._y][self._x :] = [" "] * (self.columns - self._x)
+        first = self._y + 1 if how == 0 else 0
+        for number in range(first, self.rows):
+            self._lines[number] = [" "] * self.columns
+
+    def _alternate(self, enter: bool) -> None:
+        if enter:
+            self._saved = (self._lines, self._x, self._y)
+            self._lines = [[" "] * self.columns for _ in range(self.rows)]
+        elif self._saved is not None:
+            self._lines, self._x, self._y = self._saved
+            self._saved = None
+
+
+class Terminal:
+    """A program on a pseudo-terminal, and what a person would see."""
+
+    def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
+        self.emulator = Emulator(100, 30)
+        self.output = ""
+        self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execve(sys.executable, [sys.executable, "-m", "bitcoind_mp.cli", *arguments], environ)
+        fcntl.ioctl(self._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        self.status: int | None = None
+
+    def type(self, text: str) -> None:
+        os.write(self._fd, text.encode())
+
+    def screen(self) -> str:
+        return self.emulator.text()
+
+    def until(self, condition: Callable[[str], bool], what: str) -> str:
+        """Wait until the screen is so; the screen then."""
+        deadline = time.monotonic() + DEADLINE
+        while not condition(self.screen()):
+            left = deadline - time.monotonic()
+            assert left > 0, f"never saw {what}; the screen is:\n{self.screen()}"
+            self.read(min(left, 0.05))
+        return self.screen()
+
+    def sees(self, text: str, *, gone: bool = False) -> str:
+        return self.until(lambda screen: (text in screen) is not gone, f"{text!r} {'go' if gone else ''}")
+
+    def read(self, seconds: float) -> bool:
+        """Take what the program writes within that time; False where it wrote nothing."""
+        ready, _, _ = select.select([self._fd], [], [], seconds)
+        try:
+            data = os.read(self._fd, 65536) if ready else b""
+        except OSError:  # it has ended
+            data = b""
+            self.wait()
+        text = self._decoder.decode(data)
+        self.output += text
+        self._rest = self.emulator.feed(self._rest + text)
+        if self.emulator.replies:
+            replies, self.emulator.replies = self.emulator.replies, b""
+            os.write(self._fd, replies)
+        return bool(data)
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended."""
+        deadline = time.monotonic() + DEADLINE
+        while self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+            else:
+                assert time.monotonic() < deadline, f"it does not end; the screen is:\n{self.screen()}"
+                select.select([self._fd], [], [], 0.02)
+                with contextlib.suppress(OSError):
+                    data = os.read(self._fd, 65536) if select.select([self._fd], [], [], 0)[0] else b""
+                    text = self._decoder.decode(data)
+                    self.output += text
+                    self._rest = self.emulator.feed(self._rest + text)
+        return self.status
+
+    def close(self) -> None:
+        if self.status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._fd)
+
+
+@pytest.fixture
+def shell(daemon: Daemon, tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """``shell(*arguments)``: a shell on a pseudo-terminal, its home below ``tmp_path``."""
+    opened: list[Terminal] = []
+
+    def open_shell(*arguments: str, datadir: Path | None = daemon.datadir) -> Terminal:
+        environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+        where = [f"-datadir={datadir}"] if datadir is not None else []
+        opened.append(Terminal(["-regtest", *where, *arguments], environ))
+        return opened[-1]
+
+    yield open_shell
+    for terminal in opened:
+        terminal.close()

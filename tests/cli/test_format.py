@@ -114,6 +114,12 @@ def test_a_unit_that_failed_for_good() -> None:
     )
 
 
+def test_last_words_are_not_said_twice() -> None:
+    words = ["Error: Invalid value in -port=x"]
+    assert "Last words" not in unit_text(node(last_words=words, log=["ready", *words]), NOW)
+    assert "Last words" in unit_text(node(last_words=words, log=[*words, "something else"]), NOW)
+
+
 def test_a_unit_between_two_starts() -> None:
     waiting = node(
         state="backoff",

@@ -1,0 +1,299 @@
+"""The shell driven on a pseudo-terminal, against servers on sockets."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROMPT = "regtest>"
+
+
+def history(tmp_path: Path) -> Path:
+    return tmp_path / ".local/state/bitcoind-mp/history-regtest"
+
+
+def test_a_prompt_a_toolbar_a_result_and_leaving(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    screen = terminal.sees("alice 50.00 BTC")
+    assert "bitcoin-mp 0.1.0 on regtest. Tab completes, help lists commands, Ctrl-D leaves." in screen
+    assert screen.split("\n")[-1] == (" regtest │ height 112, 2 peers │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet")
+    terminal.type("getblockstats 7\r")
+    assert '\n{\n  "got": 7,\n' in terminal.sees('"stats": null\n}')
+    terminal.type("getblockhash 999\r")
+    terminal.sees("error code: -8\nerror message:\nBlock height out of range")
+    terminal.type("\x04")
+    assert terminal.wait() == 0
+
+
+def test_what_happens_elsewhere_changes_the_screen(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("height 112, 2 peers")
+    daemon.tip(113)
+    terminal.sees("height 113, 2 peers")
+    daemon.balance(alice=150_000_000, bob=1)
+    terminal.sees("2 wallets")
+    daemon.publish("supervisor", "unit", {"units": [{"name": "node", "state": "backoff", "health": "failed"}]})
+    terminal.sees("● node backoff")
+
+
+def test_nothing_crosses_any_socket_while_nobody_does_anything(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    terminal.sees("alice 50.00 BTC")
+    while terminal.read(1.0):
+        pass
+    quiet_since = time.monotonic()
+    assert not terminal.read(30.0), "the screen was drawn anew"
+    assert daemon.heard() < quiet_since
+    assert len([role for role in ("supervisor", "node", "wallet") if daemon.connections(role) == 1]) == 3
+
+
+def test_ctrl_c_cancels_the_call_and_not_the_shell(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("waitforblock\r")
+    terminal.sees("waiting for a block")
+    terminal.type("\x03")
+    terminal.sees("Cancelled.")
+    assert daemon.node.cancelled.wait(20)
+    terminal.type("getblockcount\r")
+    terminal.sees("\n112\n")
+    terminal.type("half a line\x03")
+    terminal.type("uptime\r")
+    terminal.sees("\n7\n")
+
+
+def test_a_node_that_dies_in_mid_call_is_asked_again_once_it_is_back(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("waitforheight 113\r")
+    assert daemon.node.started.wait(20)
+    daemon.kill_and_restart("node")
+    daemon.node.height = 113
+    terminal.sees("\n113\n")
+    assert daemon.node.calls == [("waitforheight", 113)] * 2
+
+
+def test_a_call_that_changes_something_is_never_made_twice(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("mine\r")
+    assert daemon.node.started.wait(20)
+    daemon.kill_and_restart("node")
+    terminal.sees("Whether it took effect is unknown.")
+    terminal.type("getblockcount\r")
+    terminal.sees("\n112\n")
+
+
+def test_the_supervisor_may_come_and_go(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    daemon.stop("supervisor")
+    terminal.sees("no supervisor")
+    terminal.type("getblockcount\r")
+    terminal.sees("\n112\n")
+    daemon.start("supervisor")
+    terminal.sees("no supervisor", gone=True)
+    terminal.sees("● node  ● wallet")
+
+
+def test_a_unit_at_rest_is_left_alone_until_it_is_started(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    units = [{"name": "node", "state": "running", "health": "ok"}, {"name": "wallet", "state": "stopped"}]
+    daemon.publish("supervisor", "unit", {"units": units})
+    terminal.sees("○ wallet stopped")
+    terminal.until(lambda _: daemon.connections("wallet") == 0, "the connection to the wallet end")
+    terminal.type("getbalance\r")
+    terminal.sees("The wallet is stopped. Start it with: start wallet")
+    daemon.publish("supervisor", "unit", {"units": [{**unit, "state": "running"} for unit in units]})
+    terminal.sees("● wallet")
+    terminal.type("getbalance\r")
+    terminal.sees("\n0.00001000\n")
+
+
+def test_a_worker_alone(daemon, shell) -> None:
+    daemon.lively()
+    daemon.stop("supervisor", "wallet")
+    terminal = shell()
+    terminal.sees("● node")
+    terminal.type("getblockcount\r")
+    terminal.sees("\n112\n")
+
+
+def test_an_open_bracket_or_quote_goes_on_with_the_next_line(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type('send [{"a":\r1}\r]\r')
+    assert terminal.sees('"options": null\n}').count("\n       .") == 2
+    terminal.type("getnewaddress 'my\rlabel'\r")
+    terminal.sees("address(my\n")
+
+
+def test_tab_completes_from_live_data(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("alice 50.00 BTC")
+    terminal.type("getblockcou\t")
+    terminal.sees("regtest> getblockcount")
+    terminal.type("\x15use a\t")
+    terminal.sees("regtest> use alice")
+    terminal.type("\r")
+    terminal.sees("regtest alice>")
+    terminal.type("help getb\t")
+    terminal.sees("getbalances")
+    terminal.type("\x15use nobody\r")
+    terminal.sees("error: no wallet named nobody is loaded (loaded: alice). Load it with: loadwallet nobody")
+
+
+def test_a_passphrase_is_asked_for_and_shown_nowhere(daemon, shell, tmp_path: Path) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("walletpassphrase\r")
+    terminal.sees("passphrase:")
+    terminal.type("s3cret\r")
+    terminal.sees("timeout:")
+    terminal.type("60\r")
+    terminal.until(lambda _: bool(daemon.wallet.passphrases), "the call")
+    terminal.type("walletpassphrase 0therSecret 60\r")
+    terminal.until(lambda _: len(daemon.wallet.passphrases) == 2, "the second call")
+    terminal.type("walletpasphrase thirdSecret 60\r")
+    terminal.sees("Method not found: walletpasphrase")
+    terminal.type("getblockcount\r")
+    terminal.sees("\n112\n")
+    terminal.type("\x04")
+    assert terminal.wait() == 0
+    assert daemon.wallet.passphrases == ["s3cret", "0therSecret"]
+    assert "s3cret" not in terminal.output
+    assert history(tmp_path).read_text() == "walletpassphrase\ngetblockcount\n"
+    assert stat.S_IMODE(history(tmp_path).stat().st_mode) == 0o600
+
+
+def test_a_passphrase_that_is_not_given_is_not_sent(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("walletpassphrase\r")
+    terminal.sees("passphrase:")
+    terminal.type("x\x03")
+    terminal.type("getblockcount\r")
+    terminal.sees("\n112\n")
+    assert daemon.wallet.passphrases == []
+
+
+def test_history_lasts_over_sessions(daemon, shell) -> None:
+    daemon.lively()
+    first = shell()
+    first.sees(PROMPT)
+    first.type("getblockstats \\\r7\r")
+    first.sees('"got": 7')
+    first.type("exit\r")
+    assert first.wait() == 0
+    second = shell()
+    second.sees(PROMPT)
+    second.type("\x1b[A\x1b[A\x1b[A\r")
+    second.sees('"got": 7')
+
+
+def test_watch_shows_anew_what_changed(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("watch getblockcount\r")
+    terminal.sees(" getblockcount   shown anew at each change; q leaves\n\n112\n")
+    daemon.node.height = 200
+    daemon.tip(200)
+    terminal.sees("\n200\n")
+    while terminal.read(0.5):
+        pass
+    calls = len(daemon.node.calls)
+    assert not terminal.read(2.0)
+    assert len(daemon.node.calls) == calls, "it polls"
+    terminal.type("q")
+    terminal.sees("watch getblockcount\n200\n")
+    terminal.type("watch send x\r")
+    terminal.sees("error: send changes something: it is not to be run again and again")
+
+
+def test_status_and_logs_inside(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("status wallet\r")
+    terminal.sees("● wallet - keys and coins")
+    terminal.type("clear\r")
+    terminal.type("logs node -f\r")
+    terminal.sees("\nfirst\nsecond\n")
+    terminal.type("\x03")
+    terminal.type("health\r")
+    terminal.sees("OK: node running, wallet running")
+    terminal.type("-json stop wallet\r")
+    terminal.sees('"state": "stopped"')
+
+
+def test_help(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("help watch\r")
+    terminal.sees("Run a command again whenever what it shows may have changed.")
+    terminal.type("help\r")
+    terminal.sees("== Shell ==\nhelp    List all commands")
+
+
+def test_without_a_daemon_nothing_is_started_unasked(daemon, shell, tmp_path: Path) -> None:
+    terminal = shell()
+    terminal.sees("Start a private supervisor, which ends with this shell? [Y/n]")
+    terminal.type("n\r")
+    assert terminal.wait() == 1
+    assert "nobody listens at" in terminal.output
+    required = shell("-ipcconnect=unix")
+    assert required.wait() == 1
+    assert "Start a private" not in required.output
+    assert list(daemon.run.iterdir()) == []
+
+
+def test_a_shell_that_is_ended_leaves_the_terminal_as_it_was(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    os.kill(terminal.pid, signal.SIGTERM)
+    assert terminal.wait() == 143
+    assert "\x1b[?2004l" in terminal.output
+
+
+def test_lines_from_a_pipe(daemon) -> None:
+    daemon.lively()
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    lines = 'use alice\ngetbalance\nsend {"a": 1}\ngetblockhash 999\nwalletpassphrase\nuptime\nexit\nuptime\n'
+    done = subprocess.run(command_line, cwd=ROOT, input=lines, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1  # one of them went wrong
+    assert done.stdout == '0.00001000\n{\n  "outputs": {\n    "a": 1\n  },\n  "options": null\n}\n7\n'
+    assert done.stderr == "error code: -8\nerror message:\nBlock height out of range\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["-ipcconnect=unix"], ["-ipcconnect=0"]])
+def test_lines_from_a_pipe_start_nothing(daemon, arguments: list[str]) -> None:
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *arguments]
+    done = subprocess.run(
+        command_line, cwd=ROOT, input="uptime\n", capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "nobody listens at" in done.stderr
