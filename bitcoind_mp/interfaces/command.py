@@ -24,8 +24,9 @@ A command is a method, plain or ``async``, of a class that gets what it needs by
 
 Parameter annotations are the JSON types ``str``, ``int``, ``float``, ``bool``, ``list[...]``, ``dict[str, Any]``,
 a union of them, ``Any``, or one of the ``Annotated`` types below (`Amount`, `Hash`, `HexBytes`, `Secret`). A
-parameter without a default is required; a JSON null stands for "not given". A parameter annotated `Call` is not
-a parameter of the command: the dispatcher puts the call's own facts there.
+parameter without a default is required, or may be left out for the sake of a required one after it where it may be
+None; a JSON null stands for "not given". A parameter annotated `Call` is not a parameter of the command: the
+dispatcher puts the call's own facts there.
 """
 
 from collections.abc import Callable

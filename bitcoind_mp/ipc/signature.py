@@ -134,14 +134,15 @@ def _read_parameter(
     parameter: inspect.Parameter, annotation: Any, declaration: Declaration, doc: Docstring
 ) -> Parameter:
     name = parameter.name.rstrip("_")
-    required = parameter.default is inspect.Parameter.empty
+    required = parameter.default is inspect.Parameter.empty and not (declaration.topic and _may_be_none(annotation))
+    default = None if parameter.default is inspect.Parameter.empty else parameter.default
     aliases = tuple(alias for alias, target in declaration.aliases.items() if target in (name, parameter.name))
     described = describe(name, annotation, command=bool(declaration.topic))
     return Parameter(
         name=name,
         annotation=annotation,
         required=required,
-        default=None if required else parameter.default,
+        default=default,
         kinds=described.kinds,
         accepts=described.accepts,
         number=described.number,
@@ -186,6 +187,12 @@ def describe(name: str, annotation: Any, *, command: bool = True) -> Parameter:
         element=_element(name, branches, command),
         secret=secret,
     )
+
+
+def _may_be_none(annotation: Any) -> bool:
+    """Whether null is among its values: of a command's parameter without a default, that it is optional though a
+    required one follows (``prioritisetransaction``)."""
+    return type(None) in typing.get_args(annotation)
 
 
 def _branches(annotation: Any) -> list[Any]:

@@ -115,7 +115,7 @@ class MiningCommands:
         return real((end.chain_work - node.chain_work) / elapsed) if elapsed else 0
 
     @command("mining", changes=True)
-    async def prioritisetransaction(self, txid: str, dummy: float | None = None, fee_delta: int | None = None) -> bool:
+    async def prioritisetransaction(self, txid: str, dummy: float | None, fee_delta: int) -> bool:
         """Has a transaction mined sooner or later than its fee would have it.
 
         Args:
@@ -127,8 +127,6 @@ class MiningCommands:
             true
         """
         wanted = parse_hash(txid, "txid")
-        if fee_delta is None:
-            raise RpcError(RpcCode.TYPE_ERROR, "JSON value of type null is not of expected type number")
         if dummy is not None and dummy != 0:
             raise RpcError(
                 RpcCode.INVALID_PARAMETER,

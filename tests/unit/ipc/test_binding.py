@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.interfaces.command import DECLARATION
+from bitcoind_mp.interfaces.command import DECLARATION, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.ipc.binding import Binder
 from bitcoind_mp.ipc.signature import read_method
@@ -53,6 +53,23 @@ def bind(example: type) -> Any:
 )
 def test_binds(bind: Any, name: str, params: Any, bound: list[Any]) -> None:
     assert bind(name, params) == bound
+
+
+class _WithHole:
+    @command("mining")
+    def prioritisetransaction(self, txid: str, dummy: float | None, fee_delta: int) -> None:
+        """An optional parameter, and one after it that isn't."""
+
+
+@pytest.mark.parametrize(
+    "params, bound", [(["a", None, 5], ["a", None, 5]), ({"txid": "a", "fee_delta": 5}, ["a", None, 5])]
+)
+def test_a_parameter_that_may_be_none_may_be_left_out_before_a_required_one(params: Any, bound: list[Any]) -> None:
+    function = _WithHole.prioritisetransaction
+    binder = Binder(read_method(function, getattr(function, DECLARATION)), lambda: "usage")
+    assert binder.bind(params) == bound
+    with pytest.raises(RpcError, match="usage"):
+        binder.bind(["a", 0])
 
 
 @pytest.mark.parametrize(
