@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from bitcoind_mp.ipc.blocking import Connection
+from bitcoind_mp.ipc.plain import Connection
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).resolve().parent

@@ -137,8 +137,8 @@ class Follower(ABC):
         """A transaction left the mempool other than by confirmation: ``reason`` is Core's word
         (``expiry``, ``sizelimit``, ``reorg``, ``conflict``, ``replaced``)."""
 
-    @interface_method("follower.mempool_told")
-    async def mempool_told(self, stream: int) -> None:  # noqa: B027
+    @interface_method("follower.mempool_told")  # noqa: B027
+    async def mempool_told(self, stream: int) -> None:
         """All that were in the mempool at `synced` have been told. Most followers needn't know."""
 
 

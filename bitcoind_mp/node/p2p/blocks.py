@@ -20,7 +20,7 @@ from .download import BlockDownload
 from .peer import Peer
 from .wire import PeerMisbehavedError
 
-log = logging.getLogger("net")
+log = logging.getLogger("bitcoind_mp.net")
 
 #: Headers announced directly when several blocks come at once (``MAX_BLOCKS_TO_ANNOUNCE``); more are an inv of the tip.
 MAX_HEADERS_ANNOUNCED = 8

@@ -10,7 +10,7 @@ from btclib.p2p import Message, Payload
 from .peer import Peer
 from .wire import PeerMisbehavedError, Wire
 
-log = logging.getLogger("net")
+log = logging.getLogger("bitcoind_mp.net")
 
 #: Messages read ahead of what is processed; past this the socket is not read (TCP then slows the peer).
 _READ_AHEAD = 64

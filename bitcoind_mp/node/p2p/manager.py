@@ -28,7 +28,7 @@ from .processing import Processing
 from .transactions import ANNOUNCE_INTERVAL
 from .wire import Wire
 
-log = logging.getLogger("net")
+log = logging.getLogger("bitcoind_mp.net")
 
 #: What we offer: the whole chain, with witnesses.
 LOCAL_SERVICES = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS | ServiceFlags.NODE_NETWORK_LIMITED

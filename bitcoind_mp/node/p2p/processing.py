@@ -21,7 +21,7 @@ from .peer import Peer
 from .transactions import TX_TYPES, TransactionRelay
 from .wire import PeerMisbehavedError
 
-log = logging.getLogger("net")
+log = logging.getLogger("bitcoind_mp.net")
 
 
 class Processing:

@@ -23,7 +23,7 @@ from .orphans import Orphan, Orphanage
 from .peer import Peer, RecentHashes
 from .requests import TxRequests
 
-log = logging.getLogger("net")
+log = logging.getLogger("bitcoind_mp.net")
 
 #: Mean seconds between announcements of transactions, outbound and inbound (``OUTBOUND_``/``INBOUND_INVENTORY_…``):
 #: random waits, so that a peer can't tell where a transaction started.
