@@ -26,7 +26,7 @@ class Policy:
     backoff_cap: float = 30.0
     try_again: float = 1.0
     """The least delay after exit 75 or 71, which say that something else must change first."""
-    good_run: float = 10.0
+    good_run: float = 5.0
     """A process that was ready this long had a good run: what it does next starts from a clean slate."""
     start_limit: int = 5
     start_interval: float = 60.0
@@ -39,11 +39,10 @@ class Policy:
     def delay(self, failures: int, was_ready: bool, verdict: "Verdict") -> float:
         """Seconds until the next start after the ``failures``-th bad end in a row (counted from 1).
 
-        Exponential; none at all for the first end of a process that had been ready.
+        Exponential; a process that had been ready is one step ahead, and its first end costs no time at all.
         """
-        if failures <= 1 and was_ready and verdict is not Verdict.TRY_AGAIN:
-            return 0.0
-        growing = min(self.backoff_first * 2.0 ** min(failures - 1, 30), self.backoff_cap)
+        steps = failures - 2 if was_ready else failures - 1
+        growing = min(self.backoff_first * 2.0 ** min(steps, 30), self.backoff_cap) if steps >= 0 else 0.0
         return max(growing, self.try_again if verdict is Verdict.TRY_AGAIN else 0.0)
 
 

@@ -47,7 +47,8 @@ def test_the_delay_doubles_up_to_the_cap() -> None:
 def test_the_first_end_after_ready_costs_no_time() -> None:
     policy = Policy(backoff_first=0.5)
     assert policy.delay(1, True, Verdict.CRASH) == 0
-    assert policy.delay(2, True, Verdict.CRASH) == 1
+    assert policy.delay(2, True, Verdict.CRASH) == 0.5
+    assert policy.delay(3, True, Verdict.CRASH) == 1
 
 
 def test_trying_again_never_spins_whatever_is_configured() -> None:
