@@ -209,7 +209,9 @@ class Chain(ABC):
     @interface_method("chain.coins")
     @abstractmethod
     async def coins(self, outpoints: list[tuple[str, int]]) -> list[CoinValue | None]:
-        """The unspent outputs asked for, mempool included, in order; None for each that is spent or unknown."""
+        """The outputs asked for, in order: those of the best chain that no block spends and those of the mempool; None
+        for each other. One that only a mempool transaction spends is there (``findCoins``): whoever replaces that
+        transaction needs it, and `mempool_spender` tells."""
 
     @interface_method("chain.transaction")
     @abstractmethod

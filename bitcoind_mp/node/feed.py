@@ -198,16 +198,19 @@ class Feed(Chain, Listener):
         return [self._coin(outpoint) for outpoint in parse_outpoints(outpoints)]
 
     def _coin(self, outpoint: tuple[bytes, int]) -> CoinValue | None:
-        if self._mempool.spender(outpoint) is not None:
-            return None
+        """Whether the mempool spends it doesn't matter: what replaces the spender needs it."""
+        txid, n = outpoint
+        waiting = self._mempool.get(txid)
+        if waiting is not None:
+            outputs = waiting.vout[n : n + 1]
+            return CoinValue(outputs[0].value, outputs[0].script_pub_key.script.hex(), -1, False) if outputs else None
         try:
-            coin = self._mempool.coin(outpoint)
+            coin = self._chain.coins.get(outpoint)
         except CoinsUnavailable as error:
             raise RpcError(RpcCode.CLIENT_IN_INITIAL_DOWNLOAD, f"{error}") from error
         if coin is None:
             return None
-        height = -1 if self._mempool.get(outpoint[0]) is not None else coin.height
-        return CoinValue(coin.tx_out.value, coin.tx_out.script_pub_key.script.hex(), height, coin.is_coinbase)
+        return CoinValue(coin.tx_out.value, coin.tx_out.script_pub_key.script.hex(), coin.height, coin.is_coinbase)
 
     async def transaction(self, txid: str) -> str | None:
         name = parse_name(txid)
