@@ -1,0 +1,59 @@
+"""The manual pages: generated from the table, committed as generated, and well-formed."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp.config.manual import pages
+from bitcoind_mp.config.option import PROGRAMS
+from bitcoind_mp.config.options import TABLE
+
+MAN = Path(__file__).resolve().parents[3] / "man"
+PAGES = pages(MAN)
+
+
+def test_there_is_a_page_for_each_program_and_the_file() -> None:
+    assert set(PAGES) == {*(f"{program}.1" for program in PROGRAMS), "bitcoind-mp.conf.5"}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_committed_page_is_what_the_generator_writes(name: str) -> None:
+    assert (MAN / name).read_text() == PAGES[name], "run: make man"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_page_has_every_option_of_its_program(program: str) -> None:
+    text = PAGES[f"{program}.1"]
+    for option in TABLE:
+        shown = option.taken_by(program) and not option.hidden
+        assert (f"\n.It Fl {option.name}\n" in text or f"\n.It Fl {option.name} Ns" in text) is shown, option.name
+    assert "{default}" not in text
+
+
+def test_the_files_page_has_what_may_stand_in_it() -> None:
+    text = PAGES["bitcoind-mp.conf.5"]
+    assert "\n.It Cm keypool Ns No \\&= Ns Ar n\n" in text
+    assert "\n.It Cm conf" not in text
+    assert "\n.It Cm includeconf" in text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_mandoc_finds_no_fault(name: str) -> None:
+    if shutil.which("mandoc") is None:
+        pytest.skip("mandoc is not installed")
+    done = subprocess.run(
+        ["mandoc", "-Tlint", "-Wwarning", str(MAN / name)], capture_output=True, text=True, timeout=60, check=False
+    )
+    faults = [line for line in (done.stdout + done.stderr).splitlines() if "mandoc.db" not in line]
+    assert faults == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_can_be_indexed(name: str) -> None:
+    if shutil.which("lexgrog") is None:
+        pytest.skip("lexgrog is not installed")
+    done = subprocess.run(["lexgrog", str(MAN / name)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0
+    assert f'"{name.rpartition(".")[0]} - ' in done.stdout
