@@ -1,8 +1,9 @@
 """What the mempool has accepted since ``mempool.dat`` was last written, so that a kill loses nothing.
 
-The journal is a series of numbered files, ``mempool/journal-1`` and on. Each start and each save begins a new one;
-when ``mempool.dat`` has been written, the files before it go. A file is a mark of eight bytes and then records:
-length, CRC-32 (both four bytes, little endian), and a kind with its fields. A record cut short is the end of its file.
+The journal is a series of numbered files, ``mempool/journal-1`` and on. The first record after a start or a save
+begins a new one; when ``mempool.dat`` has been written, the files before it go. A file is a mark of eight bytes and
+then records: length, CRC-32 (both four bytes, little endian), and a kind with its fields. A record cut short is the end
+of its file.
 """
 
 import asyncio
@@ -63,7 +64,6 @@ class Journal:
         self._file = -1
         self._unsynced: list[int] = []
         self._number = max((_number(path) for path in self._files()), default=0)
-        self._begin()
         self.appended = 0
         """Bytes since the last `rotate`."""
         self.syncs = 0
@@ -81,6 +81,8 @@ class Journal:
             OSError: no room; the journal is as it was.
         """
         data = b"".join(_RECORD.pack(len(body), crc32(body)) + body for body in (each.pack() for each in records))
+        if self._file < 0:
+            self._begin()
         try:
             written = 0
             while written < len(data):
@@ -104,9 +106,10 @@ class Journal:
     def rotate(self) -> list[Path]:
         """Begin a new file; the ones before it, for `drop`."""
         before = self._files()
-        # whoever waits for what was appended to it, waits still
-        self._unsynced.append(self._file)
-        self._begin()
+        if self._file >= 0:
+            # whoever waits for what was appended to it, waits still
+            self._unsynced.append(self._file)
+            self._file = -1
         self.appended = 0
         return before
 
@@ -129,15 +132,22 @@ class Journal:
             await asyncio.wait([running])
         self._syncing, self._next_sync = self._next_sync, None
         self.syncs += 1
-        files, self._unsynced = [*self._unsynced, os.dup(self._file)], []
+        files, self._unsynced = self._unsynced, []
+        if self._file >= 0:
+            files.append(os.dup(self._file))
         await asyncio.get_running_loop().run_in_executor(self._writer, _sync_and_close, files)
 
     def _begin(self) -> None:
+        path = self._directory / f"journal-{self._number + 1}"
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(file, _MARK, 0)
+        except OSError:
+            os.close(file)
+            path.unlink()
+            raise
         self._number += 1
-        path = self._directory / f"journal-{self._number}"
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        os.pwrite(self._file, _MARK, 0)
-        self._end = len(_MARK)
+        self._file, self._end = file, len(_MARK)
         sync_directory(self._directory)
 
     def _files(self) -> list[Path]:

@@ -5,7 +5,7 @@ What belongs here: putting the parts together. What doesn't: any rule.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -109,6 +109,7 @@ class Mempool:
         self._changing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._waiting_for_coins = False
         self._subscription = chain.subscribe(self)
 
     # what is there
@@ -222,9 +223,9 @@ class Mempool:
         return True
 
     @property
-    def unbroadcast(self) -> frozenset[bytes]:
-        """Txids that came from us and no peer has asked for yet."""
-        return frozenset(self._store.unbroadcast)
+    def unbroadcast(self) -> Set[bytes]:
+        """Txids that came from us and no peer has asked for yet; changes as they are asked for."""
+        return self._store.unbroadcast
 
     def min_fee_rate(self) -> int:
         """What a transaction must pay to enter now, in sat/kvB: the rolling minimum, at least ``min_relay_fee``
@@ -333,7 +334,13 @@ class Mempool:
     # disk
 
     async def load(self) -> None:
-        """Take back what ``mempool.dat`` and the journal hold; sets `loaded`."""
+        """Take back what ``mempool.dat`` and the journal hold; sets `loaded`.
+
+        During the initial download nothing can be taken back: then this happens by itself when that is over.
+        """
+        self._waiting_for_coins = not self._chain.coins.available
+        if self._waiting_for_coins:
+            return
         if self._disk is not None:
             journaled = await self._disk.load(self._take_back, self._chain.clock.now() - self.policy.expiry)
             self._limits.drop_below(self.policy.min_relay_fee)
@@ -390,6 +397,9 @@ class Mempool:
         if self._reorganiser.pending:
             self._reorganiser.finish()
             self._trim()
+        if self._waiting_for_coins and self._chain.coins.available:
+            self._waiting_for_coins = False
+            self._start(self.load())
 
     def header_added(self, node: BlockView) -> None:
         """Of no interest here."""

@@ -24,8 +24,8 @@ from .view import ScriptVerifier
 #: Core's ``STANDARD_SCRIPT_VERIFY_FLAGS``: every rule but SIGPUSHONLY, which standardness asks for itself.
 STANDARD_FLAGS = ~ScriptFlag.SIGPUSHONLY
 
-#: Passed transactions remembered: Core's script cache of 16 MiB holds half a million, this one a mempool's worth.
-_CACHE_SIZE = 100_000
+#: Passed transactions remembered, at 200 bytes each: twenty full blocks' worth.
+_CACHE_SIZE = 50_000
 
 
 class Scripts:

@@ -41,8 +41,10 @@ class Clock(Protocol):
 
 
 class Coins(Protocol):
-    """The coins at the tip."""
+    """The coins at the tip. ``available`` is False during the initial download, when none are kept."""
 
+    @property
+    def available(self) -> bool: ...
     def get(self, outpoint: OutPoint, /) -> Coin | None: ...
 
 

@@ -65,6 +65,12 @@ class FakeClock:
         return self.time
 
 
+class FakeCoins(dict[tuple[bytes, int], Coin]):
+    """The coins at the tip."""
+
+    available = True
+
+
 class FakeHandle:
     def __init__(self, listeners: list[Any], listener: Any) -> None:
         self._listeners, self._listener = listeners, listener
@@ -81,7 +87,7 @@ class FakeChain:
         self.clock = FakeClock(START)
         self.params = params_for("regtest")
         self.blocks = [FakeBlock(self.params.genesis_raw[:80], None, [])]
-        self.coins: dict[tuple[bytes, int], Coin] = {}
+        self.coins = FakeCoins()
         self.spent: list[dict[tuple[bytes, int], Coin]] = [{}]
         self.listeners: list[Any] = []
         self.initial_block_download = False
@@ -169,6 +175,7 @@ class Money:
         self._chain = chain
         self._serial = 0
         self._made: dict[bytes, Tx] = {}
+        self.points: list[OutPoint] = []
 
     def coin(self, value: int = COIN, script: bytes = ANYONE, *, height: int = 0, coinbase: bool = False) -> OutPoint:
         """A coin out of nowhere."""
@@ -224,14 +231,26 @@ class Recorder:
         self.events.append((str(reason), entry.txid))
 
 
-@pytest.fixture
-def chain() -> FakeChain:
+def new_chain() -> FakeChain:
     """A chain of 110 empty blocks, ten minutes apart, the last one at the present."""
     chain = FakeChain()
     for _ in range(110):
         chain.mine()
     chain.clock.time = chain.tip.time
     return chain
+
+
+def with_coins(count: int) -> tuple[FakeChain, Money]:
+    """The same chain each time, and so many coins in ``money.points``, the same each time."""
+    chain = new_chain()
+    money = Money(chain)
+    money.points = [money.coin() for _ in range(count)]
+    return chain, money
+
+
+@pytest.fixture
+def chain() -> FakeChain:
+    return new_chain()
 
 
 @pytest.fixture

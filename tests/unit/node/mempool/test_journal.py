@@ -62,6 +62,9 @@ def test_a_file_of_another_kind_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "journal-7").write_bytes(b"something else altogether")
     journal = Journal(tmp_path)
     assert list(journal.records()) == []
+    assert files(tmp_path) == ["journal-7"]
+    journal.append(RECORDS[0])
+    assert list(journal.records()) == RECORDS[:1]
     assert files(tmp_path) == ["journal-7", "journal-8"]
     journal.close()
 

@@ -1,9 +1,12 @@
 """The mempool over restarts and kills. A kill is a mempool that is never closed."""
 
+import asyncio
 import errno
 import resource
+import shutil
+import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,48 @@ def test_nothing_is_kept_where_the_node_is_told_so(run: Run, make_mempool: Make,
     assert not (tmp_path / "mempool").exists()
 
 
+def test_during_the_initial_download_it_waits(
+    run: Run, make_mempool: Make, live: Mempool, tmp_path: Path, money: Any, chain: Any
+) -> None:
+    fill(run, live, money, chain)
+    before = state(live)
+    chain.coins.available = False
+    again = make_mempool(tmp_path)
+    run(again.load())
+    assert not again.loaded
+    run(again.close())
+    third = make_mempool(tmp_path)
+    run(third.load())
+    chain.coins.available = True
+
+    back = Back(3)
+    third.subscribe(back)
+
+    async def later() -> None:
+        chain.finish()
+        async with asyncio.timeout(5):
+            await back.all_here.wait()
+
+    run(later())
+    assert state(third) == before
+
+
+class Back:
+    """Waits for so many transactions."""
+
+    def __init__(self, count: int) -> None:
+        self.left = count
+        self.all_here = asyncio.Event()
+
+    def added(self, entry: Any) -> None:
+        self.left -= 1
+        if not self.left:
+            self.all_here.set()
+
+    def removed(self, entry: Any, reason: Any) -> None:
+        raise AssertionError(f"{entry.txid.hex()} left: {reason}")
+
+
 def test_a_full_disk_refuses_and_loses_nothing(
     run: Run, make_mempool: Make, live: Mempool, tmp_path: Path, money: Any, chain: Any
 ) -> None:
@@ -159,6 +204,38 @@ def test_a_full_disk_refuses_and_loses_nothing(
     assert state(again)[0] == before[0]
     assert [txid for txid, delta in again.prioritised().items() if delta == 5] == done
     run(again.accept(big))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A filesystem of 256 kB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a filesystem may not be mounted here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up(run: Run, make_mempool: Make, small_disk: Path, money: Any) -> None:
+    mempool = restart(run, make_mempool, small_disk)
+    accepted = []
+    with pytest.raises(OSError) as failed:
+        for number in range(200):
+            tx = money.spend(fee=5000 + number, pad=3000)
+            run(mempool.accept(tx))
+            accepted.append(tx.id)
+    assert failed.value.errno == errno.ENOSPC
+    assert 20 < len(accepted) < 90
+    assert len(mempool) == len(accepted)
+    with pytest.raises(OSError):
+        run(mempool.save())
+    again = restart(run, make_mempool, small_disk)
+    assert {entry.txid for entry in again.entries()} == set(accepted)
+    with pytest.raises(OSError):
+        run(again.accept(money.spend(fee=9000, pad=3000)))
+    assert len(again) == len(accepted)
 
 
 def test_a_save_without_room_keeps_the_journal(
