@@ -3,7 +3,6 @@
 What doesn't belong: trying again (``create.py``), putting inputs and outputs together (``assemble.py``).
 """
 
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,8 +28,6 @@ from .sizes import TxSize
 
 #: Size in virtual bytes of a nested P2WPKH input: what change is taken to cost where we can't sign it.
 _NESTED_INPUT = 91
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ class Attempt:
         if self.signed and not await sign(wallet, tx):
             raise SpendError("Signing transaction failed")
         await self._check(tx, size, fee)
-        log.info(
+        wallet.log(
             "Coin Selection: Algorithm:%s, Waste Metric Score:%s; Fee:%d Bytes:%d Reason:%s",
             selection.algorithm,
             selection.waste,

@@ -4,7 +4,6 @@
 The wallet's `spending` lock is held by the caller from here to the commit. What doesn't belong: the ledger, JSON.
 """
 
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,8 +14,6 @@ from bitcoind_mp.wallet.wallet import Wallet
 from .attempt import Attempt, Created, Request
 from .control import CoinControl, Recipient
 from .errors import SpendError
-
-log = logging.getLogger(__name__)
 
 
 async def create_transaction(
@@ -66,6 +63,7 @@ async def _with_and_without_grouping(request: Request) -> Created:
     except SpendError:
         return first
     use_grouped = grouped.fee <= first.fee + options.max_aps_fee
-    log.debug("fee ungrouped %d, grouped %d, using %s", first.fee, grouped.fee, use_grouped)
+    using = "grouped" if use_grouped else "non-grouped"
+    request.wallet.log("Fee non-grouped = %d, grouped = %d, using %s", first.fee, grouped.fee, using)
     better = grouped if use_grouped else first
     return replace(better, reserved=first.reserved + grouped.reserved)
