@@ -8,22 +8,13 @@ their answers are put together (``estimator.py``).
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from struct import Struct
 
-from btclib import var_int
+from .packing import MAX_CONFIRMS, EstimatesDamaged, Reader, pack_double, pack_row, pack_rows
 
 _MIN_RATE = 100.0
 _MAX_RATE = 1e7
 _SPACING = 1.05
 _UNBOUNDED = 1e99
-_DOUBLE = Struct("<d")
-_SCALE = Struct("<I")
-#: The longest target of any horizon, in blocks: one week.
-MAX_CONFIRMS = 1008
-
-
-class EstimatesDamaged(ValueError):
-    """Bytes that are no fee estimates."""
 
 
 def default_buckets() -> list[float]:
@@ -151,12 +142,12 @@ class Confirmations:
     def pack(self) -> bytes:
         """As Core's ``fee_estimates.dat`` has it."""
         return (
-            _DOUBLE.pack(self.decay)
-            + _SCALE.pack(self.scale)
+            pack_double(self.decay)
+            + self.scale.to_bytes(4, "little")
             + pack_row(self._rates)
             + pack_row(self._counts)
-            + _pack_rows(self._confirmed)
-            + _pack_rows(self._failed)
+            + pack_rows(self._confirmed)
+            + pack_rows(self._failed)
         )
 
     @classmethod
@@ -253,52 +244,3 @@ class _Search:
         buckets, near = self._stats.buckets, self._near if self._near is not None else self._far
         within, total, left, waiting = self._sums
         return BucketRange(buckets[self._far - 1] if self._far else 0.0, buckets[near], within, total, waiting, left)
-
-
-def pack_row(row: Sequence[float]) -> bytes:
-    """A vector of doubles."""
-    return var_int.serialize(len(row)) + b"".join(map(_DOUBLE.pack, row))
-
-
-def _pack_rows(rows: Sequence[Sequence[float]]) -> bytes:
-    return var_int.serialize(len(rows)) + b"".join(map(pack_row, rows))
-
-
-class Reader:
-    """Walks over the bytes of a file. Every method raises `EstimatesDamaged` at the end of them."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, size: int) -> bytes:
-        part = self._data[self._at : self._at + size]
-        if len(part) != size:
-            raise EstimatesDamaged("the file is cut short")
-        self._at += size
-        return part
-
-    def unsigned(self) -> int:
-        return int.from_bytes(self.take(4), "little")
-
-    def double(self) -> float:
-        value: float = _DOUBLE.unpack(self.take(8))[0]
-        return value
-
-    def size(self) -> int:
-        """A count; none here is above 1008."""
-        first = self.take(1)[0]
-        count = int.from_bytes(self.take(2), "little") if first == 0xFD else first
-        if first > 0xFD or count > MAX_CONFIRMS:
-            raise EstimatesDamaged("a count out of range")
-        return count
-
-    def row(self, size: int | None = None) -> list[float]:
-        """A vector of doubles, of that size where it is known."""
-        count = self.size()
-        if size is not None and count != size:
-            raise EstimatesDamaged("wrong number of buckets")
-        return [self.double() for _ in range(count)]
-
-    def rows(self, size: int) -> list[list[float]]:
-        return [self.row(size) for _ in range(self.size())]

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from bitcoind_mp.interfaces.chain import FeeEstimate
 
-from .confirmations import Confirmations, Estimate, EstimatesDamaged, Reader, default_buckets, pack_row
+from .confirmations import Confirmations, Estimate, default_buckets
 from .entry import MempoolEntry
 from .feerate import rate_of
 from .minimum import round_half_up
+from .packing import EstimatesDamaged, Reader, pack_row
 
 _FILE_VERSION = 309900
 #: Seconds after which a file says nothing about today.

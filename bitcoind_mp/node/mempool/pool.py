@@ -1,26 +1,23 @@
-"""The mempool's public face: what is there, how it changes, and how it follows the chain.
+"""The mempool's public face: how it changes, and how it follows the chain. What it can be asked is in ``lookup.py``.
 
 What belongs here: putting the parts together. What doesn't: any rule.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from btclib.tx import Tx
-from btclib.tx.coin import Coin
-
-from bitcoind_mp.interfaces.chain import FeeEstimate
 
 from .accept import Acceptance
-from .bump import BumpFees
-from .clusters import Chunk, Clusters
+from .clusters import Clusters
 from .entry import Accepted, MempoolEntry, PackageResult, Removal
 from .estimator import FeeEstimator
+from .follow import Follower
 from .limits import Limits
+from .lookup import MempoolView
 from .minimum import MinimumFee
 from .persist import Persistence
 from .plan import Plan, Planner
@@ -29,7 +26,7 @@ from .reorganise import Reorganiser
 from .rules import Incoming, Rules, Terms
 from .scripts import Scripts
 from .store import Store
-from .view import BlockView, ChainView, Contents, OutPoint, ScriptVerifier
+from .view import ChainView, ScriptVerifier
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +48,6 @@ class MempoolListener(Protocol):
         """``entry`` left the mempool; with `Removal.BLOCK` a block confirmed it."""
 
 
-@dataclass(frozen=True)
-class Package:
-    """Totals over a set of entries: how many, vB, and modified fees in satoshis."""
-
-    count: int
-    vsize: int
-    fees: int
-
-
 class Subscription:
     """What `Mempool.subscribe` gives."""
 
@@ -74,7 +62,7 @@ class Subscription:
             self._listener = None
 
 
-class Mempool:
+class Mempool(MempoolView):
     """The node's unconfirmed transactions. Every method runs in the loop; only the ``async`` ones wait.
 
     Args:
@@ -110,135 +98,9 @@ class Mempool:
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
         self._waiting_for_coins = False
-        self._subscription = chain.subscribe(self)
-
-    # what is there
-
-    def __len__(self) -> int:
-        return len(self._store.entries)
-
-    def __contains__(self, txid: bytes) -> bool:
-        return txid in self._store.entries
-
-    def have(self, hash: bytes) -> bool:
-        """Whether a transaction of that txid or wtxid is in the mempool."""
-        return hash in self._store.entries or hash in self._store.by_wtxid
-
-    def get(self, txid: bytes) -> Tx | None:
-        """The transaction of that txid, taken apart anew."""
-        entry = self._store.entries.get(txid)
-        return entry.tx if entry is not None else None
-
-    def entry(self, txid: bytes) -> MempoolEntry | None:
-        return self._store.entries.get(txid)
-
-    def entry_by_wtxid(self, wtxid: bytes) -> MempoolEntry | None:
-        return self._store.by_wtxid.get(wtxid)
-
-    def entries(self) -> list[MempoolEntry]:
-        """All of them, in the order they would be mined: parents first, best chunk first."""
-        return [entry for chunk in self._store.clusters.chunks() for entry in chunk.entries]
-
-    def chunks(self) -> list[Chunk]:
-        """All chunks in the order they would be mined; empty while a reorganisation is under way."""
-        return [] if self._reorganiser.pending else self._store.clusters.chunks()
-
-    def coin(self, outpoint: OutPoint) -> Coin | None:
-        """The unspent output, from the mempool (its height one above the tip) or the chain; None if the mempool
-        spends it."""
-        return None if outpoint in self._store.spends else self._rules.coin(outpoint)
-
-    def spender(self, outpoint: OutPoint) -> bytes | None:
-        """The txid of the mempool transaction that spends it."""
-        entry = self._store.spends.get(outpoint)
-        return entry.txid if entry is not None else None
-
-    def parents(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        return _sorted(entry.parents)
-
-    def children(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        return _sorted(entry.children)
-
-    def ancestors(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        """All unconfirmed transactions that it depends on, itself not included; in Core's order."""
-        return _sorted(self._store.ancestors([entry]) - {entry})
-
-    def descendants(self, entry: MempoolEntry) -> list[MempoolEntry]:
-        """All that depend on it, itself not included; in Core's order."""
-        return _sorted(self._store.descendants([entry]) - {entry})
-
-    def cluster(self, entry: MempoolEntry) -> list[Chunk]:
-        """Its cluster, in mining order, cut into chunks."""
-        return list(entry.cluster.chunks) if entry.cluster is not None else []
-
-    def chunk(self, entry: MempoolEntry) -> Chunk:
-        """The chunk that it would be mined with (``fees.chunk`` and ``chunkweight`` of ``getmempoolentry``).
-
-        Raises:
-            KeyError: the entry is no longer in the mempool.
-        """
-        if entry.cluster is None:
-            raise KeyError(entry.txid)
-        return entry.cluster.chunk_of(entry)
-
-    def totals(self, entries: Iterable[MempoolEntry]) -> Package:
-        """How many, their vB and modified fees (``ancestorcount``, ``ancestorsize``, ``fees.ancestor``)."""
-        found = list(entries)
-        return Package(len(found), sum(entry.vsize for entry in found), sum(entry.modified_fee for entry in found))
-
-    def replaceable(self, entry: MempoolEntry) -> bool:
-        """Whether it or an ancestor signals BIP125."""
-        return any(member.signals_rbf for member in self._store.ancestors([entry]))
-
-    # figures
-
-    @property
-    def sequence(self) -> int:
-        """``mempool_sequence``: one more than the additions and removals so far."""
-        return self._store.sequence
-
-    @property
-    def transactions_updated(self) -> int:
-        """A number that grows with every change to what a block would hold (``getblocktemplate``'s ``longpollid``)."""
-        return self._store.updates
-
-    @property
-    def total_vsize(self) -> int:
-        """``bytes`` of ``getmempoolinfo``."""
-        return self._store.total_vsize
-
-    @property
-    def total_fee(self) -> int:
-        """Base fees of all, in satoshis."""
-        return self._store.total_fee
-
-    @property
-    def usage(self) -> int:
-        """Estimated memory in bytes, what ``max_size`` bounds."""
-        return self._store.usage
-
-    @property
-    def optimal(self) -> bool:
-        """Whether every cluster's order is known to be the best one: here it always is."""
-        return True
-
-    @property
-    def unbroadcast(self) -> Set[bytes]:
-        """Txids that came from us and no peer has asked for yet; changes as they are asked for."""
-        return self._store.unbroadcast
-
-    def min_fee_rate(self) -> int:
-        """What a transaction must pay to enter now, in sat/kvB: the rolling minimum, at least ``min_relay_fee``
-        (``mempoolminfee``)."""
-        return max(self._minimum.rate(self._chain.clock.now(), self.usage), self.policy.min_relay_fee)
-
-    def estimate_fee(self, target: int, *, conservative: bool = False) -> FeeEstimate:
-        """``estimatesmartfee``: at least the mempool's minimum. ``target`` from 1 to 1008 blocks."""
-        estimate = self.estimator.smart(target, conservative=conservative)
-        minimum = self.min_fee_rate()
-        if estimate.rate is None or estimate.rate >= minimum:
-            return estimate
-        return FeeEstimate(minimum, estimate.blocks, [], "Mempool Min Fee")
+        self._subscription = chain.subscribe(
+            Follower(chain, self._store, self._reorganiser, self._minimum, self.estimator, settled=self._settled)
+        )
 
     # changes
 
@@ -300,10 +162,6 @@ class Mempool:
         if self._disk is not None:
             await self._disk.sync()
 
-    def prioritised(self) -> dict[bytes, int]:
-        """txid to delta, for every one that isn't 0, in the mempool or not."""
-        return dict(self._store.deltas)
-
     def add_unbroadcast(self, txid: bytes) -> None:
         """Announce it again until a peer asks."""
         if txid in self._store.entries:
@@ -317,19 +175,6 @@ class Mempool:
         """Tell ``listener`` of every change from now on."""
         self._listeners.append(listener)
         return Subscription(self._listeners, listener)
-
-    # for the wallet
-
-    def bump_fees(self, outpoints: Sequence[OutPoint], rate: int) -> list[int]:
-        """`interfaces.chain.Chain.bump_fees`: ``rate`` in sat/kvB, satoshis for each; all 0 where the clusters are too
-        large to say."""
-        bump = BumpFees(self._store, outpoints, rate)
-        return bump.each() if bump.answerable else [0] * len(outpoints)
-
-    def combined_bump_fee(self, outpoints: Sequence[OutPoint], rate: int) -> int | None:
-        """`interfaces.chain.Chain.combined_bump_fee`; None where the clusters are too large to say."""
-        bump = BumpFees(self._store, outpoints, rate)
-        return bump.together() if bump.answerable else None
 
     # disk
 
@@ -378,48 +223,6 @@ class Mempool:
             self._disk.close()
         self._scripts.close()
 
-    # what the chain tells
-
-    def block_connected(self, node: BlockView, contents: Contents) -> None:
-        """Confirmed transactions leave, and what conflicts with them."""
-        confirmed: list[MempoolEntry] = []
-        if self._store.entries or self._store.deltas or self._reorganiser.pending:
-            confirmed = self._confirm(contents.transactions)
-        self._minimum.block(self._chain.clock.now())
-        self.estimator.block(node.height, confirmed)
-
-    def block_disconnected(self, node: BlockView, contents: Contents) -> None:
-        """Its transactions come back, once the chain stands again."""
-        self._reorganiser.disconnected(contents.transactions)
-
-    def tip_changed(self, node: BlockView) -> None:
-        """The chain stands."""
-        if self._reorganiser.pending:
-            self._reorganiser.finish()
-            self._trim()
-        if self._waiting_for_coins and self._chain.coins.available:
-            self._waiting_for_coins = False
-            self._start(self.load())
-
-    def header_added(self, node: BlockView) -> None:
-        """Of no interest here."""
-
-    def _confirm(self, transactions: Sequence[Tx]) -> list[MempoolEntry]:
-        confirmed = []
-        txids = [tx.id for tx in transactions]
-        self._reorganiser.connected(txids)
-        for tx, txid in zip(transactions, txids, strict=True):
-            if (entry := self._store.entries.get(txid)) is not None:
-                confirmed.append(entry)
-                self._store.remove([entry], Removal.BLOCK)
-            for tx_in in tx.vin:
-                conflict = self._store.spends.get((tx_in.prev_out.tx_id, tx_in.prev_out.vout))
-                if conflict is not None:
-                    self._store.deltas.pop(conflict.txid, None)
-                    self._store.remove(self._store.descendants([conflict]), Removal.CONFLICT)
-            self._store.deltas.pop(txid, None)
-        return confirmed
-
     # inside
 
     def _added(self, entry: MempoolEntry) -> None:
@@ -448,6 +251,14 @@ class Mempool:
             self._record(plan)
         except OSError as error:
             log.error("transactions that a reorganisation gave back could not be written down: %s", error)
+
+    def _settled(self, reorganised: bool) -> None:
+        """A block, or a reorganisation, is over and done with."""
+        if self._waiting_for_coins and self._chain.coins.available:
+            self._waiting_for_coins = False
+            self._start(self.load())
+        if reorganised:
+            self._trim()
 
     def _trim(self) -> None:
         self._limits.apply(self._chain.clock.now())
@@ -487,7 +298,3 @@ class Mempool:
         task: asyncio.Task[None] = asyncio.create_task(coroutine, name=name or None)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _sorted(entries: Iterable[MempoolEntry]) -> list[MempoolEntry]:
-    return sorted(entries, key=lambda entry: entry.tie)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.node.mempool.confirmations import Confirmations, EstimatesDamaged, Reader, default_buckets
+from bitcoind_mp.node.mempool.confirmations import Confirmations, default_buckets
 from bitcoind_mp.node.mempool.estimator import NOT_ENOUGH, FeeEstimator, Horizon
+from bitcoind_mp.node.mempool.packing import EstimatesDamaged, Reader
 from bitcoind_mp.node.mempool.pool import Mempool
 
 Run = Callable[[Any], Any]
