@@ -53,7 +53,8 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
 def _failed(error: Exception, announcer: Announcer) -> int:
     """Say what ended us, to the log and to whoever waits."""
     status = status_of(error)
-    known = error if isinstance(error, FatalError) else FatalError(f"{type(error).__name__}: {error}", status=status)
+    what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else repr(error)
+    known = error if isinstance(error, FatalError) else FatalError(what, status=status)
     if log.hasHandlers():
         log.error("%s", known, exc_info=None if known is error else error)
     print(f"Error: {known}", file=sys.stderr)

@@ -7,11 +7,8 @@ import asyncio
 import logging
 import os
 import signal
-import socket
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
@@ -39,6 +36,7 @@ from .notify import NotifySocket
 from .orphans import Orphan, Register, find
 from .ownlog import OwnLog
 from .parts import SharedCommands
+from .places import Listeners, prepare
 from .process import Foundling
 from .report import WallClock
 from .states import SERVING, State
@@ -70,9 +68,9 @@ class Supervisor:
         self._reread = start.reread
         self._plans = start.plans
         self._loop = asyncio.get_running_loop()
+        self._access = own_user(config.get_str("ipcgroup"))
         self._logs = Logbook(config, journal=service_logging.stderr_is_journal(start.environ))
-        self._sockets: dict[str, socket.socket] = {}
-        self._own_sockets: list[Path] = []
+        self._sockets = Listeners(config, self._access.gid)
         self._stop_asked = asyncio.Event()
         self._stopping = False
         self._was_ready = False
@@ -87,7 +85,7 @@ class Supervisor:
         """Come up, stay until asked to stop, go down. Raises FatalError for what kept it from starting."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.shut_down)
-        _make_directories(self._config)
+        prepare(self._config, self._access.gid)
         held = lock.acquire(self._config.network_dir / "supervisor.lock", program="bitcoind-mp")
         try:
             self._open_log()
@@ -113,14 +111,15 @@ class Supervisor:
         pid_file = self._config.pid_file
         orphans = list(find(self._config.run_dir / "units"))
         try:
-            self._bind_sockets(orphans)
+            given = inherit(self._environ, pid=os.getpid())
+            self._sockets.open(bind_listener, given.socket, {orphan.unit for orphan in orphans})
             if pid_file is not None:
                 pid_file.write_text(f"{os.getpid()}\n")
             await self._supervise(upward, orphans)
         finally:
             if pid_file is not None:
                 pid_file.unlink(missing_ok=True)
-            self._close_sockets()
+            self._sockets.close()
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan]) -> None:
         """The units' whole life."""
@@ -184,7 +183,7 @@ class Supervisor:
             "log_file": None if self._logs.journal else str(self._config.log_dir / "supervisor.log"),
         }
         control = ControlCommands(manager, health, clock, about=about, shut_down=self.shut_down)
-        server = Server([control, publisher, streams], hello=hello, access=own_user(self._config.get_str("ipcgroup")))
+        server = Server([control, publisher, streams], hello=hello, access=self._access)
         tables = {name: self._config.socket_path(name).with_suffix(".json") for name in manager.units}
         server.add(SharedCommands(lambda: server.methods, health.connected, tables))
         return server
@@ -253,42 +252,6 @@ class Supervisor:
         logging.getLogger().addHandler(OwnLog(self._logs.open("supervisor"), formatter))
         log.info("bitcoind-mp %s on chain %s, data directory %s", __version__, self._config.chain, self._config.datadir)
 
-    # Sockets
-
-    def _bind_sockets(self, orphans: list[Orphan]) -> None:
-        """Take from systemd those that it named, and bind the others; each worker's once, for all its processes.
-
-        Whoever answers on a path is left alone, but for a worker that we know to be going: its callers are ours now.
-        """
-        left = {orphan.unit for orphan in orphans}
-        given = inherit(self._environ, pid=os.getpid())
-        if given.lifeline is not None:
-            self._loop.add_reader(given.lifeline, self._starter_gone, given.lifeline)
-        group = own_user(self._config.get_str("ipcgroup")).gid
-        for name in ("supervisor", "node", "wallet"):
-            path = self._config.socket_path(name)
-            listening = given.socket(name)
-            if listening is None:
-                if name in left:
-                    path.unlink(missing_ok=True)
-                listening = bind_listener(path, mode=0o600 if group is None else 0o660)
-                self._own_sockets.append(path)
-                if group is not None:
-                    os.chown(path, -1, group)
-            self._sockets[name] = listening
-
-    def _starter_gone(self, lifeline: int) -> None:
-        """Whoever started us (a shell, for itself) holds the other end and writes nothing: it has ended."""
-        self._loop.remove_reader(lifeline)
-        log.info("whoever started this supervisor has ended")
-        self.shut_down()
-
-    def _close_sockets(self) -> None:
-        for listening in self._sockets.values():
-            listening.close()
-        for path in self._own_sockets:
-            path.unlink(missing_ok=True)
-
     # Reloading
 
     def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward) -> None:
@@ -320,14 +283,3 @@ def _start_failure(failed: Supervised) -> FatalError:
     ended = failed.unit.ended
     status = next((known for known in ExitStatus if ended and known == ended.exit.code), ExitStatus.FAILURE)
     return FatalError(f"The {failed.name} did not start: {why_down(failed)}", status=status or ExitStatus.FAILURE)
-
-
-def _make_directories(config: Config) -> None:
-    """The directories that every process expects, ``run/`` closed to strangers whatever it was."""
-    try:
-        config.make_directories()
-        mode = stat.S_IMODE(config.run_dir.stat().st_mode)
-        if mode & 0o007:
-            config.run_dir.chmod(mode & ~0o007)
-    except OSError as error:
-        raise FatalError(f"Could not make {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR) from error

@@ -108,7 +108,7 @@ class ControlCommands:
         Returns:
             The unit: name, state, pid, since, restarts, health
         """
-        supervised = self._named(unit)
+        supervised = self._startable(unit)
         self._manager.tell(supervised, ev.StartRequested())
         return await self._up(supervised)
 
@@ -140,7 +140,7 @@ class ControlCommands:
         Returns:
             The unit: name, state, pid, since, restarts, health
         """
-        supervised = self._named(unit)
+        supervised = self._startable(unit)
         before = supervised.unit.pid
         self._manager.tell(supervised, ev.RestartRequested())
         await self._manager.until_unit(supervised, lambda now: now.pid != before or now.state not in ALIVE)
@@ -201,6 +201,11 @@ class ControlCommands:
             known = " or ".join(self._manager.units)
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected {known}")
         return supervised
+
+    def _startable(self, unit: str) -> Supervised:
+        if self._manager.stopping:
+            raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: nothing is started any more")
+        return self._named(unit)
 
     async def _up(self, supervised: Supervised) -> dict[str, Any]:
         """Wait until a unit that is to run does, or says why not."""

@@ -61,7 +61,13 @@ class Exited:
 
 @dataclass(frozen=True)
 class Tick:
-    """Time has passed. One that comes early changes nothing."""
+    """Time has passed. One that comes early changes nothing.
+
+    ``held_up``: for so many seconds past the deadline nobody looked, because the machine or we ourselves stood
+    still. What a process would have said in that time can't be held against it.
+    """
+
+    held_up: float = 0.0
 
 
 # -- what the process said on NOTIFY_SOCKET ---------------------------------------------------------------------

@@ -23,6 +23,8 @@ from .unit import Unit, step
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Strangers on the notify socket are told of once, then counted.
 _REFUSALS_LOGGED = 5
+#: A timer this late (seconds) says that the loop stood still: the machine slept, or was far too busy.
+_HELD_UP = 1.0
 #: Lines that are kept of what a process wrote last.
 _LAST_WORDS = 10
 
@@ -54,6 +56,7 @@ class Manager:
     def __init__(self, notify: NotifySocket, register: Register, *, environ: Mapping[str, str], journal: bool) -> None:
         self.units: dict[str, Supervised] = {}
         self.refused = 0
+        self.stopping = False
         self._listeners: list[Listener] = []
         self._loop = asyncio.get_running_loop()
         self._environ = environ
@@ -115,7 +118,8 @@ class Manager:
             self._listeners.remove(look)
 
     async def stop(self, order: Sequence[str]) -> None:
-        """Stop the units one after the other. Each takes as long as its stop ladder lets it."""
+        """Stop the units one after the other, for good. Each takes as long as its stop ladder lets it."""
+        self.stopping = True
         for name in order:
             if name in self.units:
                 self.tell(self.units[name], ev.StopRequested())
@@ -140,6 +144,7 @@ class Manager:
             if supervised.command is not None:
                 release(supervised.command)
         self._register.close()
+        self._notify.close()
         os.close(self._lifeline_writer)
         os.close(self._lifeline)
 
@@ -254,4 +259,6 @@ class Manager:
 
     def _tick(self, supervised: Supervised) -> None:
         supervised.timer = None
-        self.tell(supervised, ev.Tick())
+        due = supervised.unit.next_deadline
+        late = self._loop.time() - due if due is not None else 0.0
+        self.tell(supervised, ev.Tick(held_up=late if late > _HELD_UP else 0.0))

@@ -237,11 +237,30 @@ def _stop_started(unit: Unit, event: ev.StopStarted, now: float) -> Result:
 
 
 def _tick(unit: Unit, event: ev.Tick, now: float) -> Result:
+    if event.held_up > 0 and unit.state is not State.BACKOFF:
+        return _given_time(unit, event.held_up, now)
     if unit.deadline is not None and now >= unit.deadline:
         return _ON_DEADLINE[unit.state](unit, now)
     if unit.watchdog_at is not None and now >= unit.watchdog_at:
         return _abort(unit, now, f"watchdog: its loop gave no sign of life for {unit.watchdog:g} s")
     return unit, ()
+
+
+def _given_time(unit: Unit, held_up: float, now: float) -> Result:
+    """Nobody knows since when we had stood still: whatever runs begins anew."""
+    policy = unit.policy
+    patience = {
+        State.STARTING: policy.start_timeout,
+        State.RELOADING: policy.reload_timeout,
+        State.STOPPING: policy.stop_timeout,
+        State.ABORTING: policy.abort_timeout,
+    }
+    unit = replace(
+        unit,
+        deadline=now + patience[unit.state] if unit.deadline is not None else None,
+        watchdog_at=_expiry(unit, now) if unit.watchdog_at is not None else None,
+    )
+    return unit, (ev.Log(logging.WARNING, f"was not looked after for {held_up:.1f} s: its deadlines begin anew"),)
 
 
 def _start_timed_out(unit: Unit, now: float) -> Result:
@@ -280,7 +299,7 @@ def _exited(unit: Unit, event: ev.Exited, now: float) -> Result:
     if unit.state not in ALIVE:
         raise IllegalMove(f"exited while {unit.state}")
     why = f"{unit.reason}; {event.exit.why}" if unit.reason else event.exit.why
-    gone = replace(unit, pid=None, watchdog_at=None, ended=Ended(event.exit, why, now))
+    gone = replace(unit, pid=None, watchdog_at=None, text="", ended=Ended(event.exit, why, now))
     if not unit.wanted:
         return _move(gone, State.STOPPED, now, reason=""), (ev.Log(logging.INFO, f"stopped: {why}"),)
     if unit.again:

@@ -1,5 +1,6 @@
 """The supervisor's own life: lock, background, orphans after its kill, the service manager above it, being idle."""
 
+import grp
 import json
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from bitcoind_mp.interfaces.errors import RpcError
 
 
 def test_a_second_one_is_refused_by_name_and_pid(supervisor: Any) -> None:
@@ -54,6 +57,47 @@ def test_stop_while_a_unit_is_still_starting(supervisor: Any) -> None:
     supervisor.start(ready=False)
     supervisor.wait_state("node", "starting")
     assert supervisor.stop() == 0
+
+
+def test_nothing_is_started_any_more_while_it_stops(supervisor: Any, until: Callable[..., Any]) -> None:
+    supervisor.plan("wallet", stop_delay=1.0)
+    supervisor.start()
+    supervisor.process.send_signal(signal.SIGTERM)
+    supervisor.wait_state("wallet", "stopping")
+    with pytest.raises(RpcError, match="bitcoind-mp is stopping"):
+        supervisor.ask("start", "wallet")
+    assert supervisor.process.wait(30) == 0
+    assert supervisor.processes() == []
+
+
+def test_a_group_that_the_owner_named_gets_to_the_sockets_and_no_further(supervisor: Any) -> None:
+    other = next((gid for gid in os.getgroups() if gid != os.getegid()), None)
+    if os.geteuid() == 0:
+        other = 65534
+    if other is None:
+        pytest.skip("this user is in one group only")
+    supervisor.start(f"-ipcgroup={grp.getgrgid(other).gr_name}")
+    for directory in (supervisor.datadir, supervisor.network, supervisor.run_dir):
+        assert (directory.stat().st_gid, directory.stat().st_mode & 0o777) == (other, 0o710)
+    for role in ("supervisor", "node", "wallet"):
+        found = Path(supervisor.socket(role)).stat()
+        assert (found.st_gid, found.st_mode & 0o777) == (other, 0o660)
+    assert supervisor.logs.stat().st_mode & 0o077 == 0
+
+
+def test_a_machine_that_stood_still_is_not_held_against_the_workers(supervisor: Any, until: Callable[..., Any]) -> None:
+    """All three are stopped for longer than the watchdog's time, as when a machine sleeps."""
+    supervisor.start("-watchdog=1.5")
+    pids = [supervisor.process.pid, supervisor.pid("node"), supervisor.pid("wallet")]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    end = time.monotonic() + 3.5
+    until(lambda: time.monotonic() > end)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+    end = time.monotonic() + 2
+    until(lambda: time.monotonic() > end)
+    assert [supervisor.pid("node"), supervisor.pid("wallet")] == pids[1:]
 
 
 # -- killed ------------------------------------------------------------------------------------------------------

@@ -39,8 +39,8 @@ def test_one_worker_cannot_speak_for_the_other(supervisor: Any, until: Callable[
 def test_what_was_said_just_before_the_end_still_counts(supervisor: Any) -> None:
     supervisor.plan("node", ready=False)
     supervisor.start(ready=False)
-    supervisor.wait_state("node", "starting")
     supervisor.wait_state("wallet", "running")
+    old = supervisor.wait_state("node", "starting")["pid"]
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(supervisor.socket("node"))
         connection.sendall(
@@ -49,7 +49,7 @@ def test_what_was_said_just_before_the_end_still_counts(supervisor: Any) -> None
             b'{"jsonrpc":"2.0","method":"exit","params":[3],"id":1}\n'
         )
         supervisor.plan("node")
-        supervisor.wait_state("node", "running")
+        supervisor.wait_new("node", old)
     log = supervisor.log("supervisor")
     assert "node: ready" in log.split("exit status 3")[0]
     assert "last words" in supervisor.log("node")

@@ -1,4 +1,4 @@
-"""The wallet process, with a SIGKILL at a chosen commit, rename or reply: ``DIE_AT=commit:3:before``.
+"""The wallet process, with a SIGKILL at a chosen commit, rename or reply of its life: ``DIE_AT=commit:3:before``.
 
 What is counted lies outside of our code: SQLite's COMMIT statements, the system's renames, writes to connections.
 """

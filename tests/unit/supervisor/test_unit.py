@@ -589,3 +589,31 @@ def test_one_that_is_found_and_not_wanted_rests_afterwards(script: Script) -> No
 def test_only_a_unit_at_rest_adopts(running: Script) -> None:
     with pytest.raises(IllegalMove):
         running.tell(ev.Adopted(77))
+
+
+# -- a machine that stood still ---------------------------------------------------------------------------------
+
+
+def test_time_in_which_nobody_looked_does_not_count(running: Script) -> None:
+    running.now += 100
+    running.tell(ev.Tick(held_up=92)).after(7.9)
+    assert running.state is State.RUNNING
+    running.after(0.1)
+    assert running.state is State.ABORTING
+
+
+@pytest.mark.parametrize(
+    ("event", "patience"), [(ev.StopRequested(), 20), (ev.ReloadRequested(), 5), (ev.WatchdogTrigger(), 3)]
+)
+def test_nor_on_the_way_down_or_at_a_reload(running: Script, event: ev.Event, patience: float) -> None:
+    running.tell(event)
+    state = running.state
+    running.now += 60
+    running.tell(ev.Tick(held_up=40))
+    assert (running.state, running.unit.deadline) == (state, running.now + patience)
+
+
+def test_a_restart_that_is_due_is_made_however_late(script: Script) -> None:
+    script.tell(ev.StartRequested(), CRASH)
+    script.now += 1000
+    assert script.tell(ev.Tick(held_up=999)).state is State.STARTING

@@ -1,0 +1,80 @@
+"""The directories and listening sockets where the processes meet: who may get there, and who is there already.
+
+How a socket is bound is ``ipc/unix.py``'s, and is passed in.
+"""
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+
+#: ``bind(path, mode=…)``: a listening socket; whoever answers there already is left alone.
+Bind = Callable[..., socket.socket]
+#: ``given(name)``: the socket of that name that systemd bound for us, None for none.
+Given = Callable[[str], socket.socket | None]
+ROLES = ("supervisor", "node", "wallet")
+
+
+def prepare(config: Config, gid: int | None) -> None:
+    """The directories that every process expects, ``run/`` closed to strangers whatever it was. The group ``gid`` may
+    pass through to the sockets, and see no more than that. Raises FatalError."""
+    try:
+        config.make_directories()
+        mode = stat.S_IMODE(config.run_dir.stat().st_mode)
+        if mode & 0o007:
+            config.run_dir.chmod(mode & ~0o007)
+        if gid is not None:
+            for directory in (config.datadir, config.network_dir, config.run_dir):
+                _let_through(directory, gid)
+    except OSError as error:
+        why = f"Could not prepare {error.filename}: {error.strerror}."
+        raise FatalError(why, status=ExitStatus.OS_ERROR) from error
+
+
+def _let_through(directory: Path, gid: int) -> None:
+    found = directory.stat()
+    if found.st_gid != gid or not found.st_mode & stat.S_IXGRP:
+        os.chown(directory, -1, gid)
+        directory.chmod(stat.S_IMODE(found.st_mode) & ~0o077 | stat.S_IXGRP)
+
+
+class Listeners:
+    """The listening sockets of all three, by role; each worker's is bound once, for all its processes."""
+
+    def __init__(self, config: Config, gid: int | None) -> None:
+        self._config = config
+        self._gid = gid
+        self._sockets: dict[str, socket.socket] = {}
+        self._ours: list[Path] = []
+
+    def open(self, bind: Bind, given: Given, left: Collection[str]) -> None:
+        """Take those that systemd bound, and bind the others. Raises FatalError.
+
+        Whoever answers on a path is left alone, but for a worker that is known to be going (``left``): its callers are
+        ours from now on.
+        """
+        for role in ROLES:
+            path = self._config.socket_path(role)
+            listening = given(role)
+            if listening is None:
+                if role in left:
+                    path.unlink(missing_ok=True)
+                listening = bind(path, mode=0o600 if self._gid is None else 0o660)
+                self._ours.append(path)
+                if self._gid is not None:
+                    os.chown(path, -1, self._gid)
+            self._sockets[role] = listening
+
+    def __getitem__(self, role: str) -> socket.socket:
+        return self._sockets[role]
+
+    def close(self) -> None:
+        """Close them all, and remove those that we bound."""
+        for listening in self._sockets.values():
+            listening.close()
+        for path in self._ours:
+            path.unlink(missing_ok=True)
