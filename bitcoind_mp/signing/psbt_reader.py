@@ -7,16 +7,16 @@ fault in Core's order, and read by btclib when there is none. Core reads version
 import base64
 import binascii
 from collections.abc import Callable
-from io import BytesIO
 
 from btclib.exceptions import BTClibValueError
 from btclib.tx.tx import Tx
-from btclib_secp256k1.keys import pubkey_verify
 from btclib_wallet.psbt import Psbt, PsbtIn, PsbtOut
 
+from bitcoind_mp.render.stream import IOSTREAM, Stream, StreamFault
+
+from .psbt_map import PsbtMap, PsbtStream, valid_key
+
 _MAGIC = b"psbt\xff"
-_COMPRESSED = 33
-_PROPRIETARY = 0xFC
 
 
 class PsbtDecodeError(ValueError):
@@ -44,11 +44,11 @@ def parse_psbt(raw: bytes) -> Psbt:
     Raises:
         PsbtDecodeError
     """
-    reader = _Reader(raw)
+    reader = PsbtStream(raw)
     try:
         _walk(reader)
-    except _Fault as fault:
-        raise PsbtDecodeError(f"{fault}: iostream error") from None
+    except StreamFault as fault:
+        raise PsbtDecodeError(f"{fault}{IOSTREAM}") from None
     if reader.left:
         raise PsbtDecodeError("extra data after PSBT")
     try:
@@ -61,175 +61,9 @@ def parse_psbt(raw: bytes) -> Psbt:
     return psbt
 
 
-class _Fault(Exception):
-    """What is wrong, without the suffix that the C++ library gives it."""
-
-
-class _Reader:
-    def __init__(self, raw: bytes) -> None:
-        self.stream = BytesIO(raw)
-        self._size = len(raw)
-        #: for each map, the fields that version 0 doesn't know and btclib may: kept as what nobody knows
-        self.unknown: list[dict[bytes, bytes]] = []
-        self._cuts: list[tuple[int, int]] = []
-
-    def set_aside(self, start: int, key: bytes) -> None:
-        """The field that began at ``start``, whose value follows, is unknown."""
-        self.unknown[-1][key] = self.vector()
-        self._cuts.append((start, self.stream.tell()))
-
-    def without_unknown(self, raw: bytes) -> bytes:
-        """The bytes without what was set aside."""
-        kept, at = [], 0
-        for start, stop in self._cuts:
-            kept.append(raw[at:start])
-            at = stop
-        return b"".join([*kept, raw[at:]])
-
-    @property
-    def left(self) -> int:
-        return self._size - self.stream.tell()
-
-    def read(self, count: int) -> bytes:
-        if count > self.left:
-            raise _Fault("SpanReader::read(): end of data")
-        return self.stream.read(count)
-
-    def compact_size(self) -> int:
-        first = self.read(1)[0]
-        width = {253: 2, 254: 4, 255: 8}.get(first, 0)
-        size = int.from_bytes(self.read(width), "little") if width else first
-        if width and size < {2: 253, 4: 0x10000, 8: 0x100000000}[width]:
-            raise _Fault("non-canonical ReadCompactSize()")
-        if size > 0x02000000:
-            raise _Fault("ReadCompactSize(): size too large")
-        return size
-
-    def vector(self) -> bytes:
-        return self.read(self.compact_size())
-
-    def sized(self, parse: Callable[["_Reader"], object]) -> object:
-        """A value whose length is stated before it (``UnserializeFromVector``)."""
-        size = self.compact_size()
-        before = self.left
-        value = parse(self)
-        if before - self.left != size:
-            raise _Fault("Size of value was not the stated size")
-        return value
-
-    def transaction(self, *, witness: bool) -> Tx:
-        parse = Tx.parse if witness else Tx.parse_without_witness
-        try:
-            return parse(self.stream, check_validity=False)
-        except BTClibValueError as error:
-            words = str(error)
-            if "superfluous" in words:
-                raise _Fault("Superfluous witness record") from error
-            if "unknown transaction optional data" in words:
-                raise _Fault("Unknown transaction optional data") from error
-            raise _Fault("SpanReader::read(): end of data") from error
-
-
-Value = Callable[[_Reader, bytes], object]
-
-
-class _Map:
-    """One map being read: which keys there were, and the checks that several fields share."""
-
-    def __init__(self, reader: _Reader, separator_fault: str) -> None:
-        self.reader = reader
-        self.seen: set[bytes] = set()
-        self._separator_fault = separator_fault
-
-    def read(self, field: Callable[[int, bytes], object]) -> None:
-        self.reader.unknown.append({})
-        while self.reader.left:
-            start = self.reader.stream.tell()
-            key = self.reader.vector()
-            if not key:
-                return
-            kind = _Reader(key).compact_size()
-            if kind == _PROPRIETARY:
-                self._proprietary(key)
-            elif field(kind, key) is NotImplemented:
-                self.once(key, "key for unknown value")
-                self.reader.set_aside(start, key)
-        raise _Fault(self._separator_fault)
-
-    def once(self, key: bytes, what: str) -> None:
-        if key in self.seen:
-            raise _Fault(f"Duplicate Key, {what} already provided")
-        self.seen.add(key)
-
-    def single(self, key: bytes, what: str, name: str) -> None:
-        """A field that occurs once, its key being its type alone."""
-        self.once(key, what)
-        if len(key) != 1:
-            raise _Fault(f"{name} key is more than one byte type")
-
-    def _proprietary(self, key: bytes) -> None:
-        inner = _Reader(key)
-        inner.compact_size()
-        inner.vector()
-        inner.compact_size()
-        if key in self.seen:
-            raise _Fault("Duplicate Key, proprietary key already found")
-        self.seen.add(key)
-        self.reader.vector()
-
-    def public_key(self, key: bytes, fault: str, duplicate: str) -> None:
-        """A key whose data is a public key of either form."""
-        if len(key) not in (1 + _COMPRESSED, 1 + 65):
-            raise _Fault(fault)
-        if not _valid_key(key[1:]):
-            raise _Fault("Invalid pubkey")
-        self.once(key, duplicate)
-
-    def taproot_derivation(self, key: bytes, side: str) -> None:
-        self.once(key, f"{side.lower()} Taproot BIP32 keypath")
-        if len(key) != 33:
-            raise _Fault(f"{side} Taproot BIP32 keypath key is not at 33 bytes")
-        size = self.reader.compact_size()
-        before = self.reader.left
-        for _ in range(self.reader.compact_size()):
-            self.reader.read(32)
-        used = before - self.reader.left
-        if used > size:
-            raise _Fault(f"{side} Taproot BIP32 keypath has an invalid length")
-        self.origin(size - used)
-
-    def origin(self, size: int) -> None:
-        if size % 4 or not size:
-            raise _Fault("Invalid length for HD key path")
-        self.reader.read(size)
-
-    def participants(self, key: bytes, side: str) -> None:
-        self.once(key, f"{side.lower()} participant pubkeys for an aggregate key")
-        if len(key) != 1 + _COMPRESSED:
-            raise _Fault(f"{side} musig2 participants pubkeys aggregate key is not 34 bytes")
-        if not _valid_key(key[1:]):
-            raise _Fault(f"{side} musig2 aggregate pubkey is invalid")
-        value = self.reader.vector()
-        whole = len(value) - len(value) % _COMPRESSED
-        for start in range(0, whole, _COMPRESSED):
-            if not _valid_key(value[start : start + _COMPRESSED]):
-                raise _Fault(f"{side} musig2 participant pubkey is invalid")
-        if whole != len(value):
-            raise _Fault(f"{side} musig2 participants pubkeys value size is not a multiple of 33")
-
-    def musig2(self, key: bytes, what: str) -> None:
-        self.once(key, f"input musig2 {what}")
-        if len(key) not in (67, 99):
-            raise _Fault(f"Input musig2 {what} key is not expected size of 67 or 99 bytes")
-        if not _valid_key(key[34:67]):
-            raise _Fault("musig2 aggregate pubkey is invalid")
-        if not _valid_key(key[1:34]):
-            raise _Fault("musig2 participant pubkey is invalid")
-
-
-def _walk(reader: _Reader) -> None:
+def _walk(reader: PsbtStream) -> None:
     if reader.read(5) != _MAGIC:
-        raise _Fault("Invalid PSBT magic bytes")
+        raise StreamFault("Invalid PSBT magic bytes")
     tx = _global(reader)
     inputs = 0
     while reader.left and inputs < len(tx.vin):
@@ -237,22 +71,22 @@ def _walk(reader: _Reader) -> None:
         outpoint = tx.vin[inputs].prev_out
         if utxo is not None:
             if utxo.id != outpoint.tx_id:
-                raise _Fault("Non-witness UTXO does not match outpoint hash")
+                raise StreamFault("Non-witness UTXO does not match outpoint hash")
             if outpoint.vout >= len(utxo.vout):
-                raise _Fault("Input specifies output index that does not exist")
+                raise StreamFault("Input specifies output index that does not exist")
         inputs += 1
     if inputs != len(tx.vin):
-        raise _Fault("Inputs provided does not match the number of inputs in transaction.")
+        raise StreamFault("Inputs provided does not match the number of inputs in transaction.")
     outputs = 0
     while reader.left and outputs < len(tx.vout):
         _output(reader)
         outputs += 1
     if outputs != len(tx.vout):
-        raise _Fault("Outputs provided does not match the number of outputs in transaction.")
+        raise StreamFault("Outputs provided does not match the number of outputs in transaction.")
 
 
-def _global(reader: _Reader) -> Tx:
-    map = _Map(reader, "Separator is missing at the end of the global map")
+def _global(reader: PsbtStream) -> Tx:
+    map = PsbtMap(reader, "Separator is missing at the end of the global map")
     found: list[Tx] = []
 
     def field(kind: int, key: bytes) -> object:
@@ -260,32 +94,32 @@ def _global(reader: _Reader) -> Tx:
             map.single(key, "unsigned tx", "Global unsigned tx")
             reader.sized(lambda r: found.append(r.transaction(witness=False)))
             if any(tx_in.script_sig for tx_in in found[0].vin):
-                raise _Fault("Unsigned tx does not have empty scriptSigs and scriptWitnesses.")
+                raise StreamFault("Unsigned tx does not have empty scriptSigs and scriptWitnesses.")
         elif kind == 0x01:
             if len(key) != 79:
-                raise _Fault("Size of key was not the expected size for the type global xpub")
-            if not _valid_key(key[46:]):
-                raise _Fault("Invalid pubkey")
+                raise StreamFault("Size of key was not the expected size for the type global xpub")
+            if not valid_key(key[46:]):
+                raise StreamFault("Invalid pubkey")
             if key in map.seen:
-                raise _Fault("Duplicate key, global xpub already provided")
+                raise StreamFault("Duplicate key, global xpub already provided")
             map.seen.add(key)
             map.origin(reader.compact_size())
         elif kind == 0xFB:
             map.single(key, "version", "Global version")
-            if int.from_bytes(reader.sized(lambda r: r.read(4)), "little"):  # type: ignore[arg-type]
-                raise _Fault("Unsupported version number")
+            if int.from_bytes(reader.sized(lambda r: r.read(4)), "little"):
+                raise StreamFault("Unsupported version number")
         else:
             return NotImplemented
         return None
 
     map.read(field)
     if not found:
-        raise _Fault("No unsigned transaction was provided")
+        raise StreamFault("No unsigned transaction was provided")
     return found[0]
 
 
 #: type: (what is given twice, name where the key has data, None for any value or what reads it)
-_SINGLE_INPUT_FIELDS: dict[int, tuple[str, str, Callable[[_Reader], object] | None]] = {
+_SINGLE_INPUT_FIELDS: dict[int, tuple[str, str, Callable[[Stream], object] | None]] = {
     0x01: ("input witness utxo", "Witness utxo", lambda r: (r.read(8), r.vector())),
     0x03: ("input sighash type", "Sighash type", lambda r: r.read(4)),
     0x04: ("input redeemScript", "Input redeemScript", None),
@@ -302,8 +136,8 @@ _SINGLE_INPUT_FIELDS: dict[int, tuple[str, str, Callable[[_Reader], object] | No
 _PREIMAGES = {0x0A: ("ripemd160", 20), 0x0B: ("sha256", 32), 0x0C: ("hash160", 20), 0x0D: ("hash256", 32)}
 
 
-def _input(reader: _Reader) -> Tx | None:
-    map = _Map(reader, "Separator is missing at the end of an input map")
+def _input(reader: PsbtStream) -> Tx | None:
+    map = PsbtMap(reader, "Separator is missing at the end of an input map")
     utxo: list[Tx] = []
 
     def field(kind: int, key: bytes) -> object:
@@ -327,13 +161,13 @@ def _input(reader: _Reader) -> Tx | None:
             try:
                 PsbtIn(partial_sigs={key[1:]: signature})
             except BTClibValueError:
-                raise _Fault("Signature is not a valid encoding") from None
+                raise StreamFault("Signature is not a valid encoding") from None
         elif kind == 0x06:
             _derivation(map, key)
         elif kind in _PREIMAGES:
             name, size = _PREIMAGES[kind]
             if len(key) != 1 + size:
-                raise _Fault(f"Size of key was not the expected size for the type {name} preimage")
+                raise StreamFault(f"Size of key was not the expected size for the type {name} preimage")
             map.once(key, f"input {name} preimage")
             reader.vector()
         elif kind in (0x13, 0x14, 0x15, 0x16):
@@ -343,7 +177,7 @@ def _input(reader: _Reader) -> Tx | None:
         elif kind == 0x1B:
             map.musig2(key, "pubnonce")
             if len(reader.vector()) != 66:
-                raise _Fault("Input musig2 pubnonce value is not 66 bytes")
+                raise StreamFault("Input musig2 pubnonce value is not 66 bytes")
         elif kind == 0x1C:
             map.musig2(key, "partial sig")
             reader.sized(lambda r: r.read(32))
@@ -355,28 +189,28 @@ def _input(reader: _Reader) -> Tx | None:
     return utxo[0] if utxo else None
 
 
-def _derivation(map: _Map, key: bytes) -> None:
+def _derivation(map: PsbtMap, key: bytes) -> None:
     map.public_key(key, "Size of key was not the expected size for the type BIP32 keypath", "pubkey derivation path")
     map.origin(map.reader.compact_size())
 
 
-def _taproot_input(map: _Map, kind: int, key: bytes) -> None:
+def _taproot_input(map: PsbtMap, kind: int, key: bytes) -> None:
     if kind == 0x13:
         map.single(key, "input Taproot key signature", "Input Taproot key signature")
         _schnorr_size(map.reader.vector(), "key")
     elif kind == 0x14:
         map.once(key, "input Taproot script signature")
         if len(key) != 65:
-            raise _Fault("Input Taproot script signature key is not 65 bytes")
+            raise StreamFault("Input Taproot script signature key is not 65 bytes")
         _schnorr_size(map.reader.vector(), "script")
     elif kind == 0x15:
         map.once(key, "input Taproot leaf script")
         if len(key) < 34:
-            raise _Fault("Taproot leaf script key is not at least 34 bytes")
+            raise StreamFault("Taproot leaf script key is not at least 34 bytes")
         if (len(key) - 2) % 32:
-            raise _Fault("Input Taproot leaf script key's control block size is not valid")
+            raise StreamFault("Input Taproot leaf script key's control block size is not valid")
         if not map.reader.vector():
-            raise _Fault("Input Taproot leaf script must be at least 1 byte")
+            raise StreamFault("Input Taproot leaf script must be at least 1 byte")
     else:
         map.taproot_derivation(key, "Input")
 
@@ -384,11 +218,11 @@ def _taproot_input(map: _Map, kind: int, key: bytes) -> None:
 def _schnorr_size(signature: bytes, path: str) -> None:
     if not 64 <= len(signature) <= 65:
         word = "shorter than 64" if len(signature) < 64 else "longer than 65"
-        raise _Fault(f"Input Taproot {path} path signature is {word} bytes")
+        raise StreamFault(f"Input Taproot {path} path signature is {word} bytes")
 
 
-def _output(reader: _Reader) -> None:
-    map = _Map(reader, "Separator is missing at the end of an output map")
+def _output(reader: PsbtStream) -> None:
+    map = PsbtMap(reader, "Separator is missing at the end of an output map")
 
     def field(kind: int, key: bytes) -> object:
         if kind in (0x00, 0x01):
@@ -415,18 +249,18 @@ def _output(reader: _Reader) -> None:
 
 
 def _tree(value: bytes) -> None:
-    reader = _Reader(value)
+    reader = Stream(value)
     if not reader.left:
-        raise _Fault("Output Taproot tree must not be empty")
+        raise StreamFault("Output Taproot tree must not be empty")
     open_at: list[bool] = []  # which depths have a left branch waiting for its right one
     whole = True
     while reader.left:
         depth, version = reader.read(1)[0], reader.read(1)[0]
         reader.vector()
         if depth > 128:
-            raise _Fault("Output Taproot tree has as leaf greater than Taproot maximum depth")
+            raise StreamFault("Output Taproot tree has as leaf greater than Taproot maximum depth")
         if version & 1:
-            raise _Fault("Output Taproot tree has a leaf with an invalid leaf version")
+            raise StreamFault("Output Taproot tree has a leaf with an invalid leaf version")
         if not whole or depth + 1 < len(open_at):
             whole = False
             continue
@@ -439,10 +273,4 @@ def _tree(value: bytes) -> None:
         if depth >= 0:
             open_at[depth] = True
     if not whole or open_at != [True]:
-        raise _Fault("Output Taproot tree is malformed")
-
-
-def _valid_key(sec: bytes) -> bool:
-    """``CPubKey::IsFullyValid``: the length that its first byte says, and a point of the curve."""
-    size = {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}.get(sec[0] if sec else 0)
-    return size == len(sec) and pubkey_verify(sec)
+        raise StreamFault("Output Taproot tree is malformed")

@@ -15,6 +15,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.render.script import script_json
+from bitcoind_mp.render.stream import IOSTREAM, Stream, StreamFault
 
 from .blockchain import known_block
 from .lookup import Lookup
@@ -161,21 +162,24 @@ class CoinCommands:
             The transactions that it proves, or none if it is not valid
         """
         raw = parse_hex(proof, "proof")
-        if len(raw) < 80:
-            raise RpcError(RpcCode.MISC_ERROR, "SpanReader::read(): end of data: iostream error")
+        stream = Stream(raw)
         try:
-            tree = PartialMerkleTree.parse(raw[80:], check_validity=False)
-        except BTClibValueError as error:
-            raise RpcError(RpcCode.MISC_ERROR, "SpanReader::read(): end of data: iostream error") from error
+            header = stream.read(80)
+            count = int.from_bytes(stream.read(4), "little")
+            hashes = [stream.read(32)[::-1] for _ in range(stream.compact_size())]
+            flags = stream.vector()
+        except StreamFault as fault:
+            raise RpcError(RpcCode.MISC_ERROR, f"{fault}{IOSTREAM}") from fault
         try:
+            tree = PartialMerkleTree(count, hashes, flags)
             root, matches = tree.merkle_root, tree.matches
         except BTClibValueError:
             return []
-        if root != raw[36:68][::-1]:
+        if root != header[36:68][::-1]:
             return []
-        node = self._chain.by_hash(hash256(raw[:80])[::-1])
+        node = self._chain.by_hash(hash256(header)[::-1])
         if node is None or not self._chain.contains(node) or not node.tx_count:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found in chain")
-        if node.tx_count != tree.n_transactions:
+        if node.tx_count != count:
             return []
         return [txid.hex() for _, txid in matches]

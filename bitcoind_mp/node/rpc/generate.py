@@ -50,7 +50,7 @@ class GenerateCommands:
         script = decode_destination(address, self._chain.params.name).script
         if script is None:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Error: Invalid address")
-        return await self._generate(call, script, count, tries)
+        return await self._generate(call, script, count, tries % 2**64)  # a negative number is a large one
 
     @command("hidden", changes=True, hidden=True)
     async def generatetodescriptor(
@@ -67,6 +67,8 @@ class GenerateCommands:
             The hashes of the blocks
         """
         count = integer(num_blocks)
+        if maxtries < 0:
+            raise RpcError(RpcCode.MISC_ERROR, "JSON integer out of range")
         return await self._generate(call, self._script_of(descriptor), count, maxtries)
 
     @command("hidden", changes=True, hidden=True)
