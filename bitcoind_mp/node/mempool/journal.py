@@ -114,7 +114,10 @@ class Journal:
         return before
 
     def drop(self, files: list[Path]) -> None:
-        """Forget these: ``mempool.dat`` has it all."""
+        """Forget these, that the last `rotate` gave: ``mempool.dat`` has it all, on the disk itself."""
+        for file in self._unsynced:
+            os.close(file)
+        self._unsynced = []
         for path in files:
             path.unlink(missing_ok=True)
 

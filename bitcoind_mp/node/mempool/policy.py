@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from btclib.policy import DEFAULT_BYTES_PER_SIGOP, MAX_OP_RETURN_RELAY
 
 
+#: The most transactions that a cluster may be allowed.
+MAX_CLUSTER_COUNT = 64
+
+
 @dataclass(frozen=True)
 class MempoolPolicy:
     """Fee rates in sat/kvB, sizes in bytes or vB, times in seconds.
@@ -28,3 +32,13 @@ class MempoolPolicy:
     require_standard: bool = True
     bytes_per_sigop: int = DEFAULT_BYTES_PER_SIGOP
     persist: bool = True
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with these values together, in Core's words; empty if nothing is."""
+        if self.cluster_count > MAX_CLUSTER_COUNT:
+            return f"limitclustercount must be less than or equal to {MAX_CLUSTER_COUNT}"
+        room = self.cluster_size * 40
+        if self.max_size < 0 or 0 < self.max_size < room:
+            return f"-maxmempool must be at least {-(-room // 1_000_000)} MB"
+        return ""

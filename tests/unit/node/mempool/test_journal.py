@@ -119,6 +119,16 @@ def test_a_sync_covers_the_file_before_a_save(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == opened
 
 
+def test_saves_without_syncs_leave_nothing_open(tmp_path: Path) -> None:
+    opened = len(list(Path("/proc/self/fd").iterdir()))
+    journal = Journal(tmp_path)
+    for _ in range(10):
+        journal.append(RECORDS[0])
+        journal.drop(journal.rotate())
+    assert len(list(Path("/proc/self/fd").iterdir())) == opened
+    journal.close()
+
+
 def test_a_waiter_that_gives_up_takes_nobody_along(tmp_path: Path) -> None:
     async def main() -> None:
         journal = Journal(tmp_path)
