@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from btclib.policy import DEFAULT_BYTES_PER_SIGOP, MAX_OP_RETURN_RELAY
 
-
 #: The most transactions that a cluster may be allowed.
 MAX_CLUSTER_COUNT = 64
 
