@@ -41,6 +41,8 @@ class Attachment:
         self._follower: LiveFollower | None = None
         self._task: asyncio.Task[None] | None = None
         self._after: asyncio.Task[None] | None = None
+        self._has_far_to_go = False
+        self._handed_over = asyncio.Event()
         self.problem = ""
         """Why it isn't being followed, for people; empty while all is well."""
 
@@ -63,12 +65,12 @@ class Attachment:
         return self._follower is not None and self._follower.is_synced and not self._follower.failed.done()
 
     async def until_live(self, deadline: float) -> bool:
-        """Wait until it has caught up; False where the node is away, or it takes longer (seconds)."""
+        """Wait until it has caught up, or the node is away; False where that takes longer (seconds)."""
         with suppress(TimeoutError):
             async with asyncio.timeout(deadline):
                 while not self.is_live and not self.wallet.node_gone.is_set() and not self.problem:
                     await self.wallet.moved()
-        return self.is_live
+        return self.is_live or self.wallet.node_gone.is_set()
 
     async def caught_up(self) -> None:
         """Wait until what was put off until the tip was reached is done too."""
@@ -78,10 +80,16 @@ class Attachment:
     async def settle(self) -> None:
         """Wait until the wallet knows the block that is the node's newest now (``BlockUntilSyncedToCurrentChain``).
 
-        While the node is away, or the wallet is still catching up, it doesn't wait: answers are as of `Wallet.height`.
+        While the node is away it doesn't wait: answers are as of `Wallet.height`. Nor does it wait again for a wallet that
+        turned out to have far to go.
         """
+        if not self.is_live and not self._has_far_to_go:
+            self._has_far_to_go = not await self.until_live(_SETTLE)
         if not self.is_live:
             return
+        self._has_far_to_go = False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._handed_over.wait(), _SETTLE)
         with suppress(RpcError, Disconnected, CallTimeout):
             status = await self.wallet.chain.status()
             self._observe_clock(status.clock)
@@ -105,6 +113,7 @@ class Attachment:
         self._observe_clock(status.clock)
         if wallet.progress.tip is None:
             wallet.start_at(await first_blocks(wallet.chain, wallet.birth_time, status.tip))
+        self._handed_over.clear()
         follower = self._follower = LiveFollower(wallet, self._synced)
         stream = await wallet.chain.follow(wallet.progress.locator(), follower)
         self._note("")
@@ -140,10 +149,13 @@ class Attachment:
         with suppress(Disconnected, CallTimeout):
             try:
                 await self.wallet.resubmit()
+                self._handed_over.set()
                 if not self.rescanner.is_busy:
                     await self.rescanner.scan_wanted()
             except RpcError as error:
                 self.wallet.log("catching up: %s", error)
+            finally:
+                self._handed_over.set()
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:

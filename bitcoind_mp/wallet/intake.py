@@ -56,6 +56,10 @@ class Intake:
             self._history.left_mempool(tx.txid, confirmed=True)
         return taken
 
+    def finds(self, raw: bytes) -> bool:
+        """Whether anything in a block concerns us."""
+        return any(True for _ in scan_block(raw, self._descriptors.owned_scripts, self._history.watched))
+
     def mempool(self, raw: bytes, time: int) -> WalletTx | None:
         """A transaction that is in the mempool now; ours where one is returned."""
         if not self.concerns(raw):

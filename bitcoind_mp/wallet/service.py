@@ -120,7 +120,10 @@ class WalletService(Service):
     async def _load(self, app: WalletApp) -> None:
         app.upstream.start()
         config = self._config
-        await app.wallets.load_all(app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet")))
+        names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
+        await app.wallets.load_all(names)
+        if names:
+            await app.upstream.tried(_SEAMLESS)
 
     async def stop(self) -> None:
         self._events.close()

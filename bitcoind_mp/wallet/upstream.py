@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from bitcoind_mp.interfaces.chain import Chain
@@ -32,6 +33,12 @@ class Upstream:
         self._attachments: dict[str, Attachment] = {}
         self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down)
         self.on_change: Callable[[], None] = lambda: None
+        self._tried = asyncio.Event()
+
+    async def tried(self, patience: float) -> None:
+        """Wait until it is known whether the node is there, ``patience`` seconds at most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), patience)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -94,12 +101,14 @@ class Upstream:
         log.info(
             "connected to the node (pid %d) at height %d", session.peer.pid if session.peer else 0, status.tip.height
         )
+        self._tried.set()
         self.on_change()
 
     def _down(self, reason: str) -> None:
         if self._node is not None or self.away_since is None:
             self.away_since = self._clock.now()
         self._node = None
+        self._tried.set()
         log.warning("the node can't be reached: %s", reason)
         for attachment in self._attachments.values():
             self._mark_stale(attachment.wallet)

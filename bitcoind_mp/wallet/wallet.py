@@ -400,22 +400,26 @@ class Wallet:
         While catching up (not ``live``) the position alone is written once in `_SAVE_EVERY` blocks: a kill makes us
         look through blocks again in which there was nothing of ours.
         """
+        self.best_block_seen = self.now()
+        quiet = not live and self.progress.unsaved < _SAVE_EVERY and self.height == block.height - 1
+        if quiet and not self.intake.finds(raw):
+            self.progress.advance(_row(block))
+            return
         with self.ledger.transaction():
             self._rewind(block.height - 1)
             self.progress.advance(_row(block))
             taken = self.intake.block(raw, block, block.height)
-            if taken or live or self.progress.unsaved >= _SAVE_EVERY:
-                self.progress.save()
-        self.best_block_seen = self.now()
+            self.progress.save()
         self._move(bool(taken))
 
     def rescan_block(self, raw: bytes, block: BlockRef, max_time: int, next_height: int) -> None:
         """An older block, looked through again. ``max_time``: the highest block time up to it. What is to be scanned
         is ``next_height`` and those above from then on."""
+        if not self.intake.finds(raw) and next_height % _SAVE_EVERY:
+            return
         with self.ledger.transaction():
             taken = self.intake.block(raw, block, self.height, max_time)
-            if taken or next_height % _SAVE_EVERY == 0:
-                self.rescan_at(next_height)
+            self.rescan_at(next_height)
         if taken:
             self.changed()
 

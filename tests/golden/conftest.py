@@ -53,7 +53,7 @@ def imports(daemon: Daemon) -> dict[str, Any]:
     """The wallets alice, bob and carol, filled as Core's were; what each import answered, by the question's name."""
     found = {}
     for name in ("alice", "bob", "carol"):
-        daemon.wallet(None, "createwallet", name, name == "carol")
+        daemon.wallet(None, "createwallet", name, name == "carol", True)
         question = vectors.answers()[f"{name}.importdescriptors"]
         found[f"{name}.importdescriptors"] = daemon.wallet(name, question["method"], *question["params"])
     return found
