@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.command import command, commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from . import logging as service_logging
@@ -37,6 +37,7 @@ class ProcessCommands:
         Returns:
             A string that says that the process is stopping
         """
+        commit_point()
         self._host.request_stop("stop was called")
         await asyncio.sleep(wait / 1000)
         return f"Bitcoin {self._role} stopping"

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from .journal import JournalDamaged
 from .params import ChainParams
 from .progress import MAX_TIP_AGE, InitialDownload
 from .state import ChainState
-from .store import Opened, Store, StoreEvent
+from .store import Opened, Store, StoreEvent, has_room
 from .tracker import Tracker
 from .tree import IndexDamaged
 from .values import ChainFailed
 from .worker import KernelThread
 
 log = logging.getLogger("bitcoind_mp.chain")
+
+_LOCKED = re.compile(r"\b(?:lock|LOCK)\b")
+"""In LevelDB's words and the kernel's own."""
 
 
 async def open_chain(
@@ -120,16 +124,23 @@ class _Inbox:
             sink(self._held.pop(0))
 
 
+def _is_full(error: BaseException, directory: Path) -> bool:
+    """Whether it is room that is missing. The kernel, which asks for some before it writes, gives only vague words."""
+    if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return isinstance(error, KernelError | ChainFailed) and not has_room(directory)
+
+
 def _explained(error: BaseException, directory: Path) -> BaseException:
     """A fatal error with the exit status that helps, for what went wrong while opening."""
     text = str(error)
-    if "No space left" in text or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+    if _is_full(error, directory):
         return FatalError(
             f"No room to open the chain in {directory}: {text}.",
             hint="Make room on the disk and start again.",
             status=ExitStatus.OS_ERROR,
         )
-    if isinstance(error, KernelError | plyvel.Error) and "lock" in text:
+    if isinstance(error, KernelError | plyvel.Error) and _LOCKED.search(text):
         return FatalError(
             f"Another program has the chain in {directory} open: {text}.",
             hint="Stop it first.",

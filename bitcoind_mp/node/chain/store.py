@@ -238,8 +238,7 @@ class Store:
     def _require_room(self, size: int) -> None:
         """Refuse a block before the kernel, which couldn't go on afterwards, runs out of room for it."""
         self._require_well()
-        disk = os.statvfs(self._directory)
-        if disk.f_bavail * disk.f_frsize < _MIN_DISK_SPACE + _FILE_CHUNKS + 2 * size:
+        if not has_room(self._directory, 2 * size):
             raise DiskFull(errno.ENOSPC, f"Disk space is too low for another block, in {self._directory}")
 
     @property
@@ -252,6 +251,12 @@ class Store:
     def _open_journal(self) -> Journal:
         assert self._journal is not None
         return self._journal
+
+
+def has_room(directory: Path, size: int = 0) -> bool:
+    """Whether the kernel finds the room that it asks for before it writes, and ``size`` bytes more."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize >= _MIN_DISK_SPACE + _FILE_CHUNKS + size
 
 
 def _has_work(hash: bytes, raw: bytes) -> bool:
