@@ -37,8 +37,9 @@ def prepare(config: Config, gid: int | None) -> None:
 
 def _let_through(directory: Path, gid: int) -> None:
     found = directory.stat()
-    if found.st_gid != gid or not found.st_mode & stat.S_IXGRP:
+    if found.st_gid != gid:
         os.chown(directory, -1, gid)
+    if found.st_gid != gid or not found.st_mode & stat.S_IXGRP:
         directory.chmod(stat.S_IMODE(found.st_mode) & ~0o077 | stat.S_IXGRP)
 
 
@@ -65,7 +66,7 @@ class Listeners:
                     path.unlink(missing_ok=True)
                 listening = bind(path, mode=0o600 if self._gid is None else 0o660)
                 self._ours.append(path)
-                if self._gid is not None:
+                if self._gid not in (None, path.stat().st_gid):
                     os.chown(path, -1, self._gid)
             self._sockets[role] = listening
 

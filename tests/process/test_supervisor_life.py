@@ -152,7 +152,7 @@ def test_a_worker_that_is_left_and_reports_progress_is_waited_for(supervisor: An
     busy.connect(supervisor.socket("node"))
     supervisor.process.kill()
     supervisor.process.wait(30)
-    supervisor.start("-stoptimeout=1", ready=False)
+    supervisor.start("-stoptimeout=2", ready=False)
     supervisor.wait_state("wallet", "running")
     assert (supervisor.unit("node")["state"], supervisor.pid("node")) == ("stopping", old)
     caller = socket.socket(socket.AF_UNIX)

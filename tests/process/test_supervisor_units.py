@@ -139,9 +139,9 @@ def test_a_worker_that_is_never_ready_is_ended_and_tried_again(supervisor: Any) 
 
 def test_progress_keeps_a_slow_start_alive(supervisor: Any, until: Callable[..., Any]) -> None:
     supervisor.plan("node", ready=False)
-    supervisor.start("-starttimeout=node:1", ready=False)
+    supervisor.start("-starttimeout=node:2", ready=False)
     pid = until(lambda: supervisor.pid("node"))
-    for step in range(12):
+    for step in range(13):
         supervisor.worker("node", "notify", f"STATUS=replaying {step}")
         until(lambda step=step: supervisor.unit("node")["status"] == f"replaying {step}")
         end = time.monotonic() + 0.2

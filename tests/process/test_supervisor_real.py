@@ -1,0 +1,85 @@
+"""The supervisor over the real node and wallet: killed with calls in flight, nothing is orphaned and nothing lost."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from harness import Daemon, wait_until
+
+from bitcoind_mp.interfaces.errors import Disconnected, RpcError
+
+ADDRESS = "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    made = Daemon(tmp_path / "data", "-restartdelay=0")
+    yield made
+    made.clean_up()
+
+
+class Miner(threading.Thread):
+    """Asks for one block after the other, and keeps those that it was told of."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__()
+        self.daemon_under_test = daemon
+        self.acknowledged: list[str] = []
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            try:
+                self.acknowledged += self.daemon_under_test.node("generatetoaddress", 1, ADDRESS)
+            except (Disconnected, OSError, RpcError):
+                self.done.wait(0.02)
+
+
+def test_killed_with_calls_in_flight_again_and_again(daemon: Daemon) -> None:
+    daemon.start()
+    miner = Miner(daemon)
+    miner.start()
+    try:
+        for _ in range(3):
+            known = len(miner.acknowledged)
+            wait_until("some blocks are mined", lambda known=known: len(miner.acknowledged) > known + 2)
+            left = [daemon.pid("node"), daemon.pid("wallet")]
+            os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGKILL)
+            daemon.start()
+            assert not {process.pid for process in daemon.processes()} & set(left), (
+                "both ended before the new ones began"
+            )
+    finally:
+        miner.done.set()
+        miner.join(60)
+    for hash in miner.acknowledged:
+        assert daemon.node("getblockheader", hash)["confirmations"] > 0
+    log = (daemon.directory / "regtest" / "logs" / "supervisor.log").read_text()
+    assert log.count("which an earlier supervisor left") == 6
+    assert "sending SIGKILL" not in log, "each worker noticed, and stopped by itself"
+    daemon.stop()
+
+
+def test_when_it_is_killed_nothing_is_orphaned(daemon: Daemon) -> None:
+    daemon.start()
+    os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGKILL)
+    wait_until("the workers have stopped", lambda: not daemon.processes())
+
+
+def test_reload_restart_and_health_of_the_real_ones(daemon: Daemon) -> None:
+    daemon.start()
+    pids = [daemon.pid("node"), daemon.pid("wallet")]
+    for unit in ("node", "wallet"):
+        assert daemon.supervisor("reload", unit)["state"] == "running"
+    assert [daemon.pid("node"), daemon.pid("wallet")] == pids
+    assert "did not say that it reloaded" not in (daemon.directory / "regtest" / "logs" / "supervisor.log").read_text()
+    assert daemon.supervisor("restart", "wallet")["pid"] != pids[1]
+    assert daemon.supervisor("health")["exit"] == 0
+    text = daemon.supervisor("help")
+    for name in ("getblockcount", "getbalance", "restart"):
+        assert f"\n{name}" in text
+    assert daemon.supervisor("logging", ["ipc"])["ipc"] is True
+    daemon.stop()
