@@ -45,6 +45,7 @@ class Link(EventSink):
         self.server = server
         self.role = server.role
         self.reason = ""
+        self.peer: Hello | None = None
         self._hello = hello
         self._changed = changed
         self._keeper: Reconnecting | None = None
@@ -82,6 +83,7 @@ class Link(EventSink):
 
     async def _up(self, session: Session) -> None:
         assert session.peer is not None
+        self.peer = session.peer
         self.role = session.peer.role
         self.reason = ""
         async with asyncio.timeout(GREETING):
@@ -89,6 +91,7 @@ class Link(EventSink):
         self._changed(self, "up", {})
 
     def _down(self, reason: str) -> None:
+        self.peer = None
         self.reason = reason
         self._changed(self, "down", {})
 
@@ -124,6 +127,11 @@ class Connections:
     def link(self, role: str) -> Link | None:
         """The link to that server, None where there can be none."""
         return next((link for link in self._links if link.role == role), None)
+
+    def pid(self, role: str) -> int | None:
+        """The process that a link leads to, None where it leads to none now."""
+        link = self.link(role)
+        return link.peer.pid if link is not None and link.peer is not None else None
 
     async def until_up(self, role: str) -> None:
         """Wait for that server."""

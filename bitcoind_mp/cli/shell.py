@@ -153,6 +153,8 @@ class Shell(Person):
 
         def look(topic: str) -> None:
             units = (self._connections.seen.unit or {}).get("units", [])
+            if self._connections.pid("supervisor") != private.pid:
+                return  # another one, which keeps ours from starting
             self._screen.note("Starting… " + ", ".join(f"{unit['name']} {unit['state']}" for unit in units))
             if units and all(unit["state"] in _SETTLED for unit in units) and not settled.done():
                 settled.set_result(None)

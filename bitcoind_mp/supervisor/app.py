@@ -106,12 +106,20 @@ class Supervisor:
         """Begin the end of everything; returns at once."""
         self._stop_asked.set()
 
+    def _starter_gone(self, lifeline: int) -> None:
+        """Whoever started us for itself (a shell) holds the other end and writes nothing: it has ended."""
+        self._loop.remove_reader(lifeline)
+        log.info("whoever started this supervisor has ended")
+        self.shut_down()
+
     async def _run_alone(self, upward: Upward) -> None:
         """We have the lock: no other supervisor is on this data directory. Workers of one before us may be."""
         pid_file = self._config.pid_file
         orphans = list(find(self._config.run_dir / "units"))
         try:
             given = inherit(self._environ, pid=os.getpid())
+            if given.lifeline is not None:
+                self._loop.add_reader(given.lifeline, self._starter_gone, given.lifeline)
             self._sockets.open(bind_listener, given.socket, {orphan.unit for orphan in orphans})
             if pid_file is not None:
                 pid_file.write_text(f"{os.getpid()}\n")

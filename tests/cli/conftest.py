@@ -130,7 +130,7 @@ class FakeNode:
         """Answers once the chain is that high."""
         self.calls.append(("waitforheight", height))
         self.started.set()
-        while self.height < height:
+        while self.height < height:  # noqa: ASYNC110 (another thread raises it)
             await asyncio.sleep(0.01)
         return self.height
 
