@@ -21,6 +21,7 @@ from .state import ChainState
 from .store import Opened, Store, StoreEvent, has_room
 from .tracker import Tracker
 from .tree import IndexDamaged
+from .trimming import Bounds
 from .values import ChainFailed
 from .worker import KernelThread
 
@@ -37,6 +38,7 @@ async def open_chain(
     *,
     options: KernelOptions = KernelOptions(),  # noqa: B008 (frozen)
     max_tip_age: int = MAX_TIP_AGE,
+    bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
     progress: Callable[[str], None] = lambda text: None,
     fail: Callable[[str], None] = lambda text: None,
 ) -> ChainState:
@@ -57,7 +59,7 @@ async def open_chain(
     try:
         opened = await thread.run("open", store.open)
         download = InitialDownload(params, clock, max_tip_age)
-        chain = _assemble(params, clock, thread, store, opened, inbox, download, fail)
+        chain = _assemble(params, clock, thread, store, opened, inbox, download, fail, bounds)
         await _replay(chain, thread, store, progress)
     except BaseException as error:
         await thread.run("close", store.close)
@@ -86,11 +88,12 @@ def _assemble(
     inbox: "_Inbox",
     download: InitialDownload,
     fail: Callable[[str], None],
+    bounds: Bounds,
 ) -> ChainState:
     download.tip_moved(opened.tree.tip)
     tracker = Tracker(opened.tree, CoinsView(opened.coins), opened.files, download, fail)
     inbox.open(tracker.apply)
-    return ChainState(params, clock, thread, store, tracker, opened.files, download, opened.bytes_used)
+    return ChainState(params, clock, thread, store, tracker, opened.files, download, opened.bytes_used, bounds)
 
 
 async def _replay(chain: ChainState, thread: KernelThread, store: Store, progress: Callable[[str], None]) -> None:

@@ -26,7 +26,7 @@ from .params import ChainParams
 from .progress import InitialDownload, verification_progress
 from .store import Store
 from .tracker import Tracker
-from .trimming import JOURNAL_BOUND, Trimmer
+from .trimming import Bounds, Trimmer
 from .values import (
     BlockDecodeError,
     BlockOutcome,
@@ -87,6 +87,7 @@ class ChainState:
         files: BlockFiles,
         download: InitialDownload,
         bytes_used: int,
+        bounds: Bounds,
     ) -> None:
         self.params = params
         self.clock = clock
@@ -98,7 +99,7 @@ class ChainState:
         self._files = files
         self._download = download
         self._bytes_used = bytes_used
-        self._trimmer = Trimmer(thread, store, tracker, download)
+        self._trimmer = Trimmer(thread, store, tracker, download, bounds)
 
     # --- at once --------------------------------------------------------------------------------------------
 
@@ -212,7 +213,7 @@ class ChainState:
         known = self.by_hash(hash)
         parent = self.by_hash(raw[35:3:-1])
         worth_keeping = parent is not None and (known is None or not known.has_data)
-        journal = worth_keeping and (durable or self._store.journal_size < JOURNAL_BOUND)
+        journal = worth_keeping and (durable or self._store.journal_size < self._trimmer.bounds.journal)
         verdict = await self._thread.run(
             "process block", lambda: self._store.submit(raw, hash, journal=journal, durable=durable)
         )

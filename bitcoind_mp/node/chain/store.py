@@ -10,10 +10,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import plyvel
 from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash256
 
-from bitcoind_mp.node.kernel import Connected, Failed, Indexed, Kernel, KernelEvent, KernelOptions, NotABlock, Verdict
+from bitcoind_mp.node.kernel import (
+    Connected,
+    Failed,
+    Indexed,
+    Kernel,
+    KernelError,
+    KernelEvent,
+    KernelOptions,
+    NotABlock,
+    Verdict,
+)
 
 from .blockfiles import BlockFiles
 from .blockindex import read_block_index
@@ -182,10 +193,22 @@ class Store:
         return self._unjournaled
 
     def reopen(self) -> None:
-        """Have the kernel write everything to disk, empty the journal, and copy the coins anew."""
+        """Have the kernel write everything to disk, empty the journal, and copy the coins anew.
+
+        Raises:
+            DiskFull: and nothing has changed.
+            ChainFailed: the kernel has given up.
+        """
+        self._require_room(0)
         self._flush()
-        coins = self._copy_coins()
-        self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
+        self._require_well()
+        try:
+            coins = self._copy_coins()
+            self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
+        except (KernelError, OSError, plyvel.Error) as error:
+            self.failed = str(error)
+            self._emit(Failed(self.failed))
+            raise ChainFailed(self.failed) from error
         self._emit(Rebased(coins))
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Regtest blocks made to measure, and chains opened on directories of the test's own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,10 +43,19 @@ class Maker:
     genesis_hash: bytes
 
     def block(
-        self, previous: bytes, height: int, *transactions: Tx, tag: bytes = b"", fees: int = 0, time: int = 0
+        self,
+        previous: bytes,
+        height: int,
+        *transactions: Tx,
+        tag: bytes = b"",
+        fees: int = 0,
+        time: int = 0,
+        outputs: Sequence[TxOut] = (),
     ) -> bytes:
-        """A valid block with these transactions after its coinbase, which takes ``fees`` besides the subsidy."""
+        """A valid block with these transactions after its coinbase, which takes ``fees`` besides the subsidy and has
+        these ``outputs`` besides its own."""
         coinbase = build_coinbase(height, ANYONE, fees=fees, halving_interval=150, extra_nonce=tag)
+        coinbase = Tx(1, 0, coinbase.vin, [*coinbase.vout, *outputs], check_validity=False)
         when = datetime.fromtimestamp(time or START + height * 600, UTC)
         return solved(build_block(previous, [coinbase, *transactions], when, BITS))
 
