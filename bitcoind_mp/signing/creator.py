@@ -1,11 +1,13 @@
 """Making one signature: for real, from keys held, or a dummy of the right size (``BaseSignatureCreator``)."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from btclib.exceptions import BTClibValueError, ScriptError, ScriptErrorCode
 from btclib.script import sig_hash
 from btclib.script.engine import verify_input
 from btclib.script.engine.flags import ScriptFlag
+from btclib.script.sig_hash import PrecomputedTxData
 from btclib.script.taproot import output_prvkey_from_merkle_root
 from btclib.script.witness import Witness
 from btclib.tx.tx import Tx
@@ -46,15 +48,24 @@ class TransactionCreator:
     """Signs one input of a transaction.
 
     ``spent`` are the outputs that the inputs spend, None for each unknown one. Taproot commits to all of them, and
-    signs only where all are known. ``hash_type`` DEFAULT stands for ALL outside taproot.
+    signs only where all are known. ``hash_type`` DEFAULT stands for ALL outside taproot. ``hashes`` saves the work
+    that all inputs have in common (`shared_hashes`).
     """
 
-    def __init__(self, tx: Tx, index: int, spent: list[TxOut | None], hash_type: int = SIGHASH_ALL) -> None:
+    def __init__(
+        self,
+        tx: Tx,
+        index: int,
+        spent: list[TxOut | None],
+        hash_type: int = SIGHASH_ALL,
+        hashes: PrecomputedTxData | None = None,
+    ) -> None:
         self._tx = tx
         self._index = index
         self._hash_type = hash_type
         self._complete = None not in spent
-        self._spent = [TxOut(0, b"", check_validity=False) if output is None else output for output in spent]
+        self._spent = or_blank(spent)
+        self._hashes = hashes
         self._amount = self._spent[index].value
 
     @property
@@ -74,7 +85,7 @@ class TransactionCreator:
     def ecdsa_hash(self, script_code: bytes, hash_type: int, *, segwit: bool) -> bytes:
         """What an ECDSA signature of that type signs."""
         if segwit:
-            return sig_hash.segwit_v0(script_code, self._tx, self._index, hash_type, self._amount)
+            return sig_hash.segwit_v0(script_code, self._tx, self._index, hash_type, self._amount, self._hashes)
         return sig_hash.legacy(script_code, self._tx, self._index, hash_type)
 
     def is_signature_of(self, signature: bytes, sec: bytes, script_code: bytes, *, segwit: bool) -> bool:
@@ -96,7 +107,7 @@ class TransactionCreator:
         extension = leaf_hash + b"\x00" + _LAST_CODESEPARATOR if leaf_hash else b""
         try:
             message = sig_hash.taproot(
-                self._tx, self._index, self._spent, self._hash_type, int(bool(leaf_hash)), b"", extension
+                self._tx, self._index, self._spent, self._hash_type, int(bool(leaf_hash)), b"", extension, self._hashes
             )
         except BTClibValueError:  # SINGLE without an output of that index
             return b""
@@ -107,7 +118,7 @@ class TransactionCreator:
         return signature + bytes([self._hash_type]) if self._hash_type else signature
 
     def verify(self, script_sig: bytes, witness: list[bytes]) -> ScriptErrorCode | None:
-        return verify_spend(self._tx, self._index, self._spent, script_sig, witness)[0]
+        return verify_spend(self._tx, self._index, self._spent, script_sig, witness, self._hashes)[0]
 
 
 class _AnyTime(SpendContext):
@@ -139,8 +150,26 @@ class DummyCreator:
         return None
 
 
+def or_blank(spent: Sequence[TxOut | None]) -> list[TxOut]:
+    """These outputs, with an empty one for each that isn't known."""
+    return [TxOut(0, b"", check_validity=False) if output is None else output for output in spent]
+
+
+def shared_hashes(tx: Tx, spent: Sequence[TxOut | None]) -> PrecomputedTxData:
+    """What the signatures of all inputs hash: computed for each anew, it costs the square of their number.
+
+    It stays true while scriptSigs and witnesses change, and nothing else of the transaction.
+    """
+    return PrecomputedTxData(tx, or_blank(spent))
+
+
 def verify_spend(
-    tx: Tx, index: int, spent: list[TxOut], script_sig: bytes, witness: list[bytes]
+    tx: Tx,
+    index: int,
+    spent: list[TxOut],
+    script_sig: bytes,
+    witness: list[bytes],
+    hashes: PrecomputedTxData | None = None,
 ) -> tuple[ScriptErrorCode | None, list[tuple[bytes, bytes]]]:
     """Whether an input's scriptSig and witness spend its output under the rules of relay: the error, None if they do,
     and the (key, signature) pairs of the ECDSA checks that succeeded on the way."""
@@ -150,7 +179,7 @@ def verify_spend(
     signatures: list[tuple[bytes, bytes]] = []
     tx_in.script_sig, tx_in.script_witness = script_sig, Witness(witness)
     try:
-        verify_input(spent, tx, index, STANDARD_FLAGS, signatures=signatures)
+        verify_input(spent, tx, index, STANDARD_FLAGS, hashes, signatures=signatures)
     except ScriptError as error:
         return error.code, signatures
     except BTClibValueError:

@@ -1,22 +1,24 @@
 """The signatures and scripts an input already carries (``DataFromTransaction``, Core's ``src/script/sign.cpp``)."""
 
 from btclib.script.script import op_code_spans
+from btclib.script.sig_hash import PrecomputedTxData
 from btclib.script.solver import solver
 from btclib.tx.tx import Tx
 from btclib.tx.tx_out import TxOut
 
-from .creator import TransactionCreator, verify_spend
+from .creator import TransactionCreator, or_blank, verify_spend
 from .data import SignatureData
 
 
-def data_of_input(tx: Tx, index: int, spent: list[TxOut | None]) -> SignatureData:
+def data_of_input(
+    tx: Tx, index: int, spent: list[TxOut | None], hashes: PrecomputedTxData | None = None
+) -> SignatureData:
     """An input's signatures and scripts, whether it is complete or half signed. ``spent[index]`` must be known."""
     tx_in = tx.vin[index]
     output = spent[index]
     assert output is not None
     data = SignatureData(script_sig=tx_in.script_sig, script_witness=list(tx_in.script_witness.stack))
-    known = [TxOut(0, b"", check_validity=False) if other is None else other for other in spent]
-    error, signatures = verify_spend(tx, index, known, data.script_sig, data.script_witness)
+    error, signatures = verify_spend(tx, index, or_blank(spent), data.script_sig, data.script_witness, hashes)
     for sec, signature in signatures:
         data.add_signature(sec, signature)
     if error is None:
@@ -33,7 +35,7 @@ def data_of_input(tx: Tx, index: int, spent: list[TxOut | None]) -> SignatureDat
         kind, solutions = solver(script)
         stack, segwit = data.script_witness[:-1], True
     if kind == "multisig":
-        creator = TransactionCreator(tx, index, spent)
+        creator = TransactionCreator(tx, index, spent, hashes=hashes)
         secs = solutions[1:-1]
         start = 0
         for signature in stack:

@@ -11,8 +11,17 @@ from btclib.tx.tx import Tx
 from btclib.tx.tx_out import TxOut
 from btclib_wallet.psbt import Psbt, PsbtIn, musig2
 
-from .creator import SIGHASH_ALL, SIGHASH_ANYONECANPAY, SIGHASH_DEFAULT, Creator, DummyCreator, TransactionCreator
-from .creator import verify_spend as _verify_spend
+from .creator import (
+    SIGHASH_ALL,
+    SIGHASH_ANYONECANPAY,
+    SIGHASH_DEFAULT,
+    Creator,
+    DummyCreator,
+    TransactionCreator,
+    or_blank,
+    shared_hashes,
+    verify_spend,
+)
 from .data import Missing, SignatureData
 from .keystore import KeyStore
 from .produce import produce
@@ -22,9 +31,9 @@ class Outcome(Enum):
     """What became of one input (Core's ``PSBTError``); the values are its words."""
 
     OK = ""
-    MISSING_INPUTS = "Missing inputs"
+    MISSING_INPUTS = "Inputs missing or spent"
     SIGHASH_MISMATCH = "Specified sighash value does not match value stored in PSBT"
-    INCOMPLETE = "Not all inputs are complete"
+    INCOMPLETE = "Input needs additional signatures or other data"
 
 
 def utxo_of(psbt: Psbt, index: int) -> TxOut | None:
@@ -49,17 +58,26 @@ def is_signed(psbt_in: PsbtIn) -> bool:
     return bool(psbt_in.final_script_sig or psbt_in.final_script_witness.stack)
 
 
-def is_verified(psbt: Psbt, index: int) -> bool:
+class Spends:
+    """A PSBT's transaction, the outputs it spends (None for each unknown one) and what the signatures of all inputs
+    hash: taken once for work on many inputs. Later changes to inputs' outpoints and UTXOs don't show here."""
+
+    def __init__(self, psbt: Psbt) -> None:
+        self.tx = psbt.tx
+        self.utxos = utxos_of(psbt)
+        self.hashes = shared_hashes(self.tx, self.utxos)
+
+
+def is_verified(psbt: Psbt, index: int, spends: Spends | None = None) -> bool:
     """Whether the input's final scriptSig and witness spend its output."""
-    utxos = utxos_of(psbt)
-    if utxos[index] is None:
+    spends = spends or Spends(psbt)
+    utxo = spends.utxos[index]
+    if utxo is None or (None in spends.utxos and is_p2tr(utxo.script_pub_key.script)):
         return False
-    known = [TxOut(0, b"", check_validity=False) if utxo is None else utxo for utxo in utxos]
     psbt_in = psbt.inputs[index]
     witness = list(psbt_in.final_script_witness.stack)
-    if None in utxos and is_p2tr(known[index].script_pub_key.script):
-        return False
-    return _verify_spend(psbt.tx, index, known, psbt_in.final_script_sig, witness)[0] is None
+    known = or_blank(spends.utxos)
+    return verify_spend(spends.tx, index, known, psbt_in.final_script_sig, witness, spends.hashes)[0] is None
 
 
 def sign_input(
@@ -71,15 +89,18 @@ def sign_input(
     finalize: bool = True,
     missing: Missing | None = None,
     dummy: bool = False,
+    spends: Spends | None = None,
 ) -> Outcome:
     """Sign an input in place as far as the keys go, and finalize it if it is complete and ``finalize``.
 
     ``missing`` is filled with what was lacking; ``dummy`` signs with signatures of the right size for every key.
+    ``spends`` is the PSBT's own, to be given where many inputs are signed.
     """
     psbt_in = psbt.inputs[index]
-    utxo = utxo_of(psbt, index)
+    spends = spends or Spends(psbt)
+    utxo = spends.utxos[index]
     # Core's dummy knows none of the other outputs that taproot commits to, so it can't verify there
-    if not (dummy and utxo is not None and is_p2tr(utxo.script_pub_key.script)) and is_verified(psbt, index):
+    if not (dummy and utxo is not None and is_p2tr(utxo.script_pub_key.script)) and is_verified(psbt, index, spends):
         return Outcome.OK
     if utxo is None:
         return Outcome.MISSING_INPUTS
@@ -96,7 +117,9 @@ def sign_input(
     if taproot:
         _aggregate(psbt, index)
     data = fill(psbt_in)
-    creator: Creator = DummyCreator() if dummy else TransactionCreator(psbt.tx, index, utxos_of(psbt), hash_type)
+    creator: Creator = DummyCreator()
+    if not dummy:
+        creator = TransactionCreator(spends.tx, index, spends.utxos, hash_type, spends.hashes)
     complete = produce(keys, creator, script, data)
     if missing is not None:
         missing.__dict__.update(data.missing.__dict__)
@@ -187,15 +210,16 @@ def take(psbt_in: PsbtIn, data: SignatureData) -> None:
         psbt_in.taproot_hd_key_paths.setdefault(x_only, (sorted(hashes), origin))
 
 
-def update_output(psbt: Psbt, index: int, keys: KeyStore) -> None:
+def update_output(psbt: Psbt, index: int, keys: KeyStore, spends: Spends | None = None) -> None:
     """Put into an output the scripts and key origins that are known of it (``UpdatePSBTOutput``)."""
+    tx = psbt.tx if spends is None else spends.tx
     psbt_out = psbt.outputs[index]
     data = SignatureData(redeem_script=psbt_out.redeem_script, witness_script=psbt_out.witness_script)
     data.known_keys = {hash160(sec): (sec, origin) for sec, origin in psbt_out.hd_key_paths.items()}
     for x_only, (hashes, origin) in psbt_out.taproot_hd_key_paths.items():
         data.taproot_origins[x_only] = (set(hashes), origin)
-    tx_out = psbt.tx.vout[index]
-    spender = Tx(2, 0, [psbt.tx.vin[0]] if psbt.tx.vin else [], [tx_out], check_validity=False)
+    tx_out = tx.vout[index]
+    spender = Tx(2, 0, tx.vin[:1], [tx_out], check_validity=False)
     creator = TransactionCreator(spender, 0, [tx_out]) if spender.vin else DummyCreator()
     produce(keys, creator, tx_out.script_pub_key.script, data)
     psbt_out.redeem_script = psbt_out.redeem_script or data.redeem_script
@@ -220,8 +244,11 @@ def drop_unneeded_transactions(psbt: Psbt) -> None:
 
 def finalize(psbt: Psbt) -> bool:
     """Finalize in place every input whose signatures are all there; whether that was all of them."""
-    nothing = KeyStore()
-    outcomes = [sign_input(psbt, i, nothing, hash_type=psbt_in.sig_hash_type) for i, psbt_in in enumerate(psbt.inputs)]
+    nothing, spends = KeyStore(), Spends(psbt)
+    outcomes = [
+        sign_input(psbt, i, nothing, hash_type=psbt_in.sig_hash_type, spends=spends)
+        for i, psbt_in in enumerate(psbt.inputs)
+    ]
     return all(outcome is Outcome.OK for outcome in outcomes)
 
 

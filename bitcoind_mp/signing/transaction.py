@@ -9,7 +9,15 @@ from btclib.tx.tx_out import TxOut
 
 from bitcoind_mp.interfaces.amounts import MAX_MONEY
 
-from .creator import SIGHASH_ANYONECANPAY, SIGHASH_DEFAULT, SIGHASH_SINGLE, TransactionCreator, verify_spend
+from .creator import (
+    SIGHASH_ANYONECANPAY,
+    SIGHASH_DEFAULT,
+    SIGHASH_SINGLE,
+    TransactionCreator,
+    or_blank,
+    shared_hashes,
+    verify_spend,
+)
 from .data import SignatureData
 from .extract import data_of_input
 from .keystore import KeyStore
@@ -28,15 +36,17 @@ def sign_transaction(
     """
     errors: dict[int, str] = {}
     outputs = list(spent)
+    hashes = shared_hashes(tx, outputs)
     single = hash_type & ~SIGHASH_ANYONECANPAY == SIGHASH_SINGLE
     for i, tx_in in enumerate(tx.vin):
         output = outputs[i]
         if output is None:
             errors[i] = INPUT_NOT_FOUND
             continue
-        data = data_of_input(tx, i, outputs)
+        data = data_of_input(tx, i, outputs, hashes)
         if not single or i < len(tx.vout):
-            produce(keys, TransactionCreator(tx, i, outputs, hash_type), output.script_pub_key.script, data)
+            creator = TransactionCreator(tx, i, outputs, hash_type, hashes)
+            produce(keys, creator, output.script_pub_key.script, data)
         update_input(tx, i, data)
         if output.value == MAX_MONEY and tx_in.script_witness.stack:
             errors[i] = MISSING_AMOUNT
@@ -69,9 +79,8 @@ def update_input(tx: Tx, index: int, data: SignatureData) -> None:
 
 
 def _error(tx: Tx, index: int, spent: Sequence[TxOut | None]) -> ScriptErrorCode | None:
-    known = [TxOut(0, b"", check_validity=False) if output is None else output for output in spent]
     tx_in = tx.vin[index]
-    return verify_spend(tx, index, known, tx_in.script_sig, list(tx_in.script_witness.stack))[0]
+    return verify_spend(tx, index, or_blank(spent), tx_in.script_sig, list(tx_in.script_witness.stack))[0]
 
 
 _WORDS = {

@@ -6,13 +6,14 @@ How one input is signed is ``bitcoind_mp.signing.psbt``'s; what doesn't belong h
 import asyncio
 
 from btclib.script.script_pub_key import is_p2tr
-from btclib.tx import Tx
+from btclib.tx import Tx, TxOut
 from btclib_wallet.psbt import Psbt
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.signing.keystore import KeyStore
 from bitcoind_mp.signing.psbt import (
     Outcome,
+    Spends,
     drop_unneeded_transactions,
     is_signed,
     is_verified,
@@ -63,7 +64,7 @@ async def fill_psbt(
             if known is not None:
                 psbt_in.non_witness_utxo = known.tx
     keys = [_input_keys(wallet, psbt, index, signed, derivations) for index in range(len(psbt.inputs))]
-    outputs = [_output_keys(wallet, psbt, index, derivations) for index in range(len(psbt.outputs))]
+    outputs = [_output_keys(wallet, output, derivations) for output in psbt.tx.vout]
     return await asyncio.to_thread(_fill, psbt, keys, outputs, hash_type, finalize)
 
 
@@ -74,16 +75,17 @@ def _fill(
     hash_type: int | None,
     finalize: bool,
 ) -> bool:
+    spends = Spends(psbt)
     for index, known in enumerate(keys):
         if known is not None:
-            outcome = sign_input(psbt, index, known, hash_type=hash_type, finalize=finalize)
+            outcome = sign_input(psbt, index, known, hash_type=hash_type, finalize=finalize, spends=spends)
             if outcome in _REFUSALS:
                 raise RpcError(*_REFUSALS[outcome])
     for index, known in enumerate(outputs):
         if known is not None:
-            update_output(psbt, index, known)
+            update_output(psbt, index, known, spends)
     drop_unneeded_transactions(psbt)
-    return all(is_verified(psbt, index) for index in range(len(psbt.inputs)))
+    return all(is_verified(psbt, index, spends) for index in range(len(psbt.inputs)))
 
 
 def _input_keys(wallet: Wallet, psbt: Psbt, index: int, signed: bool, derivations: bool) -> KeyStore | None:
@@ -118,8 +120,8 @@ def _owners_of_keys(wallet: Wallet, psbt: Psbt, index: int, script: bytes) -> li
     return found
 
 
-def _output_keys(wallet: Wallet, psbt: Psbt, index: int, derivations: bool) -> KeyStore | None:
-    owners = wallet.descriptors.owners(psbt.tx.vout[index].script_pub_key.script)
+def _output_keys(wallet: Wallet, output: TxOut, derivations: bool) -> KeyStore | None:
+    owners = wallet.descriptors.owners(output.script_pub_key.script)
     return _known(wallet, owners, False, derivations) if owners else None
 
 
