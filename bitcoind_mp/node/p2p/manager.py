@@ -8,7 +8,7 @@ import errno
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from btclib.p2p import NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
@@ -20,6 +20,7 @@ from bitcoind_mp.node.chain.state import ChainState, Listener
 from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
 from bitcoind_mp.node.mempool.pool import Mempool
 
+from .calling import Calling
 from .connection import Connection
 from .endpoint import Endpoint, parse_endpoint
 from .handshake import Handshake
@@ -32,23 +33,12 @@ log = logging.getLogger("bitcoind_mp.net")
 
 #: What we offer: the whole chain, with witnesses.
 LOCAL_SERVICES = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS | ServiceFlags.NODE_NETWORK_LIMITED
-_CONNECT_TIMEOUT = 5.0
 _HANDSHAKE_TIMEOUT = 60.0
-#: Seconds between attempts to reach a named peer: from the first to the last, doubling.
-_RETRY = (0.5, 60.0)
 #: Seconds between pings, and without an answer before a peer is given up (``PING_INTERVAL``, ``TIMEOUT_INTERVAL``).
 _PING_INTERVAL = 120.0
 _PING_TIMEOUT = 20 * 60.0
 #: Seconds between announcements of our transactions that nobody has asked for (Core: 10 to 15 minutes).
 _UNBROADCAST_INTERVAL = 12 * 60.0
-
-
-class NodeAlreadyAddedError(Exception):
-    """``addnode add`` of one that is there."""
-
-
-class NodeNotAddedError(Exception):
-    """``addnode remove`` of one that isn't."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +59,6 @@ class PeersConfig:
     announce_interval: tuple[float, float] = ANNOUNCE_INTERVAL
 
 
-@dataclass
-class Target:
-    """A peer that we keep calling. ``text`` is how the operator wrote it."""
-
-    text: str
-    endpoint: Endpoint
-    task: asyncio.Task[None] | None = None
-    peer: Peer | None = field(default=None)
-
-
 class Peers(Listener):
     """All connections of the node. Lives in the loop.
 
@@ -92,14 +72,13 @@ class Peers(Listener):
         self._mempool = mempool
         self._config = config
         self._port = config.port or chain.params.default_port
+        self.calling = Calling(self, chain.params.default_port)
         self._processing = Processing(chain, mempool, announce_interval=config.announce_interval)
         self._peers: dict[int, Peer] = {}
         self._connections: set[Connection] = set()
         self._next_number = 0
         self._nonces: set[int] = set()
         self._servers: list[asyncio.Server] = []
-        self._targets: list[Target] = []
-        self._added: dict[str, Target] = {}
         self._subscriptions: list[object] = []
         self._maintenance: asyncio.Task[None] | None = None
         self._closing = False
@@ -117,11 +96,10 @@ class Peers(Listener):
         """
         if self._config.listen:
             await self._listen()
-        for text in self._config.connect:
-            self._call(self._target(text))
-        for text in self._config.add:
-            self._added[text] = self._target(text)
-            self._call(self._added[text])
+        try:
+            self.calling.start(self._config.connect, self._config.add)
+        except ValueError as error:
+            raise FatalError(f"Bad peer address: {error}.", status=ExitStatus.CONFIG) from error
         self._subscriptions = [self._chain.subscribe(self), self._mempool.subscribe(self)]
         self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
 
@@ -130,22 +108,15 @@ class Peers(Listener):
         self._closing = True
         for server in self._servers:
             server.close()
-        tasks = [target.task for target in (*self._targets, *self._added.values()) if target.task is not None]
+        tasks = self.calling.cancel()
         if self._maintenance is not None:
+            self._maintenance.cancel()
             tasks.append(self._maintenance)
-        for task in tasks:
-            task.cancel()
         for peer in list(self._peers.values()):
             peer.disconnect("shutting down")
         self._processing.close()
         tasks += [connection.task for connection in self._connections if connection.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _target(self, text: str) -> Target:
-        try:
-            return Target(text, parse_endpoint(text, self._chain.params.default_port))
-        except ValueError as error:
-            raise FatalError(f"Bad peer address: {error}.", status=ExitStatus.CONFIG) from error
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -157,7 +128,7 @@ class Peers(Listener):
                 raise FatalError(f"Bad -bind address: {error}.", status=ExitStatus.CONFIG) from error
             try:
                 server = await loop.create_server(
-                    lambda: self._connection(None), place.host, place.port, reuse_address=True
+                    lambda: self.connection(inbound=True), place.host, place.port, reuse_address=True
                 )
             except OSError as error:
                 if not self._config.bind and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -178,14 +149,19 @@ class Peers(Listener):
 
     # --- connections
 
-    def _connection(self, target: Target | None) -> Connection:
+    def connection(self, *, inbound: bool) -> Connection:
+        """A connection that is still to be made, ours or a caller's."""
+
         def opened(connection: Connection) -> Peer | None:
-            return self._opened(connection, target)
+            return self._opened(connection, inbound)
 
         return Connection(Wire(self._chain.params.magic), opened, self._processing.handle, self._lost)
 
-    def _opened(self, connection: Connection, target: Target | None) -> Peer | None:
-        inbound = target is None
+    def connected_to(self, endpoint: Endpoint) -> bool:
+        """Whether one of the connections leads there."""
+        return any(peer.endpoint == endpoint for peer in self._peers.values())
+
+    def _opened(self, connection: Connection, inbound: bool) -> Peer | None:
         if self._closing or not self.network_active:
             return None
         if inbound and sum(peer.inbound for peer in self._peers.values()) >= self._config.max_inbound:
@@ -204,8 +180,6 @@ class Peers(Listener):
         self._next_number += 1
         self._peers[peer.number] = peer
         self._connections.add(connection)
-        if target is not None:
-            target.peer = peer
         self._processing.add(peer)
         asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT, self._check_handshake, peer)
         return peer
@@ -238,36 +212,6 @@ class Peers(Listener):
         self.bytes_sent += peer.traffic.bytes_sent
         self.bytes_received += peer.traffic.bytes_received
         self._processing.remove(peer)
-
-    def _call(self, target: Target) -> None:
-        self._targets.append(target)
-        target.task = asyncio.get_running_loop().create_task(self._keep_calling(target))
-
-    async def _keep_calling(self, target: Target) -> None:
-        """Connect, wait until the connection is lost, wait longer after each failure, again."""
-        wait = _RETRY[0]
-        while True:
-            peer = await self._connect(target)
-            if peer is not None and peer.ready:
-                wait = _RETRY[0]
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _RETRY[1])
-
-    async def _connect(self, target: Target) -> Peer | None:
-        """One connection from beginning to end; the peer it was with."""
-        if not self.network_active or any(peer.endpoint == target.endpoint for peer in self._peers.values()):
-            return None
-        connection = self._connection(target)
-        place = target.endpoint
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
-                await asyncio.get_running_loop().create_connection(lambda: connection, place.host, place.port)
-        except (OSError, TimeoutError) as error:
-            log.debug("connection to %s failed: %s", place, error or "timed out")
-            return None
-        if connection.task is not None:
-            await asyncio.wait([connection.task])
-        return connection.peer
 
     async def _maintain(self) -> None:
         """Ping, give up the silent, and tell again what nobody has asked for."""
@@ -328,52 +272,6 @@ class Peers(Listener):
         """Measure every round trip (``ping``)."""
         for peer in self._peers.values():
             self._processing.ping(peer)
-
-    @property
-    def added_nodes(self) -> dict[str, Target]:
-        """What ``-addnode`` and ``addnode add`` named."""
-        return dict(self._added)
-
-    def add_node(self, text: str) -> None:
-        """Keep a connection to that peer from now on.
-
-        Raises:
-            NodeAlreadyAddedError, ValueError.
-        """
-        endpoint = parse_endpoint(text, self._chain.params.default_port)
-        if any(target.endpoint == endpoint for target in self._added.values()):
-            raise NodeAlreadyAddedError(text)
-        self._added[text] = Target(text, endpoint)
-        self._call(self._added[text])
-
-    def remove_node(self, text: str) -> None:
-        """Call it no more; an open connection stays.
-
-        Raises:
-            NodeNotAddedError: it isn't one of `added_nodes`.
-        """
-        target = self._added.pop(text, None)
-        if target is None:
-            raise NodeNotAddedError(text)
-        if target.task is not None:
-            target.task.cancel()
-        self._targets.remove(target)
-
-    def try_node(self, text: str) -> None:
-        """Call it once (``addnode onetry``).
-
-        Raises:
-            ValueError: not a host and port.
-        """
-        target = Target(text, parse_endpoint(text, self._chain.params.default_port))
-        target.task = asyncio.get_running_loop().create_task(self._once(target))
-        self._targets.append(target)
-
-    async def _once(self, target: Target) -> None:
-        try:
-            await self._connect(target)
-        finally:
-            self._targets.remove(target)
 
     def disconnect(self, *, number: int | None = None, address: str | None = None) -> bool:
         """End one connection, by its number or by ``host:port``; whether there was one."""

@@ -13,7 +13,8 @@ from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
-from bitcoind_mp.node.p2p.manager import LOCAL_SERVICES, NodeAlreadyAddedError, NodeNotAddedError, Peers
+from bitcoind_mp.node.p2p.calling import NodeAlreadyAddedError, NodeNotAddedError
+from bitcoind_mp.node.p2p.manager import LOCAL_SERVICES, Peers
 from bitcoind_mp.node.p2p.peer import Peer
 from bitcoind_mp.render.json_values import expect, real
 
@@ -176,9 +177,8 @@ class NetworkCommands:
         if v2transport:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Error: v2transport requested but not enabled (see -v2transport)")
         try:
-            {"onetry": self._peers.try_node, "add": self._peers.add_node, "remove": self._peers.remove_node}[command](
-                node
-            )
+            calling = self._peers.calling
+            {"onetry": calling.try_node, "add": calling.add_node, "remove": calling.remove_node}[command](node)
         except NodeAlreadyAddedError:
             raise RpcError(RpcCode.CLIENT_NODE_ALREADY_ADDED, "Error: Node already added") from None
         except NodeNotAddedError:
@@ -199,7 +199,7 @@ class NetworkCommands:
         Returns:
             For each whether it is connected, and where
         """
-        targets = self._peers.added_nodes
+        targets = self._peers.calling.added_nodes
         if node is not None:
             if node not in targets:
                 raise RpcError(RpcCode.CLIENT_NODE_NOT_ADDED, "Error: Node has not been added.")
