@@ -11,16 +11,16 @@ CORE_OPTIONS = frozenset(
     checkblocks checklevel checkmempool checkpoints choosedatadir cjdnsreachable coinstatsindex dbbatchsize
     dbcache debuglogfile deprecatedrpc discover dns dnsseed externalip fastprune fixedseeds forcednsseed
     i2pacceptincoming i2psam lang limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
-    listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames maxreceivebuffer
-    maxsendbuffer maxsigcachesize maxuploadtarget min minimumchainwork natpmp netinfo networkactive onion
-    onlynet peerblockfilters peerbloomfilters peertimeout persistmempoolv1 printpriority privatebroadcast proxy
-    proxyrandomize prune resetguisettings rest rpcallowip rpcauth rpcbind rpcconnect rpccookiefile
-    rpccookieperms rpcdoccheck rpcid rpcpassword rpcport rpcservertimeout rpcthreads rpcuser rpcwhitelist
-    rpcwhitelistdefault rpcworkqueue seednode server settings shrinkdebugfile shutdownnotify signer
-    signetchallenge signetseednode splash startupnotify stdinrpcpass stopafterblockimport stopatheight test
-    testactivationheight torcontrol torpassword txospenderindex txreconciliation uiplatform unsafesqlitesync
-    v2transport vbparams walletcrosschain walletnotify whitebind whitelist whitelistforcerelay whitelistrelay
-    zmqpubhashblock zmqpubhashblockhwm zmqpubhashtx zmqpubhashtxhwm zmqpubrawblock zmqpubrawblockhwm zmqpubrawtx
-    zmqpubrawtxhwm zmqpubsequence zmqpubsequencehwm
+    listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames logtimemicros
+    logtimestamps maxreceivebuffer maxsendbuffer maxsigcachesize maxuploadtarget min minimumchainwork natpmp
+    netinfo networkactive onion onlynet peerblockfilters peerbloomfilters peertimeout persistmempoolv1
+    printpriority privatebroadcast proxy proxyrandomize prune resetguisettings rest rpcallowip rpcauth rpcbind
+    rpcconnect rpccookiefile rpccookieperms rpcdoccheck rpcid rpcpassword rpcport rpcservertimeout rpcthreads
+    rpcuser rpcwhitelist rpcwhitelistdefault rpcworkqueue seednode server settings shrinkdebugfile
+    shutdownnotify signer signetchallenge signetseednode splash startupnotify stdinrpcpass stopafterblockimport
+    stopatheight test testactivationheight timeout torcontrol torpassword txospenderindex txreconciliation
+    uiplatform unsafesqlitesync v2transport vbparams walletcrosschain walletnotify whitebind whitelist
+    whitelistforcerelay whitelistrelay zmqpubhashblock zmqpubhashblockhwm zmqpubhashtx zmqpubhashtxhwm
+    zmqpubrawblock zmqpubrawblockhwm zmqpubrawtx zmqpubrawtxhwm zmqpubsequence zmqpubsequencehwm
     """.split()  # noqa: SIM905
 )

@@ -263,16 +263,6 @@ TABLE = (
         minimum=0,
         maximum=2000,
     ),
-    Option(
-        "timeout",
-        INTEGER,
-        5000,
-        (NODE,),
-        CONNECTION,
-        "=<n>",
-        "Specify connection timeout in milliseconds (minimum: 1, default: {default}).",
-        minimum=1,
-    ),
     # Between processes
     Option(
         "ipcbind",
@@ -866,25 +856,6 @@ TABLE = (
         "Keep this many older log files of each unit (default: {default}).",
         minimum=0,
         maximum=1000,
-    ),
-    Option(
-        "logtimestamps",
-        FLAG,
-        1,
-        DAEMONS,
-        LOGGING,
-        "",
-        "Prepend log lines with timestamp (default: {default}).",
-    ),
-    Option(
-        "logtimemicros",
-        FLAG,
-        0,
-        DAEMONS,
-        LOGGING,
-        "",
-        "Add microsecond precision to log timestamps (default: {default}).",
-        debug=True,
     ),
     Option(
         "printtoconsole",

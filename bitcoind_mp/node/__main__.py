@@ -26,7 +26,9 @@ def run(arguments: list[str]) -> int:
     from .service import NodeService
 
     try:
-        service_logging.setup(debug=config.get_list("debug"), environ=os.environ)
+        service_logging.setup(
+            debug=config.get_list("debug"), exclude=config.get_list("debugexclude"), environ=os.environ
+        )
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)
         return int(ExitStatus.CONFIG)

@@ -114,15 +114,17 @@ def setup(
     file: Path | None = None,
     console: bool = True,
     debug: Iterable[str] = (),
+    exclude: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> None:
     """Log to stderr (``console``) and ``file``.
 
     ``debug``: categories to log at debug level; "1" or "all" for every one, "0" or "none" takes back what came
-    before. With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's.
+    before. ``exclude``: categories not to (-debugexclude), whatever ``debug`` says.
+    With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's.
 
     Raises:
-        ValueError: ``debug`` names no category of ours.
+        ValueError: ``debug`` or ``exclude`` names no category of ours.
         OSError: the file can't be opened.
     """
     root = logging.getLogger()
@@ -143,6 +145,11 @@ def setup(
         set_category(name, False)
     for name in debug:
         _switch(name)
+    for name in exclude:
+        try:
+            set_category(name, False)
+        except KeyError:
+            raise ValueError(f"Unsupported logging category -debugexclude={name}") from None
 
 
 def _switch(name: str) -> None:

@@ -251,11 +251,10 @@ class Supervisor:
     def _open_log(self) -> None:
         """Our own log; which categories it has is set as for the workers."""
         try:
-            service_logging.setup(console=False, debug=self._config.get_list("debug"))
-            for name in self._config.get_list("debugexclude"):
-                service_logging.set_category(name, False)
-        except (ValueError, KeyError) as error:
-            raise FatalError(f"Unsupported logging category: {error}", status=ExitStatus.CONFIG) from None
+            debug, exclude = self._config.get_list("debug"), self._config.get_list("debugexclude")
+            service_logging.setup(console=False, debug=debug, exclude=exclude)
+        except ValueError as error:
+            raise FatalError(str(error), status=ExitStatus.CONFIG) from None
         formatter = service_logging.JournalFormatter() if self._logs.journal else service_logging.LineFormatter()
         logging.getLogger().addHandler(OwnLog(self._logs.open("supervisor"), formatter))
         log.info("bitcoind-mp %s on chain %s, data directory %s", __version__, self._config.chain, self._config.datadir)

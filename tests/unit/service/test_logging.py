@@ -147,3 +147,13 @@ def test_a_full_disk_costs_the_line_alone(capsys: Any) -> None:
     setup(file=full, console=False)
     logging.getLogger("bitcoind_mp").info("lost")
     assert capsys.readouterr().err == ""
+
+
+def test_an_excluded_category_is_not_logged_whatever_debug_says() -> None:
+    setup(console=False, debug=["1"], exclude=["net"])
+    shown = categories()
+    assert not shown["net"]
+    assert shown["ipc"]
+    with pytest.raises(ValueError, match="-debugexclude=nonsense"):
+        setup(console=False, exclude=["nonsense"])
+    setup(console=False)
