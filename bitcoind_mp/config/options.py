@@ -273,8 +273,10 @@ TABLE = (
         "=<address>",
         "Unix socket that this process answers on: 'unix' for the default path, <datadir>/run/supervisor.sock, "
         "node.sock or wallet.sock, or 'unix:<path>'. A relative path is interpreted relative to the network data "
-        "directory. The supervisor binds its workers' sockets at their default paths and does not pass this on.",
+        "directory. The supervisor binds its workers' sockets at their default paths and does not pass this on (only "
+        "useable from command line, not configuration file, which is for all of them).",
         negatable=False,
+        where="command",
     ),
     Option(
         "ipcconnect",
