@@ -25,6 +25,7 @@ from .creator import (
 from .data import Missing, SignatureData
 from .keystore import KeyStore
 from .produce import produce
+from .taproot_tree import tree_of
 
 
 class Outcome(Enum):
@@ -227,6 +228,7 @@ def update_output(psbt: Psbt, index: int, keys: KeyStore, spends: Spends | None 
     for sec, origin in data.known_keys.values():
         psbt_out.hd_key_paths.setdefault(sec, origin)
     psbt_out.taproot_internal_key = data.internal_key or psbt_out.taproot_internal_key
+    psbt_out.taproot_tree = tree_of(data.leaves) or psbt_out.taproot_tree
     for x_only, (leaf_hashes, origin) in data.taproot_origins.items():
         psbt_out.taproot_hd_key_paths.setdefault(x_only, (sorted(leaf_hashes), origin))
 

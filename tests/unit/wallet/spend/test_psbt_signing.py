@@ -10,6 +10,8 @@ from btclib_wallet.descriptors import add_checksum
 from btclib_wallet.psbt import Psbt
 
 from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.signing import psbt as psbt_roles
+from bitcoind_mp.signing.psbt import utxo_of
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.coins import OutputType
@@ -151,6 +153,40 @@ def test_outputs_of_the_wallets_are_told(spender) -> None:
     assert [bool(out.hd_key_paths) for out in psbt.outputs] == [True, True, True, False]
     assert psbt.outputs[1].redeem_script
     assert psbt.outputs[3].taproot_internal_key
+
+
+@pytest.mark.parametrize(
+    ("tree", "depths"),
+    [
+        (f"pk({A}/30/*)", [0]),
+        (f"{{pk({A}/30/*),pk({B_PUB}/31/*)}}", [1, 1]),
+        (f"{{{{pk({A}/30/*),pk({A}/31/*)}},{{pk({A}/32/*),{{pk({A}/33/*),pk({A}/34/*)}}}}}}", [3, 3, 2, 2, 2]),
+        (f"{{pk({A}/30/*),pk({A}/30/*)}}", [1, 1]),
+        (f"{{{{pk({A}/30/*),pk({A}/31/*)}},{{pk({A}/30/*),pk({A}/31/*)}}}}", [2, 2, 2, 2]),
+    ],
+    ids=["one leaf", "two leaves", "three levels", "a leaf twice", "a branch twice"],
+)
+def test_an_outputs_tree_is_told_from_right_to_left(spender, tree, depths) -> None:
+    """As Core's builder has it; btclib says the descriptor's order."""
+    mine = spender(f"tr({NUMS},{tree})")
+    descriptor = list(mine.purse.wallet.descriptors)[-1]
+    tx = Tx(2, 0, [mine.input(5)], [TxOut(COIN // 2, descriptor.scripts(3)[0])], check_validity=False)
+    psbt = decode_psbt(mine.process(encode_psbt(Psbt.from_tx(tx, check_validity=False)), sign=False)["psbt"])
+    told = psbt.outputs[0].taproot_tree
+    assert [depth for depth, _, _ in told] == depths
+    assert told == list(reversed(descriptor.parsed.taproot_tree(3)))
+
+
+def test_the_work_all_inputs_share_is_done_once(spender, monkeypatch) -> None:
+    mine = spender(ALONE["wpkh"])
+    script = mine.coin.vout[0].script_pub_key.script
+    coins = [mine.coin, *(mine.purse.fund(COIN, script=script) for _ in range(5))]
+    inputs = [TxIn(TxOutPoint(coin.id, 0), b"", 5, check_validity=False) for coin in coins]
+    tx = Tx(2, 0, inputs, [TxOut(COIN, script)], check_validity=False)
+    calls = []
+    monkeypatch.setattr(psbt_roles, "utxos_of", lambda psbt: calls.append(1) or [utxo_of(psbt, i) for i in range(6)])
+    assert mine.process(encode_psbt(Psbt.from_tx(tx, check_validity=False)))["complete"] is True
+    assert len(calls) == len(["filling in", "finalizing"])
 
 
 def test_a_hash_type_other_than_the_psbts_is_refused(spender) -> None:
