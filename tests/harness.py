@@ -1,5 +1,6 @@
 """Whole daemons for tests: started as a person starts them, called over their sockets, stopped without leftovers."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -102,11 +103,25 @@ class Daemon:
         return wait_until("a worker answers", attempt)[0]
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that names the directory on its command line."""
+        """Every process of the daemon's, which all name the directory on their command lines."""
         found = []
         for process in psutil.process_iter(["cmdline"]):
-            if any(str(self.directory) in word for word in process.info["cmdline"] or ()):
+            if f"-datadir={self.directory}" in (process.info["cmdline"] or ()):
                 found.append(process)
+        return found
+
+    def log(self, name: str) -> str:
+        """All that the supervisor's log file of that name holds."""
+        path = self.directory / "regtest" / "logs" / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def tracebacks(self) -> list[str]:
+        """Each traceback in any log, with some lines around it."""
+        found = []
+        for path in self.directory.rglob("*.log*"):
+            lines = path.read_text(errors="replace").splitlines()
+            starts = [number for number, line in enumerate(lines) if "Traceback (most recent" in line]
+            found += [f"{path.name}: " + "\n".join(lines[max(0, at - 2) : at + 40]) for at in starts]
         return found
 
     def logs(self) -> str:
@@ -114,10 +129,35 @@ class Daemon:
             f"\n--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.directory.rglob("*.log")
         )
 
+    def running(self, *units: str) -> bool:
+        """Whether these units (both, where none is named) serve."""
+        try:
+            found = self.supervisor("status")["units"]
+        except (Disconnected, OSError):
+            return False
+        return all(unit["state"] == "running" for unit in found if unit["name"] in (units or ("node", "wallet")))
+
+    def until_running(self, *units: str) -> None:
+        wait_until(f"{units or 'everything'} to run", lambda: self.running(*units))
+
+    def kill_supervisor(self) -> int:
+        """SIGKILL the supervisor; the pid it had."""
+        pid = int(self.supervisor("status")["supervisor"]["pid"])
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
     def stop(self) -> None:
         self.run("bitcoin-mp", "stop")
         wait_until("everything has ended", lambda: not self.processes())
 
     def clean_up(self) -> None:
-        for process in self.processes():
-            process.kill()
+        """Kill what is left; a supervisor may be starting more meanwhile."""
+
+        def all_gone() -> bool:
+            left = self.processes()
+            for process in left:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+            return not left
+
+        wait_until("nothing is left", all_gone)

@@ -69,9 +69,10 @@ def refusal(error: BaseException, incoming: Incoming | None = None) -> Any:
         return Left(ErrorResult(int(RpcCode.CLIENT_NOT_CONNECTED), str(error) or "Disconnected"))
     if isinstance(error, CallTimeout):
         return Left(ErrorResult(int(RpcCode.MISC_ERROR), str(error) or "Timed out"))
-    _log_unknown(error, incoming)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Left(ErrorResult(int(RpcCode.MISC_ERROR), "No space left on device: nothing was changed by this call"))
+        logger.error("%s failed: %s", incoming.method if incoming else "a call", error.strerror)
+        return Left(ErrorResult(int(RpcCode.DATABASE_ERROR), f"The disk is full: {error.strerror}"))
+    _log_unknown(error, incoming)
     if isinstance(error, MemoryError):
         return Left(ErrorResult(int(RpcCode.OUT_OF_MEMORY), "Out of memory"))
     return Left(ErrorResult(int(RpcCode.INTERNAL_ERROR), "Internal error (its cause is in the server's log)"))

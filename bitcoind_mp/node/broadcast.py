@@ -44,6 +44,9 @@ class Broadcaster:
             raise RpcError(RpcCode.CLIENT_IN_INITIAL_DOWNLOAD, f"{error}") from error
         except Rejected as rejected:
             raise self._refused(rejected) from rejected
+        except OSError as error:
+            text = f"The transaction could not be written down: {error.strerror}. See to the disk and try again."
+            raise RpcError(RpcCode.DATABASE_ERROR, text) from error
         return txid
 
     @staticmethod

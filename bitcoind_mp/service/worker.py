@@ -5,6 +5,7 @@ What the worker does is its `Service`'s affair; what our supervisor does with th
 
 import asyncio
 import contextlib
+import errno
 import faulthandler
 import logging
 import os
@@ -38,7 +39,7 @@ class Host:
     def request_stop(self, reason: str, status: ExitStatus = ExitStatus.OK) -> None:
         """Stop in order, as at SIGTERM; returns at once. The first call's reason and status count."""
         if not self.stopping.is_set():
-            logger.info("Stopping: %s", reason)
+            logger.log(logging.ERROR if status else logging.INFO, "Stopping: %s", reason)
             self.status = status
             self.stopping.set()
 
@@ -220,12 +221,14 @@ def status_of(error: BaseException) -> ExitStatus:
 
 
 def report(error: BaseException, what: str) -> None:
-    """Log what ended the process: one line for a FatalError, the traceback for what shouldn't have happened. Where
-    nothing is set up to log, stderr gets it."""
+    """Log what ended the process: one line for a FatalError and a full disk, the traceback for what shouldn't have
+    happened. Where nothing is set up to log, stderr gets it."""
     if not logging.getLogger().handlers:
         logging.basicConfig(stream=sys.stderr, format="%(message)s")
     if isinstance(error, FatalError):
         logger.error("%s", error)
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        logger.error("%s failed: %s%s", what, error.strerror, f": {error.filename}" if error.filename else "")
     else:
         logger.error("%s failed: %s", what, type(error).__name__, exc_info=error)
 

@@ -210,7 +210,7 @@ def test_how_it_failed_is_its_exit_status_and_in_its_log(child: Any, mode: str, 
     worker = child(mode)
     got, out, err = worker.ended()
     assert (got, out) == (status, "stopped\n") and words in err
-    assert ("Traceback" in err) == (mode != "fatal")
+    assert ("Traceback" in err) == (mode in ("crash", "task"))
 
 
 def test_a_stop_that_fails_is_a_failure(child: Any) -> None:

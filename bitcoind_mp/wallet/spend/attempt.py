@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from btclib.tx import Tx
 
-from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.wallet.wallet import Reservation, Wallet
 
 from .assemble import build, measure, place_change, settle
@@ -125,6 +125,8 @@ class Attempt:
         try:
             self.reservation = self.wallet.reserve_change(kind)
         except RpcError as error:
+            if error.code == RpcCode.DATABASE_ERROR:
+                raise
             self.no_change_because = f"Transaction needs a change address, but we can't generate it. {error.message}"
             return b""
         return self.reservation.script

@@ -69,7 +69,7 @@ def test_the_id_comes_back_as_it_was(recording: Any, example: Any, identity: Any
         ("getblock", [1], RpcCode.TYPE_ERROR, "Wrong type passed:"),
         ("broken", [], RpcCode.INTERNAL_ERROR, "Internal error"),
         ("unwritable", [], RpcCode.INTERNAL_ERROR, "Internal error"),
-        ("full", [], RpcCode.MISC_ERROR, "No space left on device"),
+        ("full", [], RpcCode.DATABASE_ERROR, "The disk is full: No space left on device"),
         ("health.check", [], RpcCode.METHOD_NOT_FOUND, "Method not found"),
     ],
 )
