@@ -1,13 +1,12 @@
 """The daemon over the chain that Bitcoin Core made, set up as Core was when it was asked (the vectors' README.md).
 
-One for all golden tests of a session; they don't change what another one asks about.
+One for all tests that put Core's questions: they don't change what another one asks about.
 """
 
 import json
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,35 +16,51 @@ from likeness import answer
 
 
 @pytest.fixture(scope="session")
-def core_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of Core's data directory, without its wallets."""
+def daemon_over_core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Daemon]]:
+    """Makes a daemon over a copy of Core's data directory without its wallets, with the options that Core had."""
     archive = vectors.VECTORS / "core-regtest" / "datadir.tar.xz"
     if not archive.is_file():
         pytest.skip(vectors.ABSENT)
-    directory = tmp_path_factory.mktemp("golden")
-    with tarfile.open(archive) as packed:
-        packed.extractall(directory, filter="data")
-    network = next(directory.rglob("regtest"))
-    shutil.rmtree(network / "wallets", ignore_errors=True)
-    return network.parent
+    made: list[Daemon] = []
+
+    def make() -> Daemon:
+        directory = tmp_path_factory.mktemp("golden")
+        with tarfile.open(archive) as packed:
+            packed.extractall(directory, filter="data")
+        network = next(directory.rglob("regtest"))
+        shutil.rmtree(network / "wallets", ignore_errors=True)
+        options = ("-keypool=20", "-txindex=1", "-blockfilterindex=1", "-fallbackfee=0.0002", "-listen=0")
+        daemon = Daemon(network.parent, f"-mocktime={vectors.answers()['_mocktime']}", *options)
+        made.append(daemon)
+        daemon.start()
+        _await_indexes(daemon)
+        return daemon
+
+    yield make
+    for daemon in made:
+        daemon.clean_up()
+
+
+def _await_indexes(daemon: Daemon) -> None:
+    def at_tip() -> bool:
+        height = daemon.node("getblockcount")
+        return all(index["best_block_height"] == height for index in daemon.node("getindexinfo").values())
+
+    wait_until("the indexes are at the tip", at_tip)
 
 
 @pytest.fixture(scope="session")
-def daemon(core_directory: Path) -> Iterator[Daemon]:
-    """Our daemon over it, with the options that Core had."""
-    options = ("-keypool=20", "-txindex=1", "-blockfilterindex=1", "-fallbackfee=0.0002", "-listen=0")
-    daemon = Daemon(core_directory, f"-mocktime={vectors.answers()['_mocktime']}", *options)
-    try:
-        daemon.start()
-        indexes = ("txindex", "basic block filter index")
-        wait_until(
-            "the indexes are built",
-            lambda: all(daemon.node("getindexinfo", name).get(name, {}).get("synced") for name in indexes),
-        )
-        yield daemon
-        daemon.stop()
-    finally:
-        daemon.clean_up()
+def await_indexes() -> Callable[[Daemon], None]:
+    """Waits until the node's indexes know the tip: they follow it in their own time."""
+    return _await_indexes
+
+
+@pytest.fixture(scope="session")
+def daemon(daemon_over_core: Callable[[], Daemon]) -> Iterator[Daemon]:
+    """The daemon that the questions are put to."""
+    daemon = daemon_over_core()
+    yield daemon
+    daemon.stop()
 
 
 @pytest.fixture(scope="session")
