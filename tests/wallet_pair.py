@@ -1,5 +1,6 @@
 """A node and a wallet process started by hand, as without a supervisor, for tests that kill and question them."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -11,7 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from bitcoind_mp import __version__
+from bitcoind_mp.interfaces.health import Health, HealthCheck
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.proxy import proxy
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 60.0
@@ -40,12 +46,13 @@ class Pair:
         self.wallets = self.network / "wallets"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment: dict[str, str] = {}
+        self.chain_option = "-regtest"
         self.options = {"node": ["-listen=0"], "wallet": ["-keypool=5", "-fallbackfee=0.0002"]}
         self.command = {role: [sys.executable, "-m", f"bitcoind_mp.{role}"] for role in self.options}
 
     def spawn(self, role: str) -> "subprocess.Popen[bytes]":
         """Start a process; returns at once."""
-        arguments = ["-regtest", f"-datadir={self.datadir}", "-noconf", *self.options[role]]
+        arguments = [self.chain_option, f"-datadir={self.datadir}", "-noconf", *self.options[role]]
         inherited = {
             name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")
         }
@@ -104,6 +111,19 @@ class Pair:
     def w(self, method: str, *params: Any) -> Any:
         """A command about the wallet ``w``."""
         return self.ask("wallet", method, *params, wallet="w")
+
+    def health(self) -> Health:
+        """What the wallet process says of itself."""
+
+        async def ask() -> Health:
+            hello = Hello("cli", PROTOCOL_VERSION, "regtest", __version__, os.getpid())
+            session = await connect(self.network / "run" / "wallet.sock", hello=hello)
+            try:
+                return await proxy(HealthCheck, session).check()
+            finally:
+                await session.close()
+
+        return asyncio.run(ask())
 
     def mine(self, count: int = 1, address: str = "") -> list[str]:
         """Blocks to an address, by default a new one of ours."""

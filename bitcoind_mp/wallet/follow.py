@@ -80,8 +80,8 @@ class Attachment:
     async def settle(self) -> None:
         """Wait until the wallet knows the block that is the node's newest now (``BlockUntilSyncedToCurrentChain``).
 
-        While the node is away it doesn't wait: answers are as of `Wallet.height`. Nor does it wait again for a wallet that
-        turned out to have far to go.
+        While the node is away it doesn't wait: answers are as of `Wallet.height`. Nor does it wait again for a wallet
+        that turned out to have far to go.
         """
         if not self.is_live and not self._has_far_to_go:
             self._has_far_to_go = not await self.until_live(_SETTLE)

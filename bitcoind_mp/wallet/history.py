@@ -39,12 +39,13 @@ class History:
         self._outputs: dict[OutPoint, Output] = {}
         self._watched: set[bytes] = set()
         self._conflicting: dict[bytes, set[bytes]] = {}
+        self._truc_parents: dict[bytes, bytes] = {}
         self._next_order = 0
         self.reload()
 
     def reload(self) -> None:
         """Read what the ledger holds."""
-        self._txs, self._spenders, self._outputs, self._conflicting = {}, {}, {}, {}
+        self._txs, self._spenders, self._outputs, self._conflicting, self._truc_parents = {}, {}, {}, {}, {}
         self._watched = set()
         self._next_order = 0
         for tx in self._table.all():
@@ -79,7 +80,7 @@ class History:
 
     def __iter__(self) -> Iterator[WalletTx]:
         """In the order they came."""
-        return iter(sorted(self._txs.values(), key=lambda tx: tx.order))
+        return iter(list(self._txs.values()))
 
     def get(self, txid: bytes) -> WalletTx | None:
         """One by its txid."""
@@ -174,7 +175,7 @@ class History:
         if rescanning:
             return block_time
         latest_now, latest_entry = now, 0
-        for tx in sorted(self._txs.values(), key=lambda tx: -tx.order):
+        for tx in reversed(self._txs.values()):
             if tx.time <= now + _TOLERATED_FUTURE:
                 latest_entry = tx.time
                 latest_now = max(latest_now, latest_entry)
@@ -237,7 +238,7 @@ class History:
                     self._update(other, change)
             parent = self._txs.get(tx_in.prev_out.tx_id)
             if tx.version == _TRUC_VERSION and parent is not None and _is_unconfirmed(parent):
-                parent.truc_child_in_mempool = txid
+                self._set_truc_child(parent, txid)
                 for sibling in self._children(parent):
                     if sibling.txid != txid:
                         self._update(sibling, change)
@@ -261,17 +262,19 @@ class History:
         if tx is not None and isinstance(tx.state, InMempool) and not confirmed:
             self._set_state(tx, Inactive())
             concerned = True
-        for parent in self._txs.values() if self._has_truc() else ():
-            if parent.truc_child_in_mempool == txid:
-                parent.truc_child_in_mempool = None
+        parent = self._txs.get(self._truc_parents.pop(txid, b""))
+        if parent is not None and parent.truc_child_in_mempool == txid:
+            parent.truc_child_in_mempool = None
         return concerned
 
-    def _has_truc(self) -> bool:
-        return any(tx.truc_child_in_mempool is not None for tx in self._txs.values())
+    def _set_truc_child(self, parent: WalletTx, txid: bytes) -> None:
+        parent.truc_child_in_mempool = txid
+        self._truc_parents[txid] = parent.txid
 
     def mempool_unknown(self) -> None:
         """Another stream will tell the mempool from the start: forget who conflicted with us."""
         self._conflicting = {}
+        self._truc_parents = {}
         for tx in self._txs.values():
             tx.mempool_conflicts.clear()
             tx.truc_child_in_mempool = None

@@ -31,6 +31,8 @@ _SEAMLESS = 1.0
 _BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
 #: Seconds that calls under way have when the process stops.
 _CLOSE_CALLS = 5.0
+#: Balances are worked out anew at most once in so many seconds.
+_TELL_AFTER = 0.1
 
 
 class WalletHealth(HealthCheck):
@@ -141,10 +143,10 @@ class WalletService(Service):
         return self._health.status() if self._health is not None else "Ready"
 
     def _changed(self) -> None:
-        """Something that people see changed: tell subscribers once in this turn of the loop."""
+        """Something that people see changed: tell subscribers soon, of all that changes until then at once."""
         if not self._telling:
             self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell)
+            asyncio.get_running_loop().call_later(_TELL_AFTER, self._tell)
 
     def _tell(self) -> None:
         self._telling = False

@@ -2,9 +2,9 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from bitcoind_mp.interfaces.command import Call, command
+from bitcoind_mp.interfaces.command import Call, SecretMarker, command
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.render.descriptor_text import parse_range
 from bitcoind_mp.render.json_values import expect, integer, type_name
@@ -25,7 +25,9 @@ class BackupCommands:
         self._wallets = wallets
 
     @command("wallet", changes=True)
-    async def importdescriptors(self, call: Call, requests: list[Any]) -> list[dict[str, Any]]:
+    async def importdescriptors(
+        self, call: Call, requests: Annotated[list[Any], SecretMarker()]
+    ) -> list[dict[str, Any]]:
         """Imports descriptors, and scans the blocks since the earliest of their timestamps for what they describe.
 
         Requires a new wallet backup. Descriptors with a multipath step of two elements are imported as a receiving
@@ -124,7 +126,7 @@ class BackupCommands:
 
     @command("wallet", changes=True)
     async def restorewallet(
-        self, call: Call, wallet_name: str, backup_file: str, load_on_startup: bool | None = None
+        self, wallet_name: str, backup_file: str, load_on_startup: bool | None = None
     ) -> dict[str, Any]:
         """Restores and loads a wallet from a backup.
 
