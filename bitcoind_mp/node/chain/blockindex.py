@@ -7,6 +7,7 @@ Formats: ``CDiskBlockIndex`` (Core's ``src/chain.h``), ``CBlockFileInfo`` and ``
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import plyvel
 
@@ -22,8 +23,7 @@ _VALIDITY = 7
 _HEADER_SIZE = 80
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedBlock:
+class IndexedBlock(NamedTuple):
     """One header of the index. ``position``: file number and offset of the raw block; None without the block."""
 
     hash: bytes
@@ -78,14 +78,14 @@ def _parse(hash: bytes, value: bytes) -> IndexedBlock:
     if status & _HAVE_UNDO:
         _, at = _varint(value, at)
     return IndexedBlock(
-        hash=hash,
-        header=value[at : at + _HEADER_SIZE],
-        height=height,
-        validity=status & _VALIDITY,
-        failed=bool(status & _FAILED),
-        tx_count=tx_count,
-        position=(number, offset) if status & _HAVE_DATA else None,
-        has_undo=bool(status & _HAVE_UNDO),
+        hash,
+        value[at : at + _HEADER_SIZE],
+        height,
+        status & _VALIDITY,
+        status & _FAILED != 0,
+        tx_count,
+        (number, offset) if status & _HAVE_DATA else None,
+        status & _HAVE_UNDO != 0,
     )
 
 

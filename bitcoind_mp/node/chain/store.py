@@ -34,7 +34,7 @@ from .header import target_of
 from .headers import HeaderTree
 from .journal import Journal
 from .params import ChainParams
-from .tree import build_tree
+from .tree import build_tree, without_collection
 from .values import BlockDecodeError, ChainFailed, DiskFull
 
 log = logging.getLogger("bitcoind_mp.chain")
@@ -120,9 +120,10 @@ class Store:
             log.info("The last write of the coins was cut short: the kernel repairs it")
             Kernel(self._params.name, self._directory, lambda event: None).close()
             coins = self._copy_coins()
-        index = read_block_index(self._directory, self._directory / _INDEX_COPY)
+        with without_collection():
+            index = read_block_index(self._directory, self._directory / _INDEX_COPY)
+            tree = build_tree(self._params, index, coins.best_block)
         files = self._files = BlockFiles(self._directory / "blocks", self._params.magic, index.end)
-        tree = build_tree(self._params, index, coins.best_block)
         self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
         return Opened(tree, index.bytes_used, coins, files)
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+
 from .contents import BlockContents
 from .header import BlockNode
 
@@ -85,5 +87,9 @@ class DiskFull(OSError):
     """No room for another block; nothing that was accepted is lost."""
 
 
-class ChainFailed(RuntimeError):
-    """The kernel has given up (the text says why); the node must be restarted."""
+class ChainFailed(RpcError):
+    """The kernel has given up (``why``); the node stops and is started again. Callers are told as it stands."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(RpcCode.DATABASE_ERROR, f"The chain can't be written any more, and the node stops: {why}")
+        self.why = why
