@@ -4,6 +4,7 @@ What belongs here: answers. What doesn't: reading the command line and files (`l
 every value was checked when it was read.
 """
 
+import os
 import os.path
 
 from .chains import CHAINS
@@ -193,12 +194,18 @@ class Config:
         return mode or "0", os.path.join(self._network, path) if path else ""
 
     def make_directories(self) -> None:
-        """Make this network's directory and what every process expects in it, for the owner alone.
+        """Make this network's directory and what every process expects in it, for the owner alone; with -ipcgroup the
+        group's members may pass through to the sockets, and read nothing.
 
         Raises OSError.
         """
         for directory in (self._datadir, self._network, os.path.join(self._network, "wallets"), self.run_path()):
             os.makedirs(directory, mode=0o700, exist_ok=True)
+        group = _group_id(self.get_str("ipcgroup"))
+        for directory in (self._datadir, self._network, self.run_path()) if group is not None else ():
+            assert group is not None
+            os.chown(directory, -1, group)
+            os.chmod(directory, os.stat(directory).st_mode & 0o7777 | 0o010)
 
     # Supervision
 
@@ -259,6 +266,18 @@ class Config:
     def _resolve(self, option: Option, text: str) -> str:
         base = {"cwd": self._cwd, "datadir": self._datadir, "network": self._network}.get(option.base, "")
         return os.path.normpath(os.path.join(base, text)) if base else text
+
+
+def _group_id(name: str) -> "int | None":
+    """None where no group is named, and for one that doesn't exist: whoever binds the sockets refuses it."""
+    if not name:
+        return None
+    from grp import getgrnam
+
+    try:
+        return getgrnam(name).gr_gid
+    except KeyError:
+        return None
 
 
 def _path(text: str) -> "Path":

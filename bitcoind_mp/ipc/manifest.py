@@ -70,7 +70,8 @@ def _parameter(parameter: "Parameter") -> dict[str, Any]:
 
 
 def write(path: "str | os.PathLike[str]", manifest: dict[str, Any]) -> None:
-    """Write it in one step (a reader sees the old one or the new one). Raises OSError."""
+    """Write it in one step (a reader sees the old one or the new one). A group that may use the socket beside it may
+    read it too. Raises OSError."""
     import json
 
     target = os.fspath(path)
@@ -78,11 +79,22 @@ def write(path: "str | os.PathLike[str]", manifest: dict[str, Any]) -> None:
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
+            _share(descriptor, target.removesuffix(".json") + ".sock")
             json.dump(manifest, file, separators=(",", ":"))
         os.rename(unfinished, target)  # noqa: PTH104 (no pathlib here)
     except BaseException:
         os.unlink(unfinished)  # noqa: PTH108
         raise
+
+
+def _share(descriptor: int, beside: str) -> None:
+    try:
+        socket = os.stat(beside)  # noqa: PTH116 (no pathlib here)
+    except FileNotFoundError:
+        return
+    if socket.st_mode & 0o060:
+        os.fchown(descriptor, -1, socket.st_gid)
+        os.fchmod(descriptor, 0o640)
 
 
 def read(path: "str | os.PathLike[str]") -> dict[str, Any] | None:

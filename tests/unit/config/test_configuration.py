@@ -1,5 +1,7 @@
 """Typed values, paths, and what a worker is started with."""
 
+import grp
+import os
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,16 @@ def test_directories_are_made_for_the_owner_alone(tmp_path: Path) -> None:
     config.make_directories()
     for directory in (config.datadir, config.network_dir, config.run_dir, config.wallets_dir):
         assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_group_may_pass_through_to_the_sockets_and_read_nothing(tmp_path: Path) -> None:
+    group = grp.getgrgid(os.getgid())
+    config = load(["-regtest", f"-ipcgroup={group.gr_name}"], "bitcoin-mp-node", environ={"HOME": str(tmp_path)})
+    config.make_directories()
+    for directory in (config.datadir, config.network_dir, config.run_dir):
+        assert directory.stat().st_mode & 0o777 == 0o710
+        assert directory.stat().st_gid == group.gr_gid
+    assert config.wallets_dir.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_worker_gets_its_own_options_with_absolute_paths(loaded, datadir: Path) -> None:

@@ -30,3 +30,12 @@ def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
         manifest.write(path, {"commands": [object()]})
     assert json.loads(path.read_text()) == {"commands": []}
     assert [entry.name for entry in tmp_path.iterdir()] == ["node.json"]
+
+
+@pytest.mark.parametrize(("of_socket", "of_table"), [(0o600, 0o600), (0o660, 0o640)])
+def test_whoever_may_use_the_socket_may_read_it(tmp_path: Path, of_socket: int, of_table: int) -> None:
+    socket = tmp_path / "node.sock"
+    socket.touch()
+    socket.chmod(of_socket)
+    manifest.write(tmp_path / "node.json", {"commands": []})
+    assert (tmp_path / "node.json").stat().st_mode & 0o777 == of_table
