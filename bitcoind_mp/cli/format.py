@@ -85,7 +85,7 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
         lines.append(_row("", paint("yellow", f"{unit['log_lost']} lines lost: {unit['log_error']}")))
     lines += _last_words(unit, paint)
     if unit.get("log"):
-        lines += ["", *unit["log"]]
+        lines += ["", *map(printable, unit["log"])]
     return "\n".join(lines)
 
 
@@ -107,8 +107,17 @@ def logs_text(logs: "dict[str, Any]", paint: "Paint" = plain) -> str:
     """Each unit's lines; with more than one unit under headings, as tail does."""
     entries = logs["logs"]
     if len(entries) == 1:
-        return "\n".join(entries[0]["lines"])
-    return "\n\n".join("\n".join([paint("bold", f"==> {entry['unit']} <=="), *entry["lines"]]) for entry in entries)
+        return "\n".join(map(printable, entries[0]["lines"]))
+    return "\n\n".join(
+        "\n".join([paint("bold", f"==> {entry['unit']} <=="), *map(printable, entry["lines"])]) for entry in entries
+    )
+
+
+def printable(line: str) -> str:
+    """A log line that can't play with the terminal: a peer may have chosen some of its words."""
+    if line.isprintable():
+        return line
+    return "".join(character if character.isprintable() or character == "\t" else "\ufffd" for character in line)
 
 
 def date(seconds: float) -> str:
@@ -207,4 +216,4 @@ def _last_words(unit: "dict[str, Any]", paint: "Paint") -> "list[str]":
     words = unit.get("last_words") or []
     if words and words == (unit.get("log") or [])[-len(words) :]:
         return []  # they follow below
-    return [_row("" if index else "Last words", paint("red", text)) for index, text in enumerate(words)]
+    return [_row("" if index else "Last words", paint("red", printable(text))) for index, text in enumerate(words)]

@@ -20,7 +20,7 @@ from .complete import OWN_HELP
 from .highlight import Fragments
 from .line import BadLine, Line, inner, parse
 from .oneshot import FOR_PERSONS
-from .screen import Screen, result_fragments
+from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret
 from .supervision import LINES, read_switches
 from .values import from_text
@@ -222,7 +222,7 @@ class Interpreter:
         async def render() -> Fragments:
             result = await self._call(watched, link, command)
             if watched.command in FOR_PERSONS and not watched.json and not isinstance(result, str):
-                return [("", _plainly(watched.command, result))]
+                return painted_fragments(self._laid_out(watched.command, result))
             return result_fragments(result)
 
         title = " ".join([watched.command, *watched.words])
@@ -256,15 +256,7 @@ class Printer(LogSink):
     async def lines(self, unit: str, lines: list[str]) -> None:
         prefix = f"{unit}: " if self._with_name else ""
         for line in lines:
-            self._screen.pieces([("class:note", prefix), ("", line)])
-
-
-def _plainly(name: str, result: Any) -> str:
-    if name == "status":
-        return layout.status_text(result, time.time())
-    if name == "health":
-        return layout.health_text(result)
-    return layout.logs_text(result)
+            self._screen.pieces([("class:note", prefix), ("", layout.printable(line))])
 
 
 def _help_fragments(text: str) -> Fragments:

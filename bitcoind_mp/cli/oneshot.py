@@ -229,7 +229,7 @@ def print_result(result: "Any") -> None:
 def error_text(code: int, message: str) -> str:
     """An error as bitcoin-cli prints it (``ParseError``)."""
     text = f"error code: {code}\nerror message:\n{message}"
-    if code == WALLET_NOT_SPECIFIED:
+    if code == WALLET_NOT_SPECIFIED and "-rpcwallet" not in message:
         text += (
             ' Or for the CLI, specify the "-rpcwallet=<walletname>" option before the command (run "bitcoin-mp -h" '
             'for help or "bitcoin-mp listwallets" to see which wallets are currently loaded).'

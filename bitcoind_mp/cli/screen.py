@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, TextIO
 
 from prompt_toolkit import print_formatted_text
-from prompt_toolkit.formatted_text import ANSI, FormattedText
+from prompt_toolkit.formatted_text import ANSI, FormattedText, to_formatted_text
 from prompt_toolkit.output import Output
 
 from .format import coloured, plain
@@ -64,6 +64,11 @@ def result_fragments(value: Any) -> Fragments:
     if isinstance(value, str) and not isinstance(value, Number):
         return [("", value)]
     return json_fragments(write(value))
+
+
+def painted_fragments(text: str) -> Fragments:
+    """Text that a `paint` coloured."""
+    return [(style, piece) for style, piece, *_ in to_formatted_text(ANSI(text))]
 
 
 class Terminal(Screen):

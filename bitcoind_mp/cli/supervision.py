@@ -5,7 +5,7 @@ import sys
 import time
 
 from .arguments import BadArgument, request
-from .format import coloured, health_text, logs_text, plain, status_text, unit_line
+from .format import coloured, health_text, logs_text, plain, printable, status_text, unit_line
 from .jsontext import compact, parse, quote
 from .oneshot import NoServer, call, connected, nobody_text, print_result, result_of
 from .routing import Servers
@@ -122,4 +122,4 @@ def hello_text(config: "Config") -> str:
 def _print_lines(params: "Any", *, with_name: bool) -> None:
     unit, lines = (params["unit"], params["lines"]) if isinstance(params, dict) else params
     prefix = f"{unit}: " if with_name else ""
-    print_result("\n".join(prefix + line for line in lines))
+    print_result("\n".join(prefix + printable(line) for line in lines))

@@ -246,3 +246,12 @@ def test_sizes(count: int, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0.5124, "0.512s"), (123.44, "2min 3.4s"), (7384, "2h 3min")])
 def test_processor_times(seconds: float, text: str) -> None:
     assert processor_time(seconds) == text
+
+
+def test_a_log_line_cannot_play_with_the_terminal() -> None:
+    wicked = "peer \x1b]0;title\x07 \x1b[31mred\r\tend"
+    assert (
+        logs_text({"logs": [{"unit": "node", "lines": [wicked]}]})
+        == "peer \ufffd]0;title\ufffd \ufffd[31mred\ufffd\tend"
+    )
+    assert "\x1b" not in unit_text(node(log=[wicked], last_words=[wicked, "x"]), NOW)
