@@ -63,6 +63,11 @@ class Rescanner:
             self._follower.done.set_result(self._follower.scanned)
         return True
 
+    async def finished(self) -> None:
+        """Wait for the end of the scan that runs, however it ends."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def scan(self, start: int, stop: int | None = None) -> Scanned:
         """Scan the blocks from height ``start`` to ``stop`` (None: the wallet's newest). It goes on when the caller is
         cancelled. Raises `RpcError`, `Disconnected`, `CallTimeout`."""

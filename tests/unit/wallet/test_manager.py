@@ -1,0 +1,135 @@
+"""Which wallets are loaded, by whom, and what happens to those that can't be."""
+
+from bitcoind_mp.wallet.creation import Recipe
+from bitcoind_mp.wallet.rebroadcast import Rebroadcaster
+from bitcoind_mp.wallet.startup import SessionList, StartupList
+
+BTC = 100_000_000
+
+
+def test_a_bad_file_is_refused_alone_and_forgiven_when_it_loads(on_bench):
+    async def scenario(bench):
+        for name in ("a", "b", "c"):
+            await bench.wallet(name)
+        await bench.wallets.close()
+        bad = bench.options.wallets_dir / "b" / "wallet.sqlite"
+        content = bad.read_bytes()
+        bad.write_bytes(b"nonsense" * 100)
+        bench.wallets = bench.manager()
+        await bench.wallets.load_all(["a", "b", "a", "none", "c"])
+        assert [wallet.name for wallet in bench.wallets] == ["a", "c"]
+        assert set(bench.wallets.refused) == {"b", "none"}
+        assert "corrupt" in bench.wallets.refused["b"]
+        bad.write_bytes(content)
+        await bench.wallets.load("b")
+        assert set(bench.wallets.refused) == {"none"}
+
+    on_bench(scenario)
+
+
+def test_what_is_loaded_at_the_start(on_bench):
+    async def scenario(bench):
+        await bench.wallet("one")
+        await bench.wallet("two")
+        again = bench.manager()
+        assert again.startup_names(["marked"]) == ["marked", "one", "two"]
+        await bench.wallets.unload("one")
+        assert bench.manager().startup_names([]) == ["two"]
+        other = SessionList(bench.directory / "loaded.json", "another parent")
+        assert other.names() == []
+
+    on_bench(scenario)
+
+
+def test_an_unnamed_wallet_lies_at_the_top_and_is_loaded_unless_others_are_named(on_bench):
+    async def scenario(bench):
+        await bench.wallet("w")
+        await bench.wallets.unload("w")
+        (bench.options.wallets_dir / "w" / "wallet.sqlite").rename(bench.options.wallets_dir / "wallet.sqlite")
+        assert bench.wallets.startup_names([]) == [""]
+        assert bench.wallets.startup_names(["x"]) == ["x"]
+        assert bench.wallets.startup_names([], negated=True) == []
+        await bench.wallets.load("")
+        assert [name for name, _ in bench.wallets.directory.listed()] == [""]
+
+    on_bench(scenario)
+
+
+def test_cores_wallets_are_listed_with_a_word_and_not_opened(on_bench):
+    async def scenario(bench):
+        core = bench.options.wallets_dir / "old"
+        core.mkdir()
+        (core / "wallet.dat").write_bytes(b"SQLite format 3\0" + bytes(100))
+        assert [name for name, warnings in bench.wallets.directory.listed() if warnings] == ["old"]
+        error = await bench.refused(bench.wallets.load("old"))
+        assert error.code == -18
+        assert "importdescriptors" in error.message
+        error = await bench.refused(bench.wallets.create("old", Recipe(), None))
+        assert "already exists" in error.message
+
+    on_bench(scenario)
+
+
+def test_names_may_be_paths_below_the_directory(on_bench):
+    async def scenario(bench):
+        await bench.wallet("family/rent")
+        assert [name for name, _ in bench.wallets.directory.listed()] == ["family/rent"]
+
+    on_bench(scenario)
+
+
+def test_a_wallet_made_without_a_node_starts_where_the_node_stands_when_it_comes(on_bench):
+    async def scenario(bench):
+        bench.chain.mine(count=20, time=bench.NOW - 100_000)
+        await bench.node.go()
+        wallet = await bench.wallet()
+        assert wallet.height == -1
+        script = bench.receive(wallet)
+        bench.chain.mine(bench.make_tx([(b"\7" * 32, 0)], [(BTC, script)]))
+        bench.node.come()
+        assert await bench.wallets.attachment(wallet).until_live(10)
+        assert wallet.balance().trusted == BTC
+        heights = [wallet.progress.height_of(bytes.fromhex(hash)) for hash in wallet.progress.locator()]
+        assert heights[:2] == [21, 20]
+
+    on_bench(scenario)
+
+
+def test_the_start_list_keeps_what_else_is_in_cores_file(tmp_path):
+    path = tmp_path / "settings.json"
+    path.write_text('{"other": 1, "wallet": "single"}')
+    startup = StartupList(path)
+    startup.change("w", True)
+    startup.change("w", True)
+    assert startup.names() == ["single", "w"]
+    startup.change("single", False)
+    assert startup.names() == ["w"]
+    assert '"other": 1' in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_waiting_transactions_are_handed_over_again_once_a_block_could_have_had_them(on_bench):
+    async def scenario(bench):
+        from bitcoind_mp.interfaces.errors import RpcError
+
+        wallet = await bench.wallet()
+        raw = bench.make_tx([(b"\7" * 32, 0)], [(BTC, bench.receive(wallet))])
+        bench.chain.mine(raw)
+        await bench.chain.deliver()
+        bench.chain.refusal = RpcError(-26, "mempool full")
+        await wallet.commit(bench.make_tx([(bench.txid_of(raw), 0)], [(9, bench.STRANGER)]))
+        bench.chain.refusal = None
+        again = Rebroadcaster(bench.wallets, bench.node.chain)
+        assert await again.once() == 0  # it came after the newest block
+        bench.chain.clock = bench.NOW + 10_000
+        bench.clock.observe(bench.chain.clock)
+        bench.chain.mine()
+        await bench.chain.deliver()
+        bench.chain.downloading = True
+        assert await again.once() == 0
+        bench.chain.downloading = False
+        assert await again.once() == 1
+        await bench.node.go()
+        assert await again.once() == 0
+
+    on_bench(scenario)
