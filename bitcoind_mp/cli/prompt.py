@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Iterable
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -155,7 +156,7 @@ def make_session(
         history=history,
         lexer=LineLexer(is_command),
         key_bindings=bindings(),
-        bottom_toolbar=lambda: FormattedText(fragments(seen)),
+        bottom_toolbar=lambda: FormattedText(fragments(seen, get_app().output.get_size().columns)),
         style=STYLE,
         include_default_pygments_style=False,
         refresh_interval=0,

@@ -38,31 +38,39 @@ class Seen:
     wallet: str | None = None
 
 
-def fragments(seen: Seen) -> Fragments:
-    """The line."""
+def fragments(seen: Seen, width: int | None = None) -> Fragments:
+    """The line. Where it is wider than ``width`` it does without peers, then without the mempool: the units are last
+    and must be seen."""
+    line: Fragments = []
+    for peers, mempool in ((True, True), (False, True), (False, False)):
+        line = _line(seen, peers=peers, mempool=mempool)
+        if width is None or sum(len(text) for _, text in line) <= width:
+            break
+    return line
+
+
+def _line(seen: Seen, *, peers: bool, mempool: bool) -> Fragments:
     parts: list[Fragments] = [[("class:toolbar.chain", f" {seen.chain}")]]
+    node_up = seen.connected.get("node", False)
     if seen.tip is not None:
-        parts.append(_tip(seen.tip, stale=not seen.connected.get("node", False)))
-    if seen.mempool is not None and seen.connected.get("node", False):
+        parts.append(_tip(seen.tip, stale=not node_up, with_peers=peers))
+    if seen.mempool is not None and node_up and mempool:
         parts.append([("", f"mempool {seen.mempool['size']}")])
-    balance = _balance(seen)
-    if balance:
-        parts.append(balance)
-    parts.append(_units(seen))
+    parts += [_balance(seen), _units(seen)]
     line: Fragments = []
     for index, part in enumerate(part for part in parts if part):
         line += [SEPARATOR, *part] if index else part
     return line
 
 
-def _tip(tip: dict[str, Any], *, stale: bool) -> Fragments:
+def _tip(tip: dict[str, Any], *, stale: bool, with_peers: bool) -> Fragments:
     height, headers = int(tip["height"]), int(tip.get("headers") or 0)
     text = f"height {height}"
     if headers > height:
         text += f" of {headers} ({100 * height // headers} %)"
     pieces = [("class:toolbar.off" if stale else "", text)]
     peers = int(tip.get("peers") or 0)
-    if peers and not stale:
+    if peers and with_peers and not stale:
         pieces.append(("", f", {peers} peer{'s' if peers > 1 else ''}"))
     return pieces
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, get_app
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -83,9 +83,12 @@ class Watch:
                 Window(FormattedTextControl(self._heading), height=1),
                 Window(height=1),
                 Window(body, wrap_lines=False, get_vertical_scroll=lambda window: self._scroll),
-                Window(FormattedTextControl(lambda: FormattedText(fragments(self._connections.seen))), height=1),
+                Window(FormattedTextControl(self._toolbar), height=1),
             ]
         )
+
+    def _toolbar(self) -> FormattedText:
+        return FormattedText(fragments(self._connections.seen, get_app().output.get_size().columns))
 
     def _heading(self) -> FormattedText:
         return FormattedText(

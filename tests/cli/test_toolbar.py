@@ -100,3 +100,14 @@ def test_workers_without_a_supervisor() -> None:
 )
 def test_amounts(satoshis: int, text: str) -> None:
     assert coins(satoshis) == text
+
+
+def test_a_narrow_terminal_still_shows_the_units() -> None:
+    state = seen(tip={"height": 112, "headers": 112, "peers": 8})
+
+    def at(width: int) -> str:
+        return "".join(text for _, text in fragments(state, width))
+
+    assert at(80) == " regtest │ height 112, 8 peers │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet"
+    assert at(70) == " regtest │ height 112 │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet"
+    assert at(40) == " regtest │ height 112 │ alice 50.00 BTC │ ● node  ● wallet"
