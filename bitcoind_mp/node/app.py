@@ -30,6 +30,10 @@ log = logging.getLogger("bitcoind_mp.chain")
 _MEMPOOL_PATIENCE = 5.0
 """Seconds that the start waits for the mempool to be read; a large one is read on behind a node that serves."""
 
+_DISK_WORDS = ("isk space", "I/O error", "System error", "to write", "to close", "No space left")
+"""Of the kernel's last words (``FatalError`` and ``flushError`` in Core's ``src``), those that blame the disk: what it
+needs is room, and no other program."""
+
 
 class Node:
     """One node, from its data directory's locks to its end.
@@ -119,9 +123,14 @@ class Node:
             self._lock.release()
 
     @property
+    def is_open(self) -> bool:
+        """Whether there is a chain to be written to disk."""
+        return hasattr(self, "chain")
+
+    @property
     def is_stuck(self) -> bool:
         """Whether the kernel's thread is held up by something other than opening or writing to disk."""
-        busy = self.chain.kernel_busy if hasattr(self, "chain") else None
+        busy = self.chain.kernel_busy if self.is_open else None
         return busy is not None and busy[0] not in LONG_CALLS
 
     async def _import(self) -> None:
@@ -144,5 +153,5 @@ class Node:
             self.request_stop(f"the import failed: {error}", ExitStatus.SOFTWARE)
 
     def _failed(self, text: str) -> None:
-        status = ExitStatus.OS_ERROR if "isk space" in text else ExitStatus.SOFTWARE
+        status = ExitStatus.OS_ERROR if any(word in text for word in _DISK_WORDS) else ExitStatus.SOFTWARE
         self.request_stop(f"the kernel can't go on: {text}", status)

@@ -96,7 +96,8 @@ class NodeService(Service):
     async def stop(self) -> None:
         if self._busy is not None:
             self._busy.cancel()
-        self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
+        if self._node is not None and self._node.is_open:
+            self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         if self._changes is not None:
             self._changes.close()
         self._events.close()
@@ -107,7 +108,8 @@ class NodeService(Service):
             await self._server.close(_CLOSE_CALLS)
         if self._node is not None:
             await self._node.close()
-        self._busy.cancel()
+        if self._busy is not None:
+            self._busy.cancel()
         if self._bound:
             self._path.unlink(missing_ok=True)
         if self._lock is not None:

@@ -1,5 +1,6 @@
 """Coming up, being refused, hanging and going down: what the node tells its service manager and its callers."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc.client import connect
 
 VECTORS = Path(os.environ.get("BITCOIND_MP_VECTORS") or Path(__file__).resolve().parents[4] / "shared" / "vectors")
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -160,22 +163,20 @@ def test_a_node_whose_kernel_hangs_can_still_be_killed_and_has_lost_nothing(node
     assert node.call("getblockcount") == 5
 
 
-def test_it_is_health_checked_by_the_loop_that_serves(node) -> None:
-    from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-    from bitcoind_mp.ipc.client import connect
-
-    node.start()
-    node.call("generatetoaddress", 2, ADDRESS)
-
-    async def ask():
+def health_of(node) -> dict:
+    async def ask() -> dict:
         session = await connect(node.socket, hello=Hello("supervisor", PROTOCOL_VERSION, "regtest", "0", os.getpid()))
         health = await session.call("health.check")
         await session.close()
         return health
 
-    import asyncio
+    return asyncio.run(ask())
 
-    health = asyncio.run(ask())
+
+def test_it_is_health_checked_by_the_loop_that_serves(node) -> None:
+    node.start()
+    node.call("generatetoaddress", 2, ADDRESS)
+    health = health_of(node)
     assert health["status"] == "synced at height 2"
     assert health["problems"] == []
     assert health["counters"]["open_files"] > 5
@@ -217,12 +218,39 @@ def test_the_known_chains_come_by_file_and_by_call(
     assert other.call("getbestblockhash") == tip
 
 
+def test_callers_are_told_to_wait_while_it_takes_long_to_come_up(node, eventually) -> None:
+    """The key of the block files is a file that doesn't come, so the kernel stands in the middle of opening."""
+    node.start()
+    node.call("generatetoaddress", 4, ADDRESS)
+    node.stop()
+    key = node.network / "blocks" / "xor.dat"
+    kept = key.read_bytes()
+    key.unlink()
+    os.mkfifo(key)
+    node.spawn()
+
+    def refusal() -> str:
+        try:
+            node.call("getblockcount", timeout=2)
+        except RpcError as error:
+            return f"{error.code} {error.message}"
+        return ""
+
+    assert eventually(refusal) == "-28 Loading block index…"
+    assert health_of(node)["status"] == "Loading block index…"
+    with pytest.raises(RpcError) as refused:
+        node.call("nosuchcommand", timeout=2)
+    assert refused.value.code == -28, "what isn't there yet may come"
+    assert not any(message == "READY=1" for message in node.messages)
+    node.wait_for_message("EXTEND_TIMEOUT_USEC")
+    node.kill()
+    key.unlink()
+    key.write_bytes(kept)
+    node.start()
+    assert node.call("getblockcount") == 4
+
+
 def test_a_wrong_chain_is_refused_at_the_handshake(node) -> None:
-    import asyncio
-
-    from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-    from bitcoind_mp.ipc.client import connect
-
     node.start()
     with pytest.raises(RpcError, match="regtest"):
         asyncio.run(connect(node.socket, hello=Hello("wallet", PROTOCOL_VERSION, "signet", "0", 1)))
