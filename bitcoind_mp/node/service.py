@@ -30,6 +30,8 @@ _SEAMLESS = 1.0
 _BUSY_EVERY = 5.0
 _BUSY_FOR = 30.0
 """While it comes up or goes down, the service manager is asked every so often for this many seconds more."""
+_TELL_EVERY = 1.0
+"""Seconds between two status lines at most."""
 _CLOSE_CALLS = 5.0
 """Seconds that calls under way have when the node stops."""
 
@@ -49,6 +51,7 @@ class NodeService(Service):
         self._changes: Changes | None = None
         self._events = Publisher(("tip", "mempool"))
         self._bound = False
+        self._telling = False
         self._busy: asyncio.Task[None] | None = None
 
     async def start(self, host: Host) -> None:
@@ -56,9 +59,9 @@ class NodeService(Service):
         self._make_directories()
         self._lock = lock.acquire(self._config.network_dir / "node.lock", program="bitcoin-mp-node")
         listening = host.activation.socket("node")
-        self._bound = listening is None
         if listening is None:
             listening = bind_listener(self._path, mode=0o660 if self._config.get_str("ipcgroup") else 0o600)
+            self._bound = True
         self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         self._node = node = Node(self._config, progress=self._progress, stop=host.request_stop)
         self._health = NodeHealth(node)
@@ -123,6 +126,14 @@ class NodeService(Service):
         assert self._node is not None
         for topic, state in topics(self._node).items():
             self._events.publish(topic, state)
+        if not self._telling:
+            self._telling = True
+            asyncio.get_running_loop().call_later(_TELL_EVERY, self._tell_status)
+
+    def _tell_status(self) -> None:
+        self._telling = False
+        if self._node is not None and self._health is not None and not self._health.doing:
+            self._host.notify.status(describe(self._node.chain))
 
     def _progress(self, text: str) -> None:
         log.info("%s", text)
