@@ -2,7 +2,7 @@
 #
 #   make demo     the main job on regtest, unattended, in a temporary directory
 #   make run      start a regtest supervisor and attach the shell
-#   make test     all tests           make lint     ruff, mypy, units and manual pages
+#   make test     all tests           make lint     ruff and mypy
 #   make bench    the speed table     make man      write the manual pages anew
 
 SHELL := /bin/sh
@@ -26,7 +26,7 @@ demo: $(READY)
 	@$(BIN)/python demo/demo.py
 
 run: $(READY)
-	@$(BIN)/bitcoind-mp -regtest -daemonwait
+	@$(BIN)/bitcoin-mp -regtest uptime >/dev/null 2>&1 || $(BIN)/bitcoind-mp -regtest -daemonwait -listen=0 -fallbackfee=0.0002
 	@$(BIN)/bitcoin-mp -regtest
 
 test: $(READY)
