@@ -104,7 +104,7 @@ def balance(demo: Demo, wallet: str) -> Decimal:
 
 def main_job(demo: Demo) -> None:
     begun = time.monotonic()
-    demo.run("bitcoind-mp", "-daemonwait", "-fallbackfee=0.0002")
+    demo.run("bitcoind-mp", "-daemonwait", "-listen=0", "-fallbackfee=0.0002")
     pids = {unit: demo.pid_of(unit) for unit in ("node", "wallet")}
     demo.say(f"Started: node (pid {pids['node']}) and wallet (pid {pids['wallet']}), {time.monotonic() - begun:.1f} s.")
 
@@ -181,7 +181,7 @@ def main() -> int:
         return 0
     except (DemoError, subprocess.TimeoutExpired) as error:
         print(f"demo: failed: {error}", file=sys.stderr)
-        for log in sorted(directory.rglob("*.log")):
+        for log in sorted(directory.rglob("logs/*.log")):
             print(f"--- {log.name}\n{log.read_text(errors='replace')[-2000:]}", file=sys.stderr)
         return 1
     finally:

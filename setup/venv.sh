@@ -26,6 +26,4 @@ fi
 echo "Setting up $venv with $("$python" --version) (once; a minute or two) ..."
 "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip
-# compat: a line in a .pth file instead of an import hook, which costs every start of the interpreter 10 ms
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat \
-    --editable '.[dev]'
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
