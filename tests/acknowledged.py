@@ -37,6 +37,11 @@ class Acknowledged:
         self.txids.setdefault(wallet, []).append(txid)
         return txid
 
+    def send(self, wallet: str, outputs: list[dict[str, Any]]) -> str:
+        txid: str = self.daemon.wallet(wallet, "send", outputs)["txid"]
+        self.txids.setdefault(wallet, []).append(txid)
+        return txid
+
     # What holds whenever everything runs.
 
     def check(self) -> None:

@@ -27,9 +27,13 @@ class NodeHealth(HealthCheck):
         chain = getattr(self._node, "chain", None)
         return Health(
             status=self.doing or describe(self._node.chain),
-            problems=chain.problems if chain is not None else [],
+            problems=[*(chain.problems if chain is not None else []), *self._index_problems()],
             counters={**process_counters(), **(self._counters() if not self.doing else {})},
         )
+
+    def _index_problems(self) -> list[str]:
+        indexes = getattr(self._node, "indexes", None)
+        return [index.problem for index in indexes.all if index.problem] if indexes is not None else []
 
     def _counters(self) -> dict[str, int]:
         return {

@@ -195,7 +195,7 @@ class Kernel:
         try:
             self._manager = pbk.ChainstateManager(manager_options)
         except RuntimeError:
-            raise KernelError(_log_tap.last_error or "the kernel would not open the data directory") from None
+            raise KernelError(_log_tap.errors or "the kernel would not open the data directory") from None
         if wipe:
             self._manager.import_blocks([])
 
@@ -377,10 +377,10 @@ class Kernel:
 
 
 class _LogTap:
-    """Passes the kernel's log on to ours, and keeps what the present call's lines say about a refusal."""
+    """Passes the kernel's log on to ours, and keeps what the present call's lines say about a refusal or failure."""
 
     def __init__(self) -> None:
-        self.last_error = ""
+        self._errors: list[str] = []
         self._reason = ""
         self._connection: object | None = None
 
@@ -395,7 +395,12 @@ class _LogTap:
 
     def forget(self) -> None:
         self._reason = ""
-        self.last_error = ""
+        self._errors.clear()
+
+    @property
+    def errors(self) -> str:
+        """The errors since `forget`, the cause first."""
+        return "; ".join(self._errors)
 
     def why(self) -> tuple[str, str]:
         """(Core's word, what it said besides) of the last refusal since `forget`."""
@@ -412,8 +417,8 @@ class _LogTap:
         for words, reason in _HEADER_REASONS:
             if words in text and not self._reason:
                 self._reason = reason
-        if level == "error":
-            self.last_error = text
+        if level == "error" and not any(known in text for known in self._errors):
+            self._errors.append(text)
         log.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
 
 

@@ -3,6 +3,7 @@
 Real file systems are filled, at each place that something is written to. Only root may mount them.
 """
 
+import resource
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,9 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 QUICK = ("-keypool=10", "-fallbackfee=0.001", "-restartmaxdelay=0.3", "-healthinterval=0.3")
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
+
+#: An output longer than what is left of any page that is in use.
+LONG = {"data": "00" * 8000}
 
 
 @pytest.fixture
@@ -64,9 +68,8 @@ def rich_wallet(client: Acknowledged, name: str = "w") -> str:
 
 
 def signed(daemon: Daemon) -> str:
-    """A transaction of the wallet's that nobody has been given yet, longer than what is left of any page."""
-    outputs = [{STRANGER: "0.5"}, {"data": "00" * 8000}]
-    made = daemon.wallet("w", "walletcreatefundedpsbt", [], outputs)
+    """A transaction of the wallet's that nobody has been given yet."""
+    made = daemon.wallet("w", "walletcreatefundedpsbt", [], [{STRANGER: "0.5"}, LONG])
     done = daemon.wallet("w", "walletprocesspsbt", made["psbt"])
     return str(daemon.node("finalizepsbt", done["psbt"])["hex"])
 
@@ -114,3 +117,123 @@ def test_a_data_directory_without_a_byte_left(daemon: Daemon, mount: Callable[..
     client.check()
     client.check_balance("w")
     assert daemon.tracebacks() == []
+
+
+def test_each_thing_on_a_disk_of_its_own(daemon: Daemon, mount: Callable[..., SmallDisk]) -> None:
+    """Wallets, mempool, indexes and logs run full one after the other; whoever doesn't need them goes on."""
+    network = daemon.directory / "regtest"
+    sizes = {"wallets": "32m", "mempool": "64k", "indexes": "512k", "logs": "64k", "blocks": "160m"}
+    disks = {name: mount(network / name, size) for name, size in sizes.items()}
+    daemon.options += ("-txindex", "-blockfilterindex")
+    daemon.start()
+    client = Acknowledged(daemon)
+    address = rich_wallet(client)
+    daemon.wallet(None, "createwallet", "other")
+    there = client.address("other", "theirs")
+
+    disks["wallets"].fill()
+    height = daemon.wallet("w", "getwalletinfo")["lastprocessedblock"]["height"]
+    client.mine(2, address)
+    wait_until("the wallet to say so", lambda: "doesn't follow the chain" in str(daemon.unit("wallet")["problems"]))
+    assert daemon.wallet("w", "getwalletinfo")["lastprocessedblock"]["height"] == height
+    assert refused(lambda: client.pay("w", there, "1")).code == RpcCode.DATABASE_ERROR
+    assert refused(lambda: daemon.wallet("w", "setlabel", address, "x" * 9000)).code == RpcCode.DATABASE_ERROR
+    daemon.kill("wallet")
+    disks["wallets"].free()
+    daemon.until_running()
+    client.check()
+
+    disks["mempool"].fill()
+    assert refused(lambda: daemon.node("sendrawtransaction", signed(daemon))).code == RpcCode.DATABASE_ERROR
+    sent = client.send("w", [{there: "0.1"}, LONG])
+    assert sent not in daemon.node("getrawmempool"), "the node had no room, the wallet did"
+    daemon.kill("node")
+    disks["mempool"].free()
+    daemon.until_running()
+    client.check()
+
+    disks["indexes"].fill()
+    while "stays at height" not in str(daemon.unit("node")["problems"]):
+        client.mine(20, address)
+    newest = daemon.node("getblock", client.blocks[-1])["tx"][0]
+    with pytest.raises(RpcError, match="still in the process of being indexed"):
+        daemon.node("getrawtransaction", newest)
+    disks["indexes"].free()
+    wait_until("the indexes to go on", lambda: all(index["synced"] for index in daemon.node("getindexinfo").values()))
+    assert daemon.node("getrawtransaction", newest)
+    assert daemon.node("getblockfilter", client.blocks[-1])["filter"]
+
+    disks["blocks"].fill(40 << 20)
+    assert refused(lambda: client.mine(1, address)).code == RpcCode.DATABASE_ERROR
+    assert daemon.unit("node")["restarts"] == 1
+    disks["blocks"].free()
+    client.mine(1, address)
+
+    disks["logs"].fill()
+    daemon.node("logging", ["all"])
+    wait_until("lines to be lost", lambda: client.address("w") and daemon.unit("node")["log_lost"])
+    assert "No space left on device" in daemon.unit("node")["log_error"]
+    client.mine(1, address)
+    disks["logs"].free()
+    wait_until("lines to be written again", lambda: client.address("w") and not daemon.unit("node")["log_error"])
+    assert "lines lost" in daemon.log("node")
+    client.check()
+    client.check_balance("w")
+    client.check_balance("other")
+    assert daemon.tracebacks() == []
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Daemon]:
+    """A daemon without a wallet, on the disk that there is."""
+    made = Daemon(tmp_path / "d", *QUICK, "-disablewallet")
+    made.start()
+    yield made
+    made.clean_up()
+
+
+def limit_files(pid: int, size: int) -> None:
+    """No file of that process may grow past ``size`` bytes: what no look at the free space foresees."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize(("spare", "words"), [(0, "File too large"), (300, "the node stops: Failed to close file")])
+def test_a_block_that_cannot_be_written(node: Daemon, spare: int, words: str) -> None:
+    """To the journal: it is refused. To the kernel's own file, which it doesn't survive: another node takes over."""
+    client = Acknowledged(node)
+    client.mine(20, STRANGER)
+    old = node.pid("node")
+    limit_files(old, (node.directory / "regtest" / "block-journal.dat").stat().st_size + spare)
+    with pytest.raises(RpcError, match=words) as told:
+        client.mine(1, STRANGER)
+    assert told.value.code == RpcCode.DATABASE_ERROR
+    if spare:
+        wait_until("another node to run", lambda: node.running("node") and node.pid("node") != old)
+        ended = node.unit("node")["last_exit"]
+        assert "the kernel can't go on: Failed to close file" in ended["why"]
+        assert ended["code"] == 71
+    else:
+        limit_files(old, resource.RLIM_INFINITY)
+        assert node.pid("node") == old
+    client.check()
+    client.mine(1, STRANGER)
+    node.kill("node")
+    node.until_running("node")
+    client.check()
+    assert node.tracebacks() == []
+
+
+def test_a_chain_that_cannot_be_written_at_the_end(node: Daemon) -> None:
+    """What the kernel writes when it is closed is not acknowledged anew: the journal has it."""
+    client = Acknowledged(node)
+    client.mine(20, STRANGER)
+    limit_files(node.pid("node"), 1)
+    node.supervisor("restart", "node")
+    node.until_running("node")
+    client.check()
+    assert "Replayed 20 blocks" in node.log("node")
+    client.mine(1, STRANGER)
+    node.supervisor("restart", "node")
+    node.until_running("node")
+    client.check()
+    assert node.tracebacks() == []

@@ -35,7 +35,7 @@ class BlockFilterIndex(ChainIndex):
         return self._stored(block_hash)
 
     def _stored(self, block_hash: bytes) -> FilterEntry | None:
-        value = self._database.get(_FILTER + block_hash)
+        value = self._get(_FILTER + block_hash)
         return FilterEntry(value[_HEADER_SIZE:], value[:_HEADER_SIZE]) if value is not None else None
 
     async def _entries(self, node: BlockNode) -> list[Entry]:

@@ -25,7 +25,7 @@ log = logging.getLogger("bitcoind_mp.chain")
 _BEST = b"B"
 _PARENT = b"P"
 _REPORT_EVERY = 10_000
-_RETRY = 10.0
+_RETRY = 2.0
 
 Entry = tuple[bytes, bytes]
 
@@ -48,12 +48,19 @@ class ChainIndex(Listener, ABC):
     """
 
     def __init__(self, chain: ChainState, name: str, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
+        self.problem = ""
+        """Why it doesn't get on, for people; empty while all is well."""
         self._chain = chain
         self._name = name
-        self._database = plyvel.DB(str(directory), create_if_missing=True, bloom_filter_bits=10, max_open_files=64)
-        self._best = self._last_known()
+        self._directory = directory
+        self._database: plyvel.DB | None = None
+        self._best: BlockNode | None = None
         self._synced = False
+        try:
+            self._reopen()
+        except (plyvel.Error, OSError) as error:
+            self.problem = f"{name} can't be opened: {_words(error)}"
+            log.error("%s", self.problem)
         self._moved = asyncio.Event()
         self._reached = asyncio.Condition()
         self._subscription = chain.subscribe(self)
@@ -65,12 +72,12 @@ class ChainIndex(Listener, ABC):
 
     async def caught_up(self) -> None:
         """Wait until the index has what was the tip at the call. Returns at once during the first catching up
-        (``BlockUntilSyncedToCurrentChain``)."""
+        (``BlockUntilSyncedToCurrentChain``), and while the index can't be written."""
         tip = self._chain.tip
         if not self._synced:
             return
         async with self._reached:
-            await self._reached.wait_for(lambda: self._has(tip) or not self._chain.contains(tip))
+            await self._reached.wait_for(lambda: self._has(tip) or not self._chain.contains(tip) or not self._synced)
 
     async def first_caught_up(self) -> None:
         """Wait until the index has been at the tip once."""
@@ -83,7 +90,8 @@ class ChainIndex(Listener, ABC):
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await self._task
-        self._database.close()
+        if self._database is not None:
+            self._database.close()
 
     def block_connected(self, node: BlockNode, contents: BlockContents) -> None:
         self._moved.set()
@@ -99,18 +107,42 @@ class ChainIndex(Listener, ABC):
         while True:
             self._moved.clear()
             try:
+                if self.problem:
+                    self._reopen()
                 for node in self._missing():
                     await self._add(node)
                     if node.height % _REPORT_EVERY == 0:
                         log.info("%s is at height %d", self._name, node.height)
             except (BlockUnavailable, plyvel.Error, OSError) as error:
-                log.error("%s stays at height %d: %s", self._name, self.state.best_height, error)
+                await self._stuck(f"{self._name} stays at height {self.state.best_height}: {_words(error)}")
                 await asyncio.sleep(_RETRY)
                 continue
+            self.problem = ""
             if not self._synced:
                 self._synced = True
                 await self._tell()
             await self._moved.wait()
+
+    def _reopen(self) -> None:
+        """LevelDB goes on behind a record that it wrote by half, and finds neither when it next opens: begin anew."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self._directory.mkdir(parents=True, exist_ok=True)
+        place = str(self._directory)
+        self._database = plyvel.DB(place, create_if_missing=True, bloom_filter_bits=10, max_open_files=64)
+        self._best = self._last_known()
+
+    def _get(self, key: bytes) -> bytes | None:
+        """A value; None for an unknown key, and while the database can't be opened."""
+        return self._database.get(key) if self._database is not None else None
+
+    async def _stuck(self, problem: str) -> None:
+        if problem != self.problem:
+            log.error("%s", problem)
+        self.problem = problem
+        self._synced = False
+        await self._tell()
 
     def _has(self, node: BlockNode) -> bool:
         return self._best is not None and self._chain.ancestor(self._best, node.height) is node
@@ -128,6 +160,7 @@ class ChainIndex(Listener, ABC):
 
     async def _add(self, node: BlockNode) -> None:
         entries = await self._entries(node)
+        assert self._database is not None
         with self._database.write_batch() as batch:
             for key, value in entries:
                 batch.put(key, value)
@@ -142,10 +175,15 @@ class ChainIndex(Listener, ABC):
 
     def _last_known(self) -> BlockNode | None:
         """The newest block that was indexed and that the chain (still) knows."""
-        hash = self._database.get(_BEST)
+        hash = self._get(_BEST)
         while hash is not None:
             node = self._chain.by_hash(hash)
             if node is not None:
                 return node
-            hash = self._database.get(_PARENT + hash)
+            hash = self._get(_PARENT + hash)
         return None
+
+
+def _words(error: Exception) -> str:
+    """What it says; plyvel's errors do so in bytes."""
+    return error.args[0].decode(errors="replace") if isinstance(error, plyvel.Error) else str(error)

@@ -127,6 +127,15 @@ class _Inbox:
             sink(self._held.pop(0))
 
 
+def _words(error: BaseException) -> str:
+    """What it says; plyvel's errors do so in bytes."""
+    if isinstance(error, ChainFailed):
+        return error.why
+    if isinstance(error, plyvel.Error) and error.args and isinstance(error.args[0], bytes):
+        return error.args[0].decode(errors="replace")
+    return str(error)
+
+
 def _is_full(error: BaseException, directory: Path) -> bool:
     """Whether it is room that is missing. The kernel, which asks for some before it writes, gives only vague words."""
     if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
@@ -136,7 +145,7 @@ def _is_full(error: BaseException, directory: Path) -> bool:
 
 def _explained(error: BaseException, directory: Path) -> BaseException:
     """A fatal error with the exit status that helps, for what went wrong while opening."""
-    text = str(error)
+    text = _words(error)
     if _is_full(error, directory):
         return FatalError(
             f"No room to open the chain in {directory}: {text}.",

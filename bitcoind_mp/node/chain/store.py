@@ -278,9 +278,11 @@ class Store:
 
 
 def has_room(directory: Path, size: int = 0) -> bool:
-    """Whether the kernel finds the room that it asks for before it writes, and ``size`` bytes more."""
-    disk = os.statvfs(directory)
-    return disk.f_bavail * disk.f_frsize >= _MIN_DISK_SPACE + _FILE_CHUNKS + size
+    """Whether the kernel finds the room that it asks for before it writes, and ``size`` bytes more, wherever it writes:
+    ``blocks/`` and ``chainstate/`` may be on disks of their own."""
+    places = (directory, directory / "blocks", directory / "chainstate")
+    disks = [os.statvfs(place) for place in places if place.exists()]
+    return min(disk.f_bavail * disk.f_frsize for disk in disks) >= _MIN_DISK_SPACE + _FILE_CHUNKS + size
 
 
 def _has_work(hash: bytes, raw: bytes) -> bool:

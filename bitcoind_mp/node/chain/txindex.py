@@ -33,7 +33,7 @@ class TxIndex(ChainIndex):
     async def find(self, txid: bytes) -> TxLocation | None:
         """The confirmed transaction of that id (display order). Its block may have left the best chain since."""
         await self.caught_up()
-        place = self._database.get(_TX + txid)
+        place = self._get(_TX + txid)
         if place is None:
             return None
         hash, offset, size = _PLACE.unpack(place)

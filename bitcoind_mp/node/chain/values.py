@@ -86,6 +86,9 @@ class BlockUnavailable(LookupError):
 class DiskFull(OSError):
     """No room for another block; nothing that was accepted is lost."""
 
+    def __str__(self) -> str:
+        return str(self.strerror)
+
 
 class ChainFailed(RpcError):
     """The kernel has given up (``why``); the node stops and is started again. Callers are told as it stands."""

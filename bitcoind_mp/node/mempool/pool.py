@@ -218,7 +218,7 @@ class Mempool(MempoolView):
                 await self._disk.save()
             self.estimator.close()
         except OSError as error:
-            log.error("the mempool could not be saved: %s", error)
+            log.warning("the mempool could not be saved, and stays in its journal: %s", error)
         if self._disk is not None:
             self._disk.close()
         self._scripts.close()

@@ -126,7 +126,7 @@ class GenerateCommands:
         try:
             outcome = await self._chain.submit_block(block)
         except DiskFull as error:
-            raise RpcError(RpcCode.DATABASE_ERROR, f"The block could not be stored: {error.strerror}.") from error
+            raise RpcError(RpcCode.DATABASE_ERROR, f"{error}.") from error
         if not outcome.accepted:
             raise RpcError(RpcCode.INTERNAL_ERROR, "ProcessNewBlock, block not accepted")
 

@@ -174,7 +174,7 @@ class MiningCommands:
         except BlockDecodeError:
             raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Block decode failed") from None
         except DiskFull as error:
-            raise RpcError(RpcCode.DATABASE_ERROR, f"The block could not be stored: {error.strerror}.") from error
+            raise RpcError(RpcCode.DATABASE_ERROR, f"{error}.") from error
         return outcome.reason
 
     def _with_reserved_value(self, raw: bytes) -> bytes:
