@@ -37,6 +37,8 @@ _OURS_ALONE = frozenset(
         "WATCHDOG_USEC",
     }
 )
+#: What asks a process to end.
+_ENDING = (signal.SIGTERM, signal.SIGABRT)
 #: Ignored signals stay ignored over exec: the worker is to have the usual ones.
 _DEFAULT_SIGNALS = [
     signal.SIGHUP,
@@ -132,9 +134,12 @@ class Process:
             raise
 
     def send(self, number: signal.Signals) -> None:
-        """Signal the process itself. One that has ended already is none the worse for it."""
+        """Signal the process itself. One that has ended already is none the worse for it; one that was stopped
+        (SIGSTOP) is continued, so that it can end as it is told to."""
         try:
             signal.pidfd_send_signal(self.pidfd, number)
+            if number in _ENDING:
+                signal.pidfd_send_signal(self.pidfd, signal.SIGCONT)
         except ProcessLookupError:
             return
 

@@ -141,6 +141,17 @@ def test_a_signal_to_one_that_has_ended_is_nothing() -> None:
     assert child.wait() == Exit(code=0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGABRT])
+def test_one_that_was_stopped_ends_as_it_is_told_to(number: signal.Signals) -> None:
+    code = f"import signal, sys; signal.signal({number}, lambda *_: sys.exit(9)); print(1, flush=True); signal.pause()"
+    child = Child(code)
+    child.line()
+    child.process.send(signal.SIGSTOP)
+    os.waitid(os.P_PIDFD, child.process.pidfd, os.WSTOPPED)
+    child.process.send(number)
+    assert child.wait() == Exit(code=9)
+
+
 def test_what_it_started_does_not_outlive_it() -> None:
     code = "import subprocess; p = subprocess.Popen(['sleep', '1000']); print(p.pid, flush=True)"
     child = Child(code)
