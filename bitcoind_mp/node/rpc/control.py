@@ -1,6 +1,7 @@
 """Commands about the node itself: its clock, its memory, its indexes (``src/rpc/node.cpp``). Those about the process,
 as every worker has them, are in ``service/control.py``."""
 
+import ctypes
 import mmap
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,12 @@ class NodeControlCommands:
             mode: stats for an object; mallocinfo for the C library's own account, in XML
 
         Returns:
-            locked: how much memory is locked against being swapped out, which a Python process has none of
+            locked: how much memory is locked against being swapped out, which a Python process has none of; or XML
         """
         if mode == "stats":
             return {"locked": _locked_memory()}
         if mode == "mallocinfo":
-            raise RpcError(RpcCode.INVALID_PARAMETER, "mallocinfo mode not available")
+            return _malloc_info()
         raise RpcError(RpcCode.INVALID_PARAMETER, f"unknown mode {mode}")
 
     @command("util")
@@ -72,6 +73,23 @@ class NodeControlCommands:
             for state in states
             if index_name in ("", state.name)
         }
+
+
+def _malloc_info() -> str:
+    """What the C library's allocator says of itself (malloc_info(3)), if it is glibc's."""
+    library = ctypes.CDLL(None)
+    try:
+        malloc_info, open_memstream = library.malloc_info, library.open_memstream
+    except AttributeError:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "mallocinfo mode not available") from None
+    text, size = ctypes.c_void_p(), ctypes.c_size_t()
+    open_memstream.restype = ctypes.c_void_p
+    stream = ctypes.c_void_p(open_memstream(ctypes.byref(text), ctypes.byref(size)))
+    malloc_info(0, stream)
+    library.fclose(stream)
+    told = ctypes.string_at(text, size.value).decode()
+    library.free(text)
+    return told
 
 
 def _locked_memory() -> dict[str, int]:

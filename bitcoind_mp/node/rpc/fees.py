@@ -36,5 +36,5 @@ class FeeCommands:
             raise RpcError(RpcCode.INVALID_PARAMETER, f'Invalid estimate_mode parameter, must be one of: "{modes}"')
         estimate = self._mempool.estimate_fee(target, conservative=estimate_mode.lower() == "conservative")
         if estimate.rate is None:
-            return {"errors": ["Insufficient data or no feerate found"], "blocks": estimate.blocks}
+            return {"errors": estimate.errors, "blocks": estimate.blocks}
         return {"feerate": btc(estimate.rate), "blocks": estimate.blocks}

@@ -1,6 +1,5 @@
 """Commands about peers (``src/rpc/net.cpp``)."""
 
-import ipaddress
 import time
 from typing import Any
 
@@ -14,6 +13,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.p2p.calling import NodeAlreadyAddedError, NodeNotAddedError
+from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.manager import LOCAL_SERVICES, Peers
 from bitcoind_mp.node.p2p.peer import Peer
 from bitcoind_mp.render.json_values import expect, real
@@ -112,8 +112,10 @@ class NetworkCommands:
         info: dict[str, Any] = {"id": peer.number, "addr": str(peer.endpoint)}
         if peer.local is not None:
             info["addrbind"] = str(peer.local)
+        if own := _own_address(peer):
+            info["addrlocal"] = own
         info |= {
-            "network": _network_name(peer.endpoint.host),
+            "network": peer.endpoint.network,
             "services": f"{int(peer.services):016x}",
             "servicesnames": service_names(peer.services),
             "relaytxes": peer.wants_transactions,
@@ -129,11 +131,11 @@ class NetworkCommands:
             "timeoffset": peer.time_offset,
         }
         if ping.last is not None:
-            info["pingtime"] = real(ping.last)
+            info["pingtime"] = _seconds(ping.last)
         if ping.best is not None:
-            info["minping"] = real(ping.best)
+            info["minping"] = _seconds(ping.best)
         if ping.nonce:
-            info["pingwait"] = real(now - ping.sent)
+            info["pingwait"] = _seconds(now - ping.sent)
         best = peer.best_known
         common = -1 if best is None else self._chain.headers.fork_from_active(best).height
         return info | {
@@ -273,14 +275,18 @@ def _network(name: str) -> dict[str, Any]:
     }
 
 
-def _network_name(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return "not_publicly_routable"
-    if not address.is_global:
-        return "not_publicly_routable"
-    return "ipv4" if address.version == 4 else "ipv6"
+def _own_address(peer: Peer) -> str:
+    """Our address as the peer sees it; empty where it doesn't say."""
+    theirs = peer.handshake.theirs
+    if theirs is None or not int(theirs.addr_recv.ip):
+        return ""
+    address = theirs.addr_recv.ip
+    return str(Endpoint(str(address.ipv4_mapped or address), theirs.addr_recv.port))
+
+
+def _seconds(duration: float) -> float:
+    """To the nanosecond, as Core's clock has them."""
+    return real(round(duration, 9))
 
 
 def _median(offsets: list[int]) -> int:

@@ -93,4 +93,5 @@ class WaitingCommands:
             raise RpcError(RpcCode.MISC_ERROR, "Negative timeout")
         with TipWatch(self._chain) as watch:
             await watch.wait_until(done, milliseconds / 1000 if milliseconds else None)
-        return {"hash": self._chain.tip.hash.hex(), "height": self._chain.height}
+        tip = self._chain.tip
+        return {"hash": tip.hash.hex(), "height": tip.height}
