@@ -84,17 +84,10 @@ class Acceptance:
         except PackageRejected as rejected:
             return _broken_package(txs, rejected)
         except MemberRejected as member:
-            return _broken_member(txs, member)
-        results = [_blank(each) for each in txs]
-        for index, candidate in enumerate(plan.candidates):
-            result = _accepted(plan, candidate)
-            try:
-                _check_max_fee(result, max_fee_rate)
-            except Rejected as rejected:
-                results[index] = changed(results[index], rejected=rejected)
-                break
-            results[index] = changed(results[index], accepted=result)
-        return PackageResult(results)
+            if member.plan is None:
+                return _broken_member(txs, member)
+            return _within_fee(member.plan, member.index, _broken_member(txs, member), max_fee_rate)
+        return _within_fee(plan, len(txs), PackageResult([_blank(each) for each in txs]), max_fee_rate)
 
     async def package(self, txs: Sequence[Incoming], max_fee_rate: int | None) -> PackageResult:
         """``submitpackage``: each by itself, and then what failed over fees or parents together (``AcceptPackage``).
@@ -192,7 +185,9 @@ class Acceptance:
                 try:
                     await self._scripts.check(incoming.tx, incoming.raw, incoming.wtxid, candidate.spent)
                 except Rejected as rejected:
-                    raise rejected if len(plan.candidates) == 1 else MemberRejected(index, rejected) from None
+                    if len(plan.candidates) == 1:
+                        raise
+                    raise MemberRejected(index, rejected, plan=plan) from None
             if self._changes() == made_at:
                 return plan
 
@@ -218,6 +213,20 @@ def _check_max_fee(accepted: Accepted, max_fee_rate: int | None) -> None:
     """What the caller will pay at most (``-maxtxfee``, ``maxfeerate``); 0 and None are no limit."""
     if max_fee_rate and accepted.fee > fee_at(max_fee_rate, accepted.vsize):
         raise Rejected("max-fee-exceeded", "", Kind.MEMPOOL_POLICY)
+
+
+def _within_fee(plan: Plan, passed: int, outcome: PackageResult, max_fee_rate: int | None) -> PackageResult:
+    """The outcome with the first ``passed`` accepted; after one that pays too much, nothing is said of the rest."""
+    results = list(outcome.results)
+    for index, candidate in enumerate(plan.candidates[:passed]):
+        accepted = _accepted(plan, candidate)
+        try:
+            _check_max_fee(accepted, max_fee_rate)
+        except Rejected as rejected:
+            blank = [TxResult(each.txid, each.wtxid) for each in results[index:]]
+            return PackageResult([*results[:index], changed(blank[0], rejected=rejected), *blank[1:]])
+        results[index] = changed(results[index], accepted=accepted)
+    return changed(outcome, results=results)
 
 
 def _blank(incoming: Incoming) -> TxResult:

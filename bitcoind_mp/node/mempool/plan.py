@@ -43,13 +43,19 @@ class Plan:
 
 
 class MemberRejected(Exception):
-    """A transaction of a package was refused: which, and why. ``package_error`` is what it makes of the package."""
+    """A transaction of a package was refused: which, and why. ``package_error`` is what it makes of the package.
 
-    def __init__(self, index: int, rejected: Rejected, package_error: str = TRANSACTION_FAILED) -> None:
+    ``plan`` is there if the refusal came from its scripts: those before it in the plan have passed every check.
+    """
+
+    def __init__(
+        self, index: int, rejected: Rejected, package_error: str = TRANSACTION_FAILED, plan: Plan | None = None
+    ) -> None:
         super().__init__(index, rejected, package_error)
         self.index = index
         self.rejected = rejected
         self.package_error = package_error
+        self.plan = plan
 
 
 class Planner:

@@ -58,10 +58,23 @@ def test_a_bad_script_is_told_of_its_own_transaction(run: Run, mempool: Mempool,
     txs = [money.spend(fee=1000), money.spend(fee=1000)]
     txs[1].vin[0].script_witness = Witness([b"\x52"])
     result = run(mempool.test(txs))
-    assert result.results[0].rejected is None
+    assert result.results[0].accepted is not None
     rejected = result.results[1].rejected
     assert rejected is not None
     assert rejected.reason == "mempool-script-verify-flag-failed (Witness program hash mismatch)"
+
+
+def test_scripts_that_passed_before_a_bad_one_count_but_a_fee_too_high_ends_the_list(
+    run: Run, mempool: Mempool, money: Any
+) -> None:
+    txs = [money.spend(fee=1000), money.spend(fee=1_000_000), money.spend(fee=1000), money.spend(fee=1000)]
+    txs[2].vin[0].script_witness = Witness([b"\x52"])
+    told = run(mempool.test(txs)).results
+    assert [each.accepted is not None for each in told] == [True, True, False, False]
+    assert [each.rejected is not None for each in told] == [False, False, True, False]
+    capped = run(mempool.test(txs, max_fee_rate=1_000_000)).results
+    assert [each.accepted is not None for each in capped] == [True, False, False, False]
+    assert [index for index, each in enumerate(capped) if each.rejected] == [1]
 
 
 def test_tests_of_several_replace_nothing(run: Run, mempool: Mempool, money: Any) -> None:
