@@ -71,11 +71,12 @@ def block_limits(config: Config) -> BlockLimits:
 def peers_config(config: Config) -> PeersConfig:
     """Whom to call, and where to be called."""
     comments = config.get_list("uacomment")
+    connect = config.get_list("connect")
     return PeersConfig(
         listen=config.get_bool("listen"),
         bind=tuple(config.get_list("bind")),
         port=config.get_int("port"),
-        connect=tuple(config.get_list("connect")),
+        connect=() if connect == ["0"] else tuple(connect),  # -connect=0 has always been -noconnect
         add=tuple(config.get_list("addnode")),
         user_agent=f"/bitcoind-mp:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
         max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),

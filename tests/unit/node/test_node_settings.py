@@ -1,0 +1,23 @@
+"""What the node's parts are given of the configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp import config as configuration
+from bitcoind_mp.config.option import NODE
+from bitcoind_mp.node.settings import peers_config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "called"),
+    [
+        ([], ()),
+        (["-noconnect"], ()),
+        (["-connect=0"], ()),
+        (["-connect=10.0.0.1", "-connect=0"], ("10.0.0.1", "0")),
+    ],
+)
+def test_whom_connect_calls(tmp_path: Path, arguments: list[str], called: tuple[str, ...]) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
+    assert peers_config(config).connect == called
