@@ -102,6 +102,11 @@ def pair(make_daemon: Callable[..., Daemon]) -> tuple[Daemon, Daemon]:
     return a, b
 
 
+def test_the_round_trip_is_measured_as_soon_as_peers_have_met(make_daemon: Callable[..., Daemon]) -> None:
+    for daemon in pair(make_daemon):
+        wait_until("the ping is answered", lambda d=daemon: "pingtime" in d.node("getpeerinfo")[0])
+
+
 def tips_agree(a: Daemon, b: Daemon) -> None:
     ask = [lambda d=d: d.patiently(lambda: d.node("getbestblockhash")) for d in (a, b)]
     wait_until("the tips agree", same_tip(*ask))

@@ -98,6 +98,7 @@ class Processing:
         peer.send(SendHeaders(), FeeFilter(self._mempool.min_fee_rate()))
         self.blocks.greet(peer)
         self.transactions.greet(peer)
+        self.ping(peer)
 
     async def _on_inv(self, peer: Peer, payload: bytes) -> None:
         items = Inv.parse(payload).items
