@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,8 @@ log = logging.getLogger("bitcoind_mp.chain")
 
 _LOCKED = re.compile(r"\b(?:lock|LOCK)\b")
 """In LevelDB's words and the kernel's own."""
+_TELL_EVERY = 1.0
+"""Seconds between two tellings of how far a replay is."""
 
 
 async def open_chain(
@@ -100,9 +103,15 @@ async def _replay(chain: ChainState, thread: KernelThread, store: Store, progres
     """Give the kernel what it had when the process was killed."""
     if store.journal_size:
         progress("Replaying blocks…")
-        count = await thread.run(
-            "replay blocks", lambda: store.replay(lambda n: thread.post(progress, f"Replaying blocks… {n}"))
-        )
+        told = time.monotonic()
+
+        def replayed(count: int) -> None:
+            nonlocal told
+            if time.monotonic() - told >= _TELL_EVERY:
+                told = time.monotonic()
+                thread.post(progress, f"Replaying blocks… {count}")
+
+        count = await thread.run("replay blocks", lambda: store.replay(replayed))
         log.info("Replayed %d blocks of the journal: height %d", count, chain.height)
     if not chain.coins.available:
         await chain.settle()
