@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from btclib.p2p import ServiceFlags
 from btclib.p2p.limits import PROTOCOL_VERSION
 
 from bitcoind_mp import __version__
@@ -13,10 +12,11 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.p2p.calling import NodeAlreadyAddedError, NodeNotAddedError
-from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.manager import LOCAL_SERVICES, Peers
 from bitcoind_mp.node.p2p.peer import Peer
-from bitcoind_mp.render.json_values import expect, real
+from bitcoind_mp.render.json_values import expect
+
+from .peer_json import peer_json, service_names
 
 _DAY = 24 * 60 * 60
 
@@ -105,60 +105,15 @@ class NetworkCommands:
             For each its address, services, traffic, times, version, what it has and what it was asked for
         """
         now = time.monotonic()
-        return [self._peer(peer, now) for peer in self._peers.peers]
+        return [
+            peer_json(peer, now, self._mempool.sequence, self._common_height(peer), self._peers.blocks_in_flight(peer))
+            for peer in self._peers.peers
+        ]
 
-    def _peer(self, peer: Peer, now: float) -> dict[str, Any]:
-        traffic, ping, theirs = peer.traffic, peer.ping, peer.handshake.theirs
-        info: dict[str, Any] = {"id": peer.number, "addr": str(peer.endpoint)}
-        if peer.local is not None:
-            info["addrbind"] = str(peer.local)
-        if own := _own_address(peer):
-            info["addrlocal"] = own
-        info |= {
-            "network": peer.endpoint.network,
-            "services": f"{int(peer.services):016x}",
-            "servicesnames": service_names(peer.services),
-            "relaytxes": peer.wants_transactions,
-            "last_inv_sequence": self._mempool.sequence,
-            "inv_to_send": len(peer.to_announce),
-            "lastsend": traffic.last_send,
-            "lastrecv": traffic.last_receive,
-            "last_transaction": traffic.last_transaction,
-            "last_block": traffic.last_block,
-            "bytessent": traffic.bytes_sent,
-            "bytesrecv": traffic.bytes_received,
-            "conntime": traffic.connected,
-            "timeoffset": peer.time_offset,
-        }
-        if ping.last is not None:
-            info["pingtime"] = _seconds(ping.last)
-        if ping.best is not None:
-            info["minping"] = _seconds(ping.best)
-        if ping.nonce:
-            info["pingwait"] = _seconds(now - ping.sent)
+    def _common_height(self, peer: Peer) -> int:
+        """The height up to which the peer's best chain is ours; -1 where that isn't known."""
         best = peer.best_known
-        common = -1 if best is None else self._chain.headers.fork_from_active(best).height
-        return info | {
-            "version": 0 if theirs is None else theirs.version,
-            "subver": "" if theirs is None else _printable(theirs.user_agent),
-            "inbound": peer.inbound,
-            "bip152_hb_to": False,
-            "bip152_hb_from": False,
-            "presynced_headers": -1,
-            "synced_headers": -1 if best is None else best.height,
-            "synced_blocks": common,
-            "inflight": self._peers.blocks_in_flight(peer),
-            "addr_relay_enabled": False,
-            "addr_processed": 0,
-            "addr_rate_limited": 0,
-            "permissions": [],
-            "minfeefilter": btc(peer.fee_filter),
-            "bytessent_per_msg": dict(sorted(traffic.sent.items())),
-            "bytesrecv_per_msg": dict(sorted(traffic.received.items())),
-            "connection_type": "inbound" if peer.inbound else "manual",
-            "transport_protocol_type": "v1",
-            "session_id": "",
-        }
+        return -1 if best is None else self._chain.headers.fork_from_active(best).height
 
     @command("network", changes=True)
     def addnode(self, node: str, command: str, v2transport: bool | None = None) -> None:
@@ -251,19 +206,6 @@ class NetworkCommands:
         return self._peers.network_active
 
 
-def service_names(services: ServiceFlags) -> list[str]:
-    """The names of the known service bits (``serviceFlagsToStr``), ``UNKNOWN[2^n]`` for others."""
-    names = []
-    for bit in range(64):
-        if int(services) >> bit & 1:
-            try:
-                names.append((ServiceFlags(1 << bit).name or "").removeprefix("NODE_"))
-            except ValueError:
-                names.append("")
-            names[-1] = names[-1] or f"UNKNOWN[2^{bit}]"
-    return names
-
-
 def _network(name: str) -> dict[str, Any]:
     reachable = name in ("ipv4", "ipv6")
     return {
@@ -275,28 +217,8 @@ def _network(name: str) -> dict[str, Any]:
     }
 
 
-def _own_address(peer: Peer) -> str:
-    """Our address as the peer sees it; empty where it doesn't say."""
-    theirs = peer.handshake.theirs
-    if theirs is None or not int(theirs.addr_recv.ip):
-        return ""
-    address = theirs.addr_recv.ip
-    return str(Endpoint(str(address.ipv4_mapped or address), theirs.addr_recv.port))
-
-
-def _seconds(duration: float) -> float:
-    """To the nanosecond, as Core's clock has them."""
-    return real(round(duration, 9))
-
-
 def _median(offsets: list[int]) -> int:
     return sorted(offsets)[len(offsets) // 2] if offsets else 0
-
-
-def _printable(text: bytes) -> str:
-    """``SanitizeString``: what is harmless on a terminal."""
-    harmless = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 .,;-_/:?@()"
-    return "".join(character for character in text.decode("latin-1") if character in harmless)
 
 
 def _version_number(version: str) -> int:

@@ -3,17 +3,14 @@
 import random
 from typing import Any
 
-from btclib.script.script_pub_key import is_segwit
 from btclib.tx.tx import Tx
 from btclib.tx.tx_in import TxIn
 from btclib.tx.tx_out import TxOut
-from btclib_wallet.bip32.bip32 import derive, prv_keyinfo_from_xprv
 from btclib_wallet.psbt import Psbt, PsbtIn, PsbtOut
 
 from bitcoind_mp.interfaces.command import Secret, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.construct import construct_transaction
-from bitcoind_mp.render.descriptor_text import ParsedDescriptors, parse_descriptors, parse_range
 from bitcoind_mp.render.json_values import expect
 from bitcoind_mp.signing import psbt as roles
 from bitcoind_mp.signing.keystore import KeyStore
@@ -25,6 +22,7 @@ from bitcoind_mp.signing.psbt_writer import encode_psbt
 from .lookup import Lookup
 from .psbt_analysis import analyze
 from .psbt_json import psbt_json
+from .psbt_process import add_descriptor, process
 from .rawtransactions import decoded, uint32
 
 
@@ -147,7 +145,7 @@ class PsbtCommands:
             add_descriptor(keys, value, self._chain)
         keys.secrets.clear()
         work = read(psbt)
-        await self._process(work, keys, None, finalize=False)
+        await process(work, keys, self._lookup, None, finalize=False)
         return encode_psbt(work)
 
     @command("rawtransactions")
@@ -177,35 +175,12 @@ class PsbtCommands:
         if not bip32derivs:
             keys.origins = dict.fromkeys(keys.origins)
         work = read(psbt)
-        await self._process(work, keys, parse_hash_type(sighashtype), finalize=finalize)
+        await process(work, keys, self._lookup, parse_hash_type(sighashtype), finalize=finalize)
         complete = all(roles.is_signed(psbt_in) for psbt_in in work.inputs)
         result: dict[str, Any] = {"psbt": encode_psbt(work), "complete": complete}
         if complete:
             result["hex"] = roles.extract(work).serialize(include_witness=True, check_validity=False).hex()
         return result
-
-    async def _process(self, psbt: Psbt, keys: KeyStore, hash_type: int | None, *, finalize: bool) -> None:
-        """``ProcessPSBT``"""
-        for psbt_in in psbt.inputs:
-            if psbt_in.non_witness_utxo is not None:
-                continue
-            outpoint = psbt_in.prev_out
-            found = await self._lookup.transaction(outpoint.tx_id)
-            if found is not None:
-                psbt_in.non_witness_utxo = found.tx
-                continue
-            output = self._lookup.output((outpoint.tx_id, outpoint.vout))
-            if output is not None and _pays_segwit(output.script_pub_key.script, keys):
-                psbt_in.witness_utxo = output
-        for index, psbt_in in enumerate(psbt.inputs):
-            if roles.is_signed(psbt_in):
-                continue
-            outcome = roles.sign_input(psbt, index, keys, hash_type=hash_type, finalize=finalize)
-            if outcome is roles.Outcome.SIGHASH_MISMATCH:
-                raise RpcError(RpcCode.DESERIALIZATION_ERROR, outcome.value)
-        for index in range(len(psbt.outputs)):
-            roles.update_output(psbt, index, keys)
-        roles.drop_unneeded_transactions(psbt)
 
     @command("rawtransactions")
     def joinpsbts(self, txs: list[str]) -> str:
@@ -232,54 +207,6 @@ def read(text: str) -> Psbt:
 
 def _blank(tx: Tx) -> Psbt:
     return Psbt.from_tx(tx, check_validity=False)
-
-
-def _pays_segwit(script: bytes, keys: KeyStore) -> bool:
-    """Whether what spends the output has a witness (``IsSegWitOutput``)."""
-    if len(script) == 23 and script[:2] == b"\xa9\x14" and script[22] == 0x87:
-        script = keys.scripts.get(script[2:22], b"")
-    return is_segwit(script)
-
-
-def add_descriptor(keys: KeyStore, value: Any, chain: str) -> None:
-    """Put what a descriptor tells into the key store (``EvalDescriptorStringOrObject``)."""
-    begin, end = 0, 1000
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, dict):
-        if value.get("desc") is None:
-            raise RpcError(RpcCode.INVALID_PARAMETER, "Descriptor needs to be provided in scan object")
-        text = expect(value["desc"], "string")
-        if value.get("range") is not None:
-            begin, end = parse_range(value["range"])
-    else:
-        raise RpcError(RpcCode.INVALID_PARAMETER, "Scan object needs to be either a string or an object")
-    parsed = parse_descriptors(text, chain)
-    if not parsed.descriptors[0].is_ranged:
-        begin = end = 0
-    for descriptor in parsed.descriptors:
-        for index in range(begin, end + 1):
-            try:
-                keys.add(descriptor.provider(index, parsed.prv_keys))
-            except ValueError:
-                raise RpcError(
-                    RpcCode.INVALID_ADDRESS_OR_KEY, f"Cannot derive script without private keys: '{text}'"
-                ) from None
-            _add_secrets(keys, parsed, index)
-
-
-def _add_secrets(keys: KeyStore, parsed: ParsedDescriptors, index: int) -> None:
-    for sec, secret in parsed.secrets.items():
-        keys.add_secret(secret, compressed=len(sec) == 33)
-    for descriptor in parsed.descriptors:
-        for expression in descriptor.key_expressions:
-            xprv = parsed.prv_keys.get(expression.xkey)
-            if xprv is None:
-                continue
-            path = list(expression.der_path)
-            if expression.wildcard is not None:
-                path.append(expression.wildcard + index)
-            keys.add_secret(prv_keyinfo_from_xprv(derive(xprv, path))[0].to_bytes(32, "big"))
 
 
 def _joined(psbts: list[Psbt]) -> Psbt:

@@ -24,12 +24,13 @@ _MAX_SERIALIZED_SIZE = 4_000_000
 _MAX_WEIGHT = 4_000_000
 #: Seconds after which new transactions make a new template.
 _KEEP = 5
-#: Seconds that a long poll waits before it looks at the mempool, and from then on.
-_FIRST_LOOK, _NEXT_LOOK = 60.0, 10.0
 
 
 class TemplateCommands:
-    """Keeps the newest template, which is given out again while it is fresh."""
+    """Keeps the newest template, which is given out again while it is fresh.
+
+    ``looks`` are the seconds after which a long poll first looks at the mempool, and between later looks.
+    """
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class TemplateCommands:
         limits: BlockLimits,
         last: LastTemplate,
         verify: ScriptVerifier,
+        looks: tuple[float, float] = (60.0, 10.0),
     ) -> None:
         self._chain = chain
         self._mempool = mempool
@@ -46,6 +48,7 @@ class TemplateCommands:
         self._limits = limits
         self._last = last
         self._verify = verify
+        self._looks = looks
         self._template: Template | None = None
         self._tip: BlockNode | None = None
         self._made_at = 0
@@ -104,12 +107,12 @@ class TemplateCommands:
             watched = parse_hash(longpollid[:64], "longpollid")
             digits = re.match(r"\s*([+-]?\d+)", longpollid[64:])
             updates = int(digits[1]) if digits else 0
-        patience = _FIRST_LOOK
+        patience, next_look = self._looks
         with TipWatch(self._chain) as watch:
             while not await watch.wait_until(lambda tip: tip.hash != watched, patience):
                 if self._mempool.transactions_updated != updates:
                     return
-                patience = _NEXT_LOOK
+                patience = next_look
 
     def _check_rules(self, rules: set[str]) -> None:
         signet = self._chain.params.name == "signet"

@@ -10,7 +10,8 @@ from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.handshake import Handshake
 from bitcoind_mp.node.p2p.peer import Peer, Traffic
-from bitcoind_mp.node.rpc.network import NetworkCommands, service_names
+from bitcoind_mp.node.rpc.network import NetworkCommands
+from bitcoind_mp.node.rpc.peer_json import service_names
 
 WITNESS = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS
 

@@ -9,7 +9,6 @@ import pytest
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.node.kernel import verify_scripts
 from bitcoind_mp.node.mining.assembler import BlockLimits
-from bitcoind_mp.node.rpc import templates
 from bitcoind_mp.node.rpc.mining import LastTemplate
 from bitcoind_mp.node.rpc.templates import TemplateCommands
 
@@ -19,7 +18,7 @@ SEGWIT = {"rules": ["segwit"]}
 @pytest.fixture
 def commands(chain: Any, mempool: Any) -> TemplateCommands:
     peers: Any = SimpleNamespace(peers=[])
-    return TemplateCommands(chain, mempool, peers, BlockLimits(), LastTemplate(), verify_scripts)
+    return TemplateCommands(chain, mempool, peers, BlockLimits(), LastTemplate(), verify_scripts, looks=(0.02, 0.01))
 
 
 def test_a_template_is_kept_until_new_transactions_are_five_seconds_old(
@@ -61,16 +60,12 @@ def test_a_long_poll_ends_with_a_new_tip(commands: TemplateCommands, chain: Any,
 
 
 def test_a_long_poll_ends_with_new_transactions_after_a_while(
-    commands: TemplateCommands, chain: Any, mempool: Any, money: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+    commands: TemplateCommands, chain: Any, mempool: Any, money: Any, run: Any
 ) -> None:
-    monkeypatch.setattr(templates, "_FIRST_LOOK", 0.02)
-    monkeypatch.setattr(templates, "_NEXT_LOOK", 0.01)
-
     async def story() -> None:
         first = await commands.getblocktemplate(SEGWIT)
         polling = asyncio.ensure_future(commands.getblocktemplate({**SEGWIT, "longpollid": first["longpollid"]}))
-        await asyncio.sleep(0.05)
-        assert not polling.done()
+        assert not (await asyncio.wait({polling}, timeout=0.05))[0]
         chain.clock.time += 6
         await mempool.accept(money.spend(fee=1000))
         assert len((await polling)["transactions"]) == 1
