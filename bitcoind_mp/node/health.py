@@ -14,6 +14,7 @@ from .chain.state import ChainState, Listener
 from .mempool.entry import MempoolEntry, Removal
 
 _SELF = Path("/proc/self")
+_LONG_FOR_A_BLOCK = 1.0
 
 
 class NodeHealth(HealthCheck):
@@ -26,7 +27,7 @@ class NodeHealth(HealthCheck):
     async def check(self) -> Health:
         chain = getattr(self._node, "chain", None)
         return Health(
-            status=self.doing or describe(self._node.chain),
+            status=(self.doing or describe(self._node.chain)) + (_busy(chain) if chain is not None else ""),
             problems=[*(chain.problems if chain is not None else []), *self._index_problems()],
             counters={**process_counters(), **(self._counters() if not self.doing else {})},
         )
@@ -41,6 +42,12 @@ class NodeHealth(HealthCheck):
             "peers": len(self._node.peers.peers),
             "mempool": len(self._node.mempool),
         }
+
+
+def _busy(chain: ChainState) -> str:
+    """What the kernel's thread has been at for longer than a block takes."""
+    busy = chain.kernel_busy
+    return f", kernel busy for {busy[1]:.0f} s ({busy[0]})" if busy is not None and busy[1] > _LONG_FOR_A_BLOCK else ""
 
 
 def describe(chain: ChainState) -> str:
