@@ -1,7 +1,7 @@
 """Commands about what is in the mempool (``src/rpc/mempool.cpp``). Those that put something in are in ``send.py``."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.command import command, parse_hash
@@ -9,6 +9,13 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.mempool.entry import MempoolEntry
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.render.json_values import check_object, expect, integer
+
+
+class SpendingOptions(TypedDict, total=False):
+    """Options of `gettxspendingprevout`."""
+
+    mempool_only: bool
+    return_spending_tx: bool
 
 
 class MempoolCommands:
@@ -123,8 +130,8 @@ class MempoolCommands:
             ],
         }
 
-    @command("blockchain")
-    def gettxspendingprevout(self, outputs: list[Any], options: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    @command("blockchain", options="options")
+    def gettxspendingprevout(self, outputs: list[Any], options: SpendingOptions | None = None) -> list[dict[str, Any]]:
         """Finds the mempool's transactions that spend given outputs.
 
         Args:
@@ -136,7 +143,7 @@ class MempoolCommands:
         """
         if not outputs:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, outputs are missing")
-        chosen = options or {}
+        chosen: dict[str, Any] = dict(options or {})
         check_object(chosen, {"mempool_only": "bool", "return_spending_tx": "bool"}, allow_null=True, strict=True)
         answers = []
         unspent = False

@@ -23,22 +23,29 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def asker(*objects: object, run: Run = asyncio.run) -> Ask:
-    """``ask(method, *params)``, answered as over the wire. A wrong number of params raises the words "the help"."""
+    """``ask(method, *params)`` or ``ask(method, name=param)``, answered as over the wire. A wrong number of params raises
+    the words "the help"."""
     table: dict[str, tuple[Any, Binder, Any]] = {}
     for instance in objects:
         kind: Any = type(instance)
         for attribute, method in declared(kind).items():
             table[method.name] = method, Binder(method, lambda: "the help"), getattr(instance, attribute)
 
-    def ask(name: str, *params: Any) -> Any:
+    def ask(name: str, /, *params: Any, **named: Any) -> Any:
         method, binder, function = table[name]
-        arguments = list(binder.bind(decode(encode(list(params)))))
+        arguments = list(binder.bind(decode(encode(named or list(params)))))
         if method.call_index >= 0:
             arguments.insert(method.call_index, Call(name))
         result = function(*arguments)
         return decode(encode(run(result) if inspect.isawaitable(result) else result))
 
     return ask
+
+
+@pytest.fixture
+def ask_of(run: Run) -> Callable[..., Ask]:
+    """Makes an `asker` of the objects given, in the test's own loop."""
+    return lambda *objects: asker(*objects, run=run)
 
 
 class NothingKnown:
