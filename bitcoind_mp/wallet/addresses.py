@@ -1,6 +1,11 @@
 """Output scripts as the wallet sorts and names them. Pure."""
 
+from contextlib import suppress
+
+from btclib.exceptions import BTClibValueError
+from btclib.hashes import hash160
 from btclib.script.solver import get_txn_output_type, solver
+from btclib.script.taproot import output_pubkey_from_merkle_root_var
 
 from .coins import OutputType
 
@@ -15,6 +20,8 @@ _KIND = {
     "anchor": 7,
     "witness_unknown": 8,
 }
+#: Bytes of a compressed public key.
+_COMPRESSED = 33
 _OFFSET = {2: 3, 3: 2, 4: 2, 5: 2, 6: 2}
 
 
@@ -32,6 +39,18 @@ def destination_order(script: bytes) -> tuple[int, bytes]:
 def has_address(script: bytes) -> bool:
     """Whether an address stands for it (``ExtractDestination``)."""
     return _KIND.get(kind_of(script), 0) > 1
+
+
+def key_scripts(pubkey: bytes) -> list[bytes]:
+    """The scripts that pay to that public key (SEC) alone: pk, pkh, wpkh, sh(wpkh), and tr without a tree."""
+    digest = hash160(pubkey)
+    scripts = [bytes([len(pubkey)]) + pubkey + b"\xac", b"\x76\xa9\x14" + digest + b"\x88\xac"]
+    if len(pubkey) == _COMPRESSED:
+        witness = b"\x00\x14" + digest
+        scripts += [witness, b"\xa9\x14" + hash160(witness) + b"\x87"]
+        with suppress(BTClibValueError):  # no point of the curve
+            scripts.append(b"\x51\x20" + output_pubkey_from_merkle_root_var(pubkey[1:])[0])
+    return scripts
 
 
 def is_unspendable(script: bytes) -> bool:

@@ -5,6 +5,7 @@ one dictionary look-up. What doesn't belong: private keys (``keystore.py``), SQL
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,11 +15,13 @@ from btclib_wallet.descriptors import (
     AddrDescriptor,
     ComboDescriptor,
     Descriptor,
+    KeyExpression,
     RawDescriptor,
     infer_descriptor,
     parse,
 )
 
+from .addresses import key_scripts
 from .coins import OutputType, Owner
 from .descriptor_text import output_type, plain_keys
 from .tables import DescriptorRow, DescriptorTable
@@ -152,29 +155,19 @@ class DescriptorSet:
         """The scripts derived for that descriptor and index."""
         return self._table.scripts_at(owner.descriptor, owner.index)
 
-    def owner_of_key(self, pubkey: bytes, fingerprint: bytes, path: Sequence[int]) -> Owner | None:
-        """Whose key that is, by its origin in a PSBT, checked by deriving it."""
-        for found in self:
-            for key in plain_keys(found.parsed):
-                origin = key.origin
-                if origin is not None:
-                    master, steps = origin.master_fingerprint, [*origin.der_path, *key.der_path]
-                elif key.xkey:
-                    master, steps = key_fingerprint(key.xkey), [*key.der_path]
-                else:
+    def owners_of_key(self, pubkey: bytes, fingerprint: bytes, path: Sequence[int]) -> list[Owner]:
+        """Whose public key (SEC) that is, whichever origin the wallet knows of it: found by the scripts that pay to it
+        alone; among several keys of a script by its origin in a PSBT, checked by deriving it."""
+        found = [owner for script in key_scripts(pubkey) for owner in self.owners(script)]
+        for descriptor in self:
+            for key in plain_keys(descriptor.parsed):
+                index = _index_of(key, fingerprint, path)
+                if index is None or not descriptor.range_start <= index < descriptor.range_end:
                     continue
-                ranged = key.wildcard is not None
-                if master != fingerprint or [*path[: len(steps)]] != steps or len(path) != len(steps) + ranged:
-                    continue
-                index = path[-1] - (key.wildcard or 0) if ranged else 0
-                if not found.range_start <= index < found.range_end:
-                    continue
-                try:
+                with suppress(BTClibValueError):
                     if key.sec(index, self._network)[-32:] == pubkey[-32:]:
-                        return Owner(found.number, index)
-                except BTClibValueError:
-                    continue
-        return None
+                        found.append(Owner(descriptor.number, index))
+        return list(dict.fromkeys(found))
 
     # --- which are active ------------------------------------------------------------------------------------
 
@@ -246,6 +239,19 @@ class DescriptorSet:
         except BTClibValueError:
             return False
         return True
+
+
+def _index_of(key: KeyExpression, fingerprint: bytes, path: Sequence[int]) -> int | None:
+    """At which index of its range a key has that origin, None for at none. One that isn't ranged is compared itself."""
+    if key.wildcard is None:
+        return 0
+    if key.origin is not None:
+        master, steps = key.origin.master_fingerprint, [*key.origin.der_path, *key.der_path]
+    else:
+        master, steps = key_fingerprint(key.xkey), [*key.der_path]
+    if master != fingerprint or [*path[:-1]] != steps or not path:
+        return None
+    return path[-1] - key.wildcard
 
 
 def _canonical(text: str) -> str:

@@ -112,12 +112,8 @@ def _owners_of_keys(wallet: Wallet, psbt: Psbt, index: int, script: bytes) -> li
     if is_p2tr(script):
         for x_only, (_, origin) in psbt_in.taproot_hd_key_paths.items():
             named += [(prefix + x_only, origin) for prefix in (b"\x02", b"\x03")]
-    found = []
-    for sec, origin in named:
-        owner = wallet.descriptors.owner_of_key(sec, origin.master_fingerprint, origin.der_path)
-        if owner is not None and owner not in found:
-            found.append(owner)
-    return found
+    found = (wallet.descriptors.owners_of_key(sec, key.master_fingerprint, key.der_path) for sec, key in named)
+    return list(dict.fromkeys(owner for owners in found for owner in owners))
 
 
 def _output_keys(wallet: Wallet, output: TxOut, derivations: bool) -> KeyStore | None:

@@ -15,6 +15,7 @@ from bitcoind_mp.signing.psbt import utxo_of
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.coins import OutputType
+from bitcoind_mp.wallet.flags import DISABLE_PRIVATE_KEYS
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
 from bitcoind_mp.wallet.rpc.psbt import PsbtCommands
 from bitcoind_mp.wallet.rpc.rawsign import SigningCommands
@@ -74,12 +75,15 @@ class Spender:
 def spender(make_purse, run, call):
     """A new wallet with a descriptor beside its own, and a coin at its index 2."""
 
-    def make(descriptor: str, name: str = "wallet") -> Spender:
+    def make(descriptor: str, name: str = "wallet", *, watch_only: bool = False) -> Spender:
         purse = make_purse(name)
+        if watch_only:
+            with purse.wallet.ledger.transaction():
+                purse.wallet.flags.set(DISABLE_PRIVATE_KEYS)
         request = ImportRequest(add_checksum(descriptor), 0, range=(0, 4) if "*" in descriptor else None)
         run(import_descriptor(purse.wallet, request, 0))
         found = list(purse.wallet.descriptors)[-1]
-        return Spender(purse, purse.fund(COIN, script=found.scripts(2)[0]), run, call)
+        return Spender(purse, purse.fund(COIN, script=found.scripts(2 if found.is_ranged else 0)[0]), run, call)
 
     return make
 
@@ -133,6 +137,35 @@ def test_two_wallets_sign_one_after_the_other(spender, mine, theirs) -> None:
     done = second.process(half["psbt"])
     assert done["complete"] is True
     assert first.run(first.purse.node.broadcast(done["hex"], None)) in first.purse.node.mempool
+
+
+@pytest.mark.parametrize("shape", ["sh(multi(2,{},{}))", "wsh(multi(2,{},{}))", "tr({nums},multi_a(2,{},{}))"])
+@pytest.mark.parametrize("type", list(OutputType))
+def test_keys_are_found_though_the_input_tells_no_origin(spender, make_purse, type, shape) -> None:
+    """A multisig of bare public keys, which are those of two addresses of the wallet's."""
+    owner = make_purse("owner")
+    keys = []
+    for script in (owner.script(type), owner.script(type)):
+        found = owner.wallet.owner(script)
+        (key,) = owner.wallet.private_keys(found)
+        keys.append(key.hex() if "tr(" not in shape else key[1:].hex())
+    watcher = spender(shape.format(*keys, nums=NUMS), "watcher", watch_only=True)
+    told = watcher.process(watcher.psbt(), sign=False)["psbt"]
+    done = watcher.run(PsbtCommands(owner).walletprocesspsbt(watcher.call, told))
+    assert done["complete"] is True
+    assert watcher.run(watcher.purse.node.broadcast(done["hex"], None)) in watcher.purse.node.mempool
+
+
+def test_a_key_imported_alone_is_found_among_others(spender, make_purse) -> None:
+    """By itself, not by an origin: the descriptor is of one key, without a path."""
+    wif = "cMahea7zqjxrtgAbB7LSGbcQUr1uX1ojuat9jZodMN87JcbXMTcA"
+    mine = spender(f"wsh(multi(1,{wif},{B_PUB}/40/0))", "mine")
+    public = next(
+        iter(mine.purse.wallet.private_keys(mine.purse.wallet.owner(mine.coin.vout[0].script_pub_key.script)))
+    )
+    watcher = spender(f"wsh(and_v(v:pk({public.hex()}),older(3)))", "watcher", watch_only=True)
+    told = watcher.process(watcher.psbt(), sign=False)["psbt"]
+    assert watcher.run(PsbtCommands(mine.purse).walletprocesspsbt(watcher.call, told))["complete"] is True
 
 
 def test_what_is_complete_can_stay_unfinalized(spender) -> None:
