@@ -67,7 +67,7 @@ class CoinValue:
 
 @dataclass(frozen=True)
 class FeePolicy:
-    """The node's fee rates, each in sat/kvB."""
+    """The node's fee rates, each in sat/kvB. ``mempool_min`` is what a full mempool asks for, 0 while it isn't full."""
 
     min_relay: int
     mempool_min: int

@@ -232,7 +232,7 @@ class Feed(Chain, Listener):
         policy = self._mempool.policy
         return FeePolicy(
             min_relay=policy.min_relay_fee,
-            mempool_min=self._mempool.min_fee_rate(),
+            mempool_min=self._mempool.rolling_fee_rate(),
             incremental_relay=policy.incremental_relay_fee,
             dust_relay=policy.dust_relay_fee,
         )

@@ -34,10 +34,11 @@ def expect(value: Any, kind: str) -> Any:
     return value
 
 
-def integer(value: Any, bits: int = 32) -> int:
-    """A whole number that fits in a signed integer of that many bits (``UniValue::getInt``)."""
+def integer(value: Any, bits: int = 32, *, signed: bool = True) -> int:
+    """A whole number that fits in an integer of that many bits (``UniValue::getInt``)."""
     number = expect(value, "number")
-    if not isinstance(number, int) or not -(1 << bits - 1) <= number < 1 << bits - 1:
+    lowest, highest = (-(1 << bits - 1), 1 << bits - 1) if signed else (0, 1 << bits)
+    if not isinstance(number, int) or not lowest <= number < highest:
         raise RpcError(RpcCode.MISC_ERROR, "JSON integer out of range")
     return number
 

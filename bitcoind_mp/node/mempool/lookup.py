@@ -159,7 +159,11 @@ class MempoolView:
     def min_fee_rate(self) -> int:
         """What a transaction must pay to enter now, in sat/kvB: the rolling minimum, at least ``min_relay_fee``
         (``mempoolminfee``)."""
-        return max(self._minimum.rate(self._chain.clock.now(), self.usage), self.policy.min_relay_fee)
+        return max(self.rolling_fee_rate(), self.policy.min_relay_fee)
+
+    def rolling_fee_rate(self) -> int:
+        """What being full has raised the minimum to, in sat/kvB; 0 while it hasn't (``CTxMemPool::GetMinFee``)."""
+        return self._minimum.rate(self._chain.clock.now(), self.usage)
 
     def estimate_fee(self, target: int, *, conservative: bool = False) -> FeeEstimate:
         """``estimatesmartfee``: at least the mempool's minimum. ``target`` from 1 to 1008 blocks."""

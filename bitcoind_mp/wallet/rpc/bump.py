@@ -143,7 +143,7 @@ class _Request:
             parsed = parse_outputs(given["outputs"], wallet.options.chain)
             self.outputs = [TxOut(amount, script, check_validity=False) for script, amount in parsed]
         if "original_change_index" in given:
-            self.change_index = integer(given["original_change_index"], 33)
+            self.change_index = integer(given["original_change_index"], signed=False)
 
     async def bump(self, txid: bytes, *, require_mine: bool) -> Bumped:
         try:

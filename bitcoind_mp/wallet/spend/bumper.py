@@ -8,7 +8,6 @@ from btclib.tx import Tx, TxIn, TxOut
 from bitcoind_mp.interfaces.chain import FeePolicy
 from bitcoind_mp.interfaces.errors import RpcCode
 from bitcoind_mp.signing.creator import verify_spend
-from bitcoind_mp.wallet.coins import OutPoint
 from bitcoind_mp.wallet.transactions import WalletTx
 from bitcoind_mp.wallet.wallet import Wallet
 
@@ -95,7 +94,7 @@ async def check_bumpable(wallet: Wallet, original: WalletTx, *, require_mine: bo
     Raises:
         BumpError: with Core's code and words.
     """
-    if any(wallet.spenders(OutPoint(original.txid, n)) for n in range(len(original.tx.vout))):
+    if wallet.history.has_wallet_spend(original):
         raise BumpError(RpcCode.INVALID_PARAMETER, "Transaction has descendants in the wallet")
     package = (await wallet.chain.packages([original.txid.hex()]))[0]
     if package is not None and package.descendants > 1:

@@ -187,6 +187,24 @@ def test_refusals_are_cores(run, bump, bump_psbt, purse, sent, call, payee) -> N
     )
 
 
+def test_a_spender_that_was_given_up_is_none(run, bump, purse, sent, call, payee) -> None:
+    paid = PaymentCommands(purse).sendtoaddress(call, payee, Decimal("0.85"), fee_rate=2)
+    child = bytes.fromhex(run(paid))
+    del purse.node.mempool[child.hex()]
+    purse.wallet.mempool_removed(child, "sizelimit")
+    assert refusal(lambda: bump(sent)) == (-8, "Transaction has descendants in the wallet")
+    purse.wallet.abandon(purse.wallet.transaction(child))
+    assert bump(sent)["txid"] in purse.node.mempool
+
+
+def test_a_rate_of_nothing_is_told_what_it_lacks(bump, purse, sent) -> None:
+    """The mempool, which isn't full, asks for nothing; the replacement must pay more than the original all the same."""
+    purse.node.policy = replace(purse.node.policy, mempool_min=0)
+    code, words = refusal(lambda: bump(sent, fee_rate=0))
+    assert code == -8
+    assert words.startswith("Insufficient total fee 0.00, must be at least ")
+
+
 def test_what_was_spent_from_or_mined_stays(run, bump, purse, sent, call, payee) -> None:
     child = run(PaymentCommands(purse).sendtoaddress(call, payee, Decimal("0.2")))
     assert {tx_in.prev_out.tx_id for tx_in in purse.transaction(child).vin} == {sent}
