@@ -35,14 +35,18 @@ class ImportRequest:
     label: str | None = None
 
 
-async def import_descriptor(wallet: Wallet, request: ImportRequest, scan_from: int) -> list[str]:
+async def import_descriptor(
+    wallet: Wallet, request: ImportRequest, scan_from: int, warnings: list[str] | None = None
+) -> list[str]:
     """Add what the request describes; warnings. One transaction, which also notes that blocks from the time
     ``scan_from`` on are to be scanned.
+
+    ``warnings`` are added to as they arise: where it raises, they are those that came before.
 
     Raises:
         RpcError: in Core's words; nothing was added.
     """
-    warnings: list[str] = []
+    warnings = [] if warnings is None else warnings
     described = read(request.desc, wallet.options.chain, require_checksum=True)
     start, end, next_index = _span(wallet, request, described, warnings)
     _check(wallet, request, described)

@@ -71,15 +71,17 @@ class BackupCommands:
         for request in requests:
             timestamp = max(_timestamp(expect(request, "object"), wallet.median_time), _MINIMUM_TIMESTAMP)
             lowest = min(lowest, timestamp)
+            warnings: list[str] = []
             try:
-                warnings = await import_descriptor(wallet, _read(request, timestamp), lowest)
+                await import_descriptor(wallet, _read(request, timestamp), lowest, warnings)
             except RpcError as error:
                 if error.code == RpcCode.DATABASE_ERROR:
                     raise
-                results.append({"success": False, "error": {"code": error.code, "message": error.message}})
-                continue
-            any_done = True
-            results.append({"success": True, **({"warnings": warnings} if warnings else {})})
+                result = {"success": False, "error": {"code": error.code, "message": error.message}}
+            else:
+                any_done = True
+                result = {"success": True}
+            results.append({**result, **({"warnings": warnings} if warnings else {})})
         return results, lowest if any_done else None
 
     @command("wallet")

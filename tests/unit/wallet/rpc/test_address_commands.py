@@ -156,7 +156,11 @@ def test_imports_that_core_takes(on_bench):
             "Range should not be specified for an un-ranged descriptor",
         ),
         ({"desc": checked(f"wpkh({WIF})"), "active": True}, -8, "Active descriptors must be ranged"),
-        ({"desc": checked(f"wpkh({XPRV}/*)"), "label": "x"}, -8, "Ranged descriptors should not have a label"),
+        (
+            {"desc": checked(f"wpkh({XPRV}/*)"), "range": 5, "label": "x"},
+            -8,
+            "Ranged descriptors should not have a label",
+        ),
         (
             {"desc": checked(f"wpkh({WIF})"), "label": "x", "internal": True},
             -8,
@@ -193,6 +197,16 @@ def test_imports_that_core_refuses(on_bench, request_, code, message):
         assert result == {"success": False, "error": {"code": code, "message": message}}
         assert len(wallet.descriptors) == 0
         assert len(wallet.keys) == 0
+
+    on_bench(scenario)
+
+
+def test_a_refused_import_tells_its_warnings_too(on_bench):
+    async def scenario(bench):
+        await bench.wallet(blank=True)
+        result = await imported(bench, desc=checked(f"wpkh({XPRV}/*)"), label="x")
+        assert list(result) == ["success", "error", "warnings"]
+        assert result["warnings"] == ["Range not given, using default keypool range"]
 
     on_bench(scenario)
 
