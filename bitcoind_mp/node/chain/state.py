@@ -254,7 +254,7 @@ class ChainState:
         if raw is None:
             raw = await self._thread.run("read block", lambda: self._store.kernel.read_block(node.hash))
         if raw is None:
-            raise BlockUnavailable(f"Block {node.hash.hex()} can't be read from disk")
+            raise BlockUnavailable("Block not found on disk")
         return raw
 
     async def read_part(self, node: BlockNode, offset: int, size: int) -> bytes:

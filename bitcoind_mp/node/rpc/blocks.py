@@ -7,13 +7,14 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.header import BlockNode, Validity
 from bitcoind_mp.node.chain.indexes import BlockFilterIndex
-from bitcoind_mp.node.chain.state import BlockUnavailable, ChainState
+from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.render.block import block_json, header_json
 from bitcoind_mp.render.json_values import integer, type_name
 
 from .blockchain import known_block
 from .blockstats import block_stats
 from .rawtransactions import parse_verbosity
+from .stored import stored_block, stored_undo, undo_details
 
 
 class BlockCommands:
@@ -40,13 +41,11 @@ class BlockCommands:
         node = self._chain.by_hash(wanted)
         if node is None:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found")
-        raw = await self._raw(node)
+        raw = await stored_block(self._chain, node)
         if level <= 0:
             return raw.hex()
         block = BlockContents(raw).block
-        spent = None
-        if level > 1 and node.has_undo and node.height:
-            spent = await self._chain.read_undo(node)
+        spent = await undo_details(self._chain, node) if level > 1 else None
         return block_json(
             self._header(node),
             block,
@@ -55,12 +54,6 @@ class BlockCommands:
             spent=spent,
             with_prevouts=level > 2,
         )
-
-    async def _raw(self, node: BlockNode) -> bytes:
-        try:
-            return await self._chain.read_block(node)
-        except BlockUnavailable:
-            raise RpcError(RpcCode.MISC_ERROR, "Block not available (not fully downloaded)") from None
 
     def _header(self, node: BlockNode) -> dict[str, Any]:
         chain = self._chain
@@ -128,13 +121,8 @@ class BlockCommands:
             The values by name
         """
         node = self._by_hash_or_height(hash_or_height)
-        block = BlockContents(await self._raw(node)).block
-        spent = []
-        if node.height:
-            try:
-                spent = await self._chain.read_undo(node)
-            except BlockUnavailable:
-                raise RpcError(RpcCode.MISC_ERROR, "Undo data not available") from None
+        block = BlockContents(await stored_block(self._chain, node)).block
+        spent = await stored_undo(self._chain, node) if node.height else []
         computed = block_stats(node, block, spent, self._chain.params.consensus)
         if not stats:
             return computed

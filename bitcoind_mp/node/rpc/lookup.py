@@ -11,8 +11,10 @@ from bitcoind_mp.node.chain.coins import CoinsUnavailable
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.indexes import TxIndex
-from bitcoind_mp.node.chain.state import BlockUnavailable, ChainState
+from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
+
+from .stored import stored_block
 
 OutPoint = tuple[bytes, int]
 
@@ -78,7 +80,4 @@ class Lookup:
 
     async def contents(self, block: BlockNode) -> BlockContents:
         """A block that is here. Raises `RpcError` with Core's words for one that isn't."""
-        try:
-            return BlockContents(await self._chain.read_block(block))
-        except BlockUnavailable:
-            raise RpcError(RpcCode.MISC_ERROR, "Block not available (not fully downloaded)") from None
+        return BlockContents(await stored_block(self._chain, block))

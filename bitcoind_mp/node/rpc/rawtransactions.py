@@ -20,6 +20,7 @@ from bitcoind_mp.signing.prevouts import OutPoints, parse_hash_type, parse_prevo
 from bitcoind_mp.signing.transaction import merge_transactions, sign_transaction
 
 from .lookup import Lookup
+from .stored import undo_details
 
 
 class RawTransactionCommands:
@@ -86,10 +87,11 @@ class RawTransactionCommands:
     async def _located(self, tx: Tx, block: BlockNode | None, *, with_prevouts: bool) -> dict[str, Any]:
         """A transaction with where it is in the chain (``TxToJSON``)."""
         spent = None
-        if with_prevouts and block is not None and block.has_undo and not tx.is_coinbase:
-            undo = await self._chain.read_undo(block)
-            ids = [other.id for other in (await self._lookup.contents(block)).transactions]
-            spent = undo[ids.index(tx.id) - 1]
+        if with_prevouts and block is not None and not tx.is_coinbase:
+            undo = await undo_details(self._chain, block)
+            if undo is not None:
+                ids = [other.id for other in (await self._lookup.contents(block)).transactions]
+                spent = undo[ids.index(tx.id) - 1]
         rendered = transaction_json(tx, self._name, with_hex=True, spent=spent, with_prevouts=with_prevouts)
         if block is not None:
             rendered["blockhash"] = block.hash.hex()
