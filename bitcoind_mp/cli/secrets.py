@@ -4,7 +4,7 @@ The servers' tables say which parameters are secret; besides, some commands are 
 and neither is anything that looks like a private key.
 """
 
-import re
+from bitcoind_mp.interfaces.private_keys import PRIVATE_KEY
 
 from .arguments import Command
 from .line import BadLine, Line, inner, parse
@@ -23,14 +23,12 @@ ALWAYS = frozenset(
         "migratewallet",
     }
 )
-#: BIP32 extended private keys of all networks, and private keys in WIF.
-_PRIVATE_KEY = re.compile(r"[xtyzuvYZUV]prv[1-9A-HJ-NP-Za-km-z]{20,}|\b[5KL9c][1-9A-HJ-NP-Za-km-z]{50,51}\b")
 
 
 def is_secret(text: str, command: Command | None) -> bool:
     """Whether the line may not be kept at all. ``command`` is its command's description, None for one that nobody
     has."""
-    if _PRIVATE_KEY.search(text):
+    if PRIVATE_KEY.search(text):
         return True
     try:
         line = inner(parse(text))

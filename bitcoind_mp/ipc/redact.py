@@ -1,6 +1,8 @@
-"""Keeping what is marked `Secret` out of the log."""
+"""Keeping what is marked `Secret`, and what looks like a private key, out of the log."""
 
 from typing import TYPE_CHECKING, Any
+
+from bitcoind_mp.interfaces.private_keys import PRIVATE_KEY
 
 if TYPE_CHECKING:
     from .incoming import Incoming
@@ -25,15 +27,19 @@ def shown_params(method: "Method | None", params: Any) -> str:
         text = repr([v if i < len(plain) and plain[i] else HIDDEN for i, v in enumerate(params)])
     else:
         text = repr({k: v if k in known and not known[k].secret else HIDDEN for k, v in params.items()})
+    text = PRIVATE_KEY.sub(HIDDEN, text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def secret_texts(incoming: "Incoming | None") -> list[str]:
-    """Every string of a request to a method with secrets, longest first: what a traceback must not show."""
+    """Every string of a request to a method with secrets, of any other those with a private key; longest first: what a
+    traceback must not show."""
     method = incoming.served.method if incoming is not None and incoming.served is not None else None
-    if incoming is None or method is None or not any(p.secret for p in method.parameters):
+    if incoming is None or method is None:
         return []
-    return sorted(set(_strings(incoming.params)), key=len, reverse=True)
+    marked = any(p.secret for p in method.parameters)
+    texts = {text for text in _strings(incoming.params) if marked or PRIVATE_KEY.search(text)}
+    return sorted(texts, key=len, reverse=True)
 
 
 def _strings(value: Any) -> list[str]:

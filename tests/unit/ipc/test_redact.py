@@ -5,6 +5,9 @@ import pytest
 from bitcoind_mp.ipc.redact import shown_params
 from bitcoind_mp.ipc.signature import declared
 
+TPRV = "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK"
+WIF = "cVpF924EspNh8KjYsfhgY96mmxvT6DgdWiTYMtMjuM74hJaU5psW"
+
 
 @pytest.mark.parametrize(
     "name, params, shown",
@@ -15,6 +18,7 @@ from bitcoind_mp.ipc.signature import declared
         ("walletpassphrase", ["p", 5, "p"], "['***', 5, '***']"),
         ("walletpassphrase", {"passphrase": "p", "timeout": 5}, "{'passphrase': '***', 'timeout': 5}"),
         ("walletpassphrase", {"args": ["p"], "pass": "p"}, "{'args': '***', 'pass': '***'}"),
+        ("getblock", [f"wpkh({TPRV}/0)#x", f"pkh({WIF})"], "['wpkh(***/0)#x', 'pkh(***)']"),
         ("nosuch", ["p"], "***"),
         ("nosuch", [], ""),
     ],

@@ -23,8 +23,8 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def asker(*objects: object, run: Run = asyncio.run) -> Ask:
-    """``ask(method, *params)`` or ``ask(method, name=param)``, answered as over the wire. A wrong number of params raises
-    the words "the help"."""
+    """``ask(method, *params)`` or ``ask(method, name=param)``, answered as over the wire. A wrong number of params
+    raises the words "the help"."""
     table: dict[str, tuple[Any, Binder, Any]] = {}
     for instance in objects:
         kind: Any = type(instance)
