@@ -108,11 +108,12 @@ class Ledger:
             if (theirs, ledger.fact("genesis")) != (chain, genesis):
                 raise WalletFileError(
                     f"{path} belongs to another chain ({theirs}, this is {chain}). "
-                    "Wallet files should not be reused across chains."
+                    "Wallet files should not be reused across chains.",
+                    RpcCode.WALLET_NOT_FOUND,
                 )
         except sqlite3.DatabaseError as error:
             connection.close()
-            raise WalletFileError(_why_unusable(path, error)) from error
+            raise _unusable(path, error) from error
         except BaseException:
             connection.close()
             raise
@@ -211,6 +212,8 @@ def is_wallet_file(path: Path) -> bool:
 
 
 def _header_number(path: Path, offset: int) -> int | None:
+    if not path.is_file():  # to open a FIFO would wait for whoever writes to it
+        return None
     try:
         with path.open("rb") as file:
             header = file.read(100)
@@ -223,7 +226,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)
     except sqlite3.Error as error:
-        raise WalletFileError(_why_unusable(path, error)) from error
+        raise _unusable(path, error) from error
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA foreign_keys=ON")
@@ -231,14 +234,14 @@ def _connect(path: Path) -> sqlite3.Connection:
         path.chmod(0o600)
     except (sqlite3.Error, OSError) as error:
         connection.close()
-        raise WalletFileError(_why_unusable(path, error)) from error
+        raise _unusable(path, error) from error
     return connection
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID:
-        raise WalletFileError(f"{path} is no wallet file of this program.")
+        raise WalletFileError(f"{path} is no wallet file of this program.", RpcCode.WALLET_NOT_FOUND)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise WalletFileError(
@@ -250,12 +253,16 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise WalletFileError(f"{path} is corrupt ({'; '.join(problems)}). Restore it from a backup.")
 
 
-def _why_unusable(path: Path, error: Exception) -> str:
-    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return f"{path} is being used by another process. Is another wallet process running?"
-    if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"{path} is corrupt ({error}). Restore it from a backup."
-    return f"{path} can't be opened: {error}."
+def _unusable(path: Path, error: Exception) -> WalletFileError:
+    """What SQLite's refusal means. As in Core, what isn't even a database counts as not found."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return WalletFileError(f"{path} is being used by another process. Is another wallet process running?")
+    if code == sqlite3.SQLITE_NOTADB:
+        return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.", RpcCode.WALLET_NOT_FOUND)
+    if code == sqlite3.SQLITE_CORRUPT:
+        return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.")
+    return WalletFileError(f"{path} can't be opened: {error}.")
 
 
 def _sync_directory(path: Path) -> None:

@@ -98,8 +98,9 @@ def test_a_file_of_another_chain_is_refused(path):
     make(path)
     with pytest.raises(WalletFileError, match="another chain"):
         Ledger.open(path, "signet", GENESIS)
-    with pytest.raises(WalletFileError, match="another chain"):
+    with pytest.raises(WalletFileError, match="another chain") as refusal:
         Ledger.open(path, "regtest", "cd" * 32)
+    assert refusal.value.code == RpcCode.WALLET_NOT_FOUND
 
 
 def test_a_file_of_a_newer_program_is_refused(path):
@@ -114,8 +115,9 @@ def test_a_file_of_a_newer_program_is_refused(path):
 @pytest.mark.parametrize("content", [b"", b"SQLite format 3\0" + bytes(84), b"nonsense" * 1000])
 def test_what_is_no_wallet_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(WalletFileError):
+    with pytest.raises(WalletFileError) as refusal:
         opened(path)
+    assert refusal.value.code == RpcCode.WALLET_NOT_FOUND
     assert not is_wallet_file(path)
 
 
