@@ -547,7 +547,6 @@ TABLE = (
         "=<n>",
         "Set key pool size to <n> (default: {default}). Smaller sizes may increase the risk of losing funds when "
         "restoring from an old backup, if none of the addresses in the original keypool have been used.",
-        minimum=1,
         maximum=1_000_000,
     ),
     Option(

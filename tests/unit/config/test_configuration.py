@@ -34,7 +34,7 @@ def test_negation_and_being_set(loaded) -> None:
     assert config.is_negated("connect")
     assert config.is_set("connect")
     assert not config.is_set("addnode")
-    assert config.get_int("keypool") == 0
+    assert config.get_int("keypool") == loaded("-regtest", "-keypool=0").get_int("keypool") == 0
     assert config.get_amount("fallbackfee") == 0
     assert config.pid_file is None
     assert config.get_list("debug") == ["1"]
