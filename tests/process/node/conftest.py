@@ -38,6 +38,7 @@ class NodeProcess:
         """Start it and don't wait."""
         command = [sys.executable, "-m", "bitcoind_mp.node", "-regtest", f"-datadir={self.datadir}", "-listen=0"]
         self.messages.clear()
+        self._forget_messages()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, *options], env={**self._environ, **environ}, stdout=log, stderr=log, start_new_session=True
@@ -49,6 +50,13 @@ class NodeProcess:
         self.spawn(*options, **environ)
         self.wait_for_message("READY=1")
         return self
+
+    def _forget_messages(self) -> None:
+        """What a process that was killed had sent, and nobody has read."""
+        self._notify.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._notify.recv(65536)
 
     def wait_for_message(self, start: str) -> str:
         """The next notification that begins so; the others before it are kept in ``messages``."""
