@@ -1,5 +1,6 @@
 """Where a peer is: a host and a port, as people write them."""
 
+import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -47,4 +48,12 @@ def parse_endpoint(text: str, default_port: int) -> Endpoint:
         host, _, port = host.partition(":")
     if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
         raise ValueError(f"not a host and port: {text!r}")
-    return Endpoint(host, int(port) if port else default_port)
+    return Endpoint(_numeric(host), int(port) if port else default_port)
+
+
+def _numeric(host: str) -> str:
+    """``127.1`` and the other short forms of an IPv4 address in full, so that one peer has one endpoint."""
+    try:
+        return host if any(map(str.isspace, host)) else socket.inet_ntoa(socket.inet_aton(host))
+    except OSError:
+        return host

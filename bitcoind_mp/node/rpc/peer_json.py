@@ -24,7 +24,7 @@ def peer_json(peer: Peer, now: float, sequence: int, common_height: int, in_flig
         "services": f"{int(peer.services):016x}",
         "servicesnames": service_names(peer.services),
         "relaytxes": peer.wants_transactions,
-        "last_inv_sequence": sequence,
+        "last_inv_sequence": sequence if peer.ready else 0,
         "inv_to_send": len(peer.to_announce),
         "lastsend": traffic.last_send,
         "lastrecv": traffic.last_receive,

@@ -13,6 +13,8 @@ from bitcoind_mp.node.p2p.requests import MAX_ANNOUNCEMENTS, REQUEST_TIMEOUT, Tx
     [
         ("example.org", Endpoint("example.org", 18444)),
         ("127.0.0.1:9", Endpoint("127.0.0.1", 9)),
+        ("127.1:9", Endpoint("127.0.0.1", 9)),
+        ("10.beef.example", Endpoint("10.beef.example", 18444)),
         ("::1", Endpoint("::1", 18444)),
         ("[::1]", Endpoint("::1", 18444)),
         ("[::1]:65535", Endpoint("::1", 65535)),

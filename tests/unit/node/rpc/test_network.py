@@ -104,6 +104,7 @@ def test_a_peer_before_its_version_is_described_too(make: Any, peer: Peer) -> No
     assert "addrbind" not in info
     assert "addrlocal" not in info
     assert (info["version"], info["subver"], info["synced_headers"], info["synced_blocks"]) == (0, "", -1, -1)
+    assert info["last_inv_sequence"] == 0  # nothing was announced to it
 
 
 def test_connections_are_counted_by_direction(make: Any, peer: Peer) -> None:
