@@ -4,7 +4,7 @@ from typing import Any
 
 from btclib.script.script import script_to_asm
 from btclib.script.solver import get_txn_output_type, solver
-from btclib_wallet.descriptors import Provider, infer_descriptor
+from btclib_wallet.descriptors import Provider, checksum, infer_descriptor
 
 from .address import encode_address
 from .network import network_name
@@ -31,13 +31,16 @@ def script_json(
     ``provider`` is what is known of its keys and scripts, for the descriptor.
     """
     out: dict[str, Any] = {"asm": asm(script)}
+    kind = get_txn_output_type(solver(script)[0])
+    address = encode_address(script, chain) if with_address else None
     if with_address:
-        out["desc"] = infer_descriptor(script, provider, network_name(chain))
+        if address is not None and provider is _NOTHING_KNOWN and kind != "witness_v1_taproot":
+            out["desc"] = f"addr({address})#{checksum(f'addr({address})')}"  # what is inferred, in a third of the time
+        else:
+            out["desc"] = infer_descriptor(script, provider, network_name(chain))
     if with_hex:
         out["hex"] = script.hex()
-    if with_address:
-        address = encode_address(script, chain)
-        if address is not None:
-            out["address"] = address
-    out["type"] = get_txn_output_type(solver(script)[0])
+    if address is not None:
+        out["address"] = address
+    out["type"] = kind
     return out

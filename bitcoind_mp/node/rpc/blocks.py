@@ -1,5 +1,6 @@
 """Commands about one block (``src/rpc/blockchain.cpp``)."""
 
+import asyncio
 from typing import Any
 
 from bitcoind_mp.interfaces.command import command, parse_hash
@@ -44,16 +45,14 @@ class BlockCommands:
         raw = await stored_block(self._chain, node)
         if level <= 0:
             return raw.hex()
-        block = BlockContents(raw).block
         spent = await undo_details(self._chain, node) if level > 1 else None
-        return block_json(
-            self._header(node),
-            block,
-            self._chain.params.name,
-            decode=level > 1,
-            spent=spent,
-            with_prevouts=level > 2,
-        )
+        header, chain = self._header(node), self._chain.params.name
+
+        def decode() -> dict[str, Any]:
+            block = BlockContents(raw).block
+            return block_json(header, block, chain, decode=level > 1, spent=spent, with_prevouts=level > 2)
+
+        return await asyncio.to_thread(decode)  # a full block is a second's work
 
     def _header(self, node: BlockNode) -> dict[str, Any]:
         chain = self._chain
@@ -121,9 +120,10 @@ class BlockCommands:
             The values by name
         """
         node = self._by_hash_or_height(hash_or_height)
-        block = BlockContents(await stored_block(self._chain, node)).block
+        raw = await stored_block(self._chain, node)
         spent = await stored_undo(self._chain, node) if node.height else []
-        computed = block_stats(node, block, spent, self._chain.params.consensus)
+        consensus = self._chain.params.consensus
+        computed = await asyncio.to_thread(lambda: block_stats(node, BlockContents(raw).block, spent, consensus))
         if not stats:
             return computed
         for name in sorted(set(stats)):
