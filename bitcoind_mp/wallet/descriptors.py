@@ -16,6 +16,7 @@ from btclib_wallet.descriptors import (
     ComboDescriptor,
     Descriptor,
     KeyExpression,
+    Provider,
     RawDescriptor,
     infer_descriptor,
     parse,
@@ -84,7 +85,7 @@ class WalletDescriptor(DescriptorRow):
         return [found.script for found in self.parsed.script_pub_keys(index, prv_keys)]
 
     def concrete(self, index: int, script: bytes, prv_keys: Mapping[str, str] | None = None) -> str:
-        """The descriptor of that one script, with its checksum (what `listunspent` prints as ``desc``)."""
+        """The descriptor of that one script, with its checksum."""
         return infer_descriptor(script, self.parsed.provider(index, prv_keys), self.network)
 
     def derive(self, start: int, end: int, prv_keys: Mapping[str, str] | None = None) -> Iterator[Derived]:
@@ -151,6 +152,23 @@ class DescriptorSet:
         first = self._owners.get(script)
         return [] if first is None else [first, *self._more_owners.get(script, [])]
 
+    def provider(self, owner: Owner) -> Provider:
+        """The keys, scripts and trees behind the scripts at that descriptor's index, locked or not."""
+        found = self.get(owner.descriptor)
+        if not found.hardened_wildcard:
+            return found.parsed.provider(owner.index)
+        merged = Provider()
+        for text in self._table.concrete_at(owner.descriptor, owner.index).values():
+            merged = merged.merged(parse(text, self._network).provider())
+        return merged
+
+    def concrete(self, owner: Owner, script: bytes) -> str:
+        """The descriptor of that one script of ours, with its checksum (what `listunspent` prints as ``desc``)."""
+        found = self.get(owner.descriptor)
+        if not found.hardened_wildcard:
+            return infer_descriptor(script, found.parsed.provider(owner.index), self._network)
+        return self._table.concrete_at(owner.descriptor, owner.index)[script]
+
     def cached(self, owner: Owner) -> list[bytes]:
         """The scripts derived for that descriptor and index."""
         return self._table.scripts_at(owner.descriptor, owner.index)
@@ -207,16 +225,24 @@ class DescriptorSet:
         self._by_number[found.number] = found
         return found
 
-    def extend(self, found: WalletDescriptor, derived: Iterable[Derived]) -> None:
-        """Keep derived scripts, next to those it has, and make the range theirs too. In a ledger transaction."""
+    def extend(
+        self, found: WalletDescriptor, derived: Iterable[Derived], prv_keys: Mapping[str, str] | None = None
+    ) -> None:
+        """Keep derived scripts, next to those it has, and make the range theirs too. In a ledger transaction.
+
+        Of a descriptor whose every script takes the private key, what is public of each is kept beside it."""
         rows = []
+        concrete = []
         for index, scripts in derived:
             found.range_start = min(found.range_start, index)
             found.range_end = max(found.range_end, index + 1)
             for script in scripts:
                 rows.append((found.number, index, script))
                 self._own(script, Owner(found.number, index))
+                if found.hardened_wildcard:
+                    concrete.append((found.number, index, script, found.concrete(index, script, prv_keys)))
         self._table.add_scripts(rows)
+        self._table.add_concrete(concrete)
         self._table.update(found)
 
     def save(self, found: WalletDescriptor) -> None:
@@ -235,7 +261,7 @@ class DescriptorSet:
         if end <= found.range_end:
             return True
         try:
-            self.extend(found, found.derive(found.range_end, end, prv_keys))
+            self.extend(found, found.derive(found.range_end, end, prv_keys), prv_keys)
         except BTClibValueError:
             return False
         return True

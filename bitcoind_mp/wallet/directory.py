@@ -37,7 +37,7 @@ class Directory:
                 f"Failed to load database path '{path}'. Path does not exist.", RpcCode.WALLET_NOT_FOUND
             )
         file = path / FILE_NAME
-        if file.exists() and file.stat().st_size > 0:
+        if _is_sqlite(file):
             return file
         if (path / CORE_FILE_NAME).exists():
             raise WalletFileError(
@@ -46,8 +46,9 @@ class Directory:
                 "another name and give that list to importdescriptors.",
                 RpcCode.WALLET_NOT_FOUND,
             )
+        why = f" {FILE_NAME} is corrupt from its first bytes on: restore it from a backup." if file.exists() else ""
         raise WalletFileError(
-            f"Failed to load database path '{path}'. Data is not in recognized format.", RpcCode.WALLET_NOT_FOUND
+            f"Failed to load database path '{path}'. Data is not in recognized format.{why}", RpcCode.WALLET_NOT_FOUND
         )
 
     def prepare_new(self, name: str) -> Path:

@@ -84,6 +84,8 @@ class Attachment:
         that turned out to have far to go.
         """
         if not self.is_live and not self._has_far_to_go:
+            with suppress(RpcError, Disconnected, CallTimeout):
+                await self.wallet.chain.status()  # a node that went away just now is waited for a moment
             self._has_far_to_go = not await self.until_live(_SETTLE)
         if not self.is_live:
             return

@@ -170,7 +170,7 @@ def _add(wallet: Wallet, one: ReadDescriptor, created: int, span: _Span, derived
         found.created, found.next_index = created, span.next_index
     for public, secret in one.secrets.by_public.items():
         wallet.keys.add(public, secret)
-    wallet.descriptors.extend(found, derived)
+    wallet.descriptors.extend(found, derived, one.secrets.by_public)
     return found
 
 

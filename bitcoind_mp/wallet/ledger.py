@@ -35,6 +35,9 @@ CREATE TABLE active (
 CREATE TABLE scripts (
     descriptor INTEGER NOT NULL REFERENCES descriptors, position INTEGER NOT NULL, script BLOB NOT NULL,
     PRIMARY KEY (descriptor, position, script)) WITHOUT ROWID;
+CREATE TABLE concrete (
+    descriptor INTEGER NOT NULL REFERENCES descriptors, position INTEGER NOT NULL, script BLOB NOT NULL,
+    text TEXT NOT NULL, PRIMARY KEY (descriptor, position, script)) WITHOUT ROWID;
 CREATE TABLE secrets (public TEXT PRIMARY KEY, secret BLOB NOT NULL, sealed INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE transactions (
     txid BLOB PRIMARY KEY, raw BLOB NOT NULL, state TEXT NOT NULL, block BLOB, height INTEGER, position INTEGER,

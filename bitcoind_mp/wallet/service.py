@@ -125,7 +125,7 @@ class WalletService(Service):
         names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
         await app.wallets.load_all(names)
         if names:
-            await app.upstream.tried(_SEAMLESS)
+            await app.upstream.up(_SEAMLESS)
 
     async def stop(self) -> None:
         self._events.close()

@@ -65,6 +65,15 @@ class DescriptorTable:
     def add_scripts(self, rows: Iterable[tuple[int, int, bytes]]) -> None:
         self._ledger.executemany("INSERT OR IGNORE INTO scripts VALUES (?, ?, ?)", list(rows))
 
+    def add_concrete(self, rows: Iterable[tuple[int, int, bytes, str]]) -> None:
+        self._ledger.executemany("INSERT OR IGNORE INTO concrete VALUES (?, ?, ?, ?)", list(rows))
+
+    def concrete_at(self, number: int, index: int) -> dict[bytes, str]:
+        rows = self._ledger.execute(
+            "SELECT script, text FROM concrete WHERE descriptor = ? AND position = ?", (number, index)
+        )
+        return dict(rows.fetchall())
+
 
 class SecretTable:
     """Private keys by their public half: the secret's bytes, and whether they are sealed."""

@@ -20,6 +20,9 @@ from .wallet import Wallet
 
 log = logging.getLogger("bitcoind_mp.wallet")
 
+#: After it went away, a node is waited for by those who call it: it may just be restarting. Seconds.
+_PATIENCE = 2.0
+
 
 class Upstream:
     """The node, and the wallets that follow it. ``chain`` may be used at any time: while the node is away its methods
@@ -33,12 +36,13 @@ class Upstream:
         self._attachments: dict[str, Attachment] = {}
         self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down)
         self.on_change: Callable[[], None] = lambda: None
-        self._tried = asyncio.Event()
+        self._clock_of_loop = asyncio.get_running_loop().time
+        self._patient_until = self._clock_of_loop() + _PATIENCE
 
-    async def tried(self, patience: float) -> None:
-        """Wait until it is known whether the node is there, ``patience`` seconds at most."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._tried.wait(), patience)
+    async def up(self, patience: float) -> None:
+        """Wait for the node, ``patience`` seconds at most."""
+        with suppress(CallTimeout):
+            await self._link.up(patience)
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -73,7 +77,10 @@ class Upstream:
         if attachment is not None:
             await attachment.stop()
 
-    def _present(self) -> Chain:
+    async def _present(self) -> Chain:
+        if self._node is None and self._clock_of_loop() < self._patient_until:
+            with suppress(CallTimeout):
+                await self._link.up(self._patient_until - self._clock_of_loop())
         if self._node is None:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
@@ -101,14 +108,13 @@ class Upstream:
         log.info(
             "connected to the node (pid %d) at height %d", session.peer.pid if session.peer else 0, status.tip.height
         )
-        self._tried.set()
         self.on_change()
 
     def _down(self, reason: str) -> None:
         if self._node is not None or self.away_since is None:
             self.away_since = self._clock.now()
+            self._patient_until = self._clock_of_loop() + _PATIENCE
         self._node = None
-        self._tried.set()
         log.warning("the node can't be reached: %s", reason)
         for attachment in self._attachments.values():
             self._mark_stale(attachment.wallet)

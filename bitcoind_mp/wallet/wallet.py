@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from btclib_wallet.descriptors import Provider
+
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
@@ -273,11 +275,12 @@ class Wallet:
         return self.mapping(found.number) if found.hardened_wildcard and not self.keys.is_locked else None
 
     def concrete(self, owner: Owner, script: bytes) -> str:
-        """The descriptor of that one script of ours, with its checksum; as far as it is known while locked."""
-        found = self.descriptors.get(owner.descriptor)
-        if found.hardened_wildcard and self.keys.is_locked:
-            return found.normalized
-        return found.concrete(owner.index, script, self.mapping_if_open(found))
+        """The descriptor of that one script of ours, with its checksum."""
+        return self.descriptors.concrete(owner, script)
+
+    def provider(self, owner: Owner) -> Provider:
+        """The public keys with their origins, scripts and trees behind a script of ours, locked or not."""
+        return self.descriptors.provider(owner)
 
     def keypool_size(self, internal: bool | None = None) -> int:
         """How many addresses are derived ahead of use."""

@@ -12,7 +12,7 @@ from bitcoind_mp.wallet.addresses import has_address, kind_of
 from bitcoind_mp.wallet.coins import Owner
 from bitcoind_mp.wallet.wallet import Wallet
 
-from .embedded import embedded_script, key_of, provider_of
+from .embedded import embedded_script, key_of
 
 #: Core prints the hash of a seed that descriptor wallets don't have.
 _NO_SEED = "00" * 20
@@ -78,7 +78,7 @@ def _script_details(wallet: Wallet, owner: Owner, inner: bytes) -> dict[str, Any
 
 def _origin(wallet: Wallet, owner: Owner, script: bytes, created: int) -> dict[str, Any]:
     """Where a single key's address comes from (``GetMetadata``)."""
-    provider = provider_of(wallet, owner)
+    provider = wallet.provider(owner)
     key = _single_key(provider, script)
     origin = None if key is None else provider.keys.get(key)
     if origin is None:

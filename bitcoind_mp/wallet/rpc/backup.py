@@ -123,7 +123,7 @@ class BackupCommands:
         try:
             wallet.save_position()
             wallet.ledger.backup(_backup_path(wallet, Path(destination)))
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, sqlite3.Error) as error:
             raise RpcError(RpcCode.WALLET_ERROR, f"Error: Wallet backup failed! {error}") from error
 
     @command("wallet", changes=True)

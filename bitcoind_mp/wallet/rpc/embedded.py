@@ -1,18 +1,9 @@
 """What a wallet knows of a script of its own: the keys and scripts that it hides (``GetSolvingProvider``)."""
 
 from btclib.hashes import hash160, sha256
-from btclib_wallet.descriptors import Provider
 
 from bitcoind_mp.wallet.coins import Owner
 from bitcoind_mp.wallet.wallet import Wallet
-
-
-def provider_of(wallet: Wallet, owner: Owner) -> Provider:
-    """The keys, scripts and trees at that descriptor's index, nothing where a passphrase is missing to derive them."""
-    found = wallet.descriptors.get(owner.descriptor)
-    if found.hardened_wildcard and wallet.keys.is_locked:
-        return Provider()
-    return found.parsed.provider(owner.index, wallet.mapping_if_open(found))
 
 
 def embedded_script(wallet: Wallet, owner: Owner, script: bytes) -> bytes | None:
@@ -20,9 +11,9 @@ def embedded_script(wallet: Wallet, owner: Owner, script: bytes) -> bytes | None
     legacy = script[:1] == b"\xa9"
     wanted = script[2:22] if legacy else script[2:]
     digest = hash160 if legacy else sha256
-    return next((one for one in provider_of(wallet, owner).scripts if digest(one) == wanted), None)
+    return next((one for one in wallet.provider(owner).scripts if digest(one) == wanted), None)
 
 
 def key_of(wallet: Wallet, owner: Owner, key_hash: bytes) -> bytes | None:
     """The public key of that hash160."""
-    return next((key for key in provider_of(wallet, owner).keys if hash160(key) == key_hash), None)
+    return next((key for key in wallet.provider(owner).keys if hash160(key) == key_hash), None)

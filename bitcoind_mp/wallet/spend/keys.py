@@ -3,7 +3,6 @@
 What doesn't belong: signing (``bitcoind_mp.signing``), keeping keys (``../keystore.py``).
 """
 
-from btclib.exceptions import BTClibValueError
 from btclib.script.solver import solver
 
 from bitcoind_mp.signing.keystore import KeyStore
@@ -15,13 +14,8 @@ from .sizes import Satisfaction, satisfaction
 
 def solving_keys(wallet: Wallet, owner: Owner) -> KeyStore:
     """Public keys with their origins, scripts and trees of that descriptor at that index; no secrets."""
-    descriptor = wallet.descriptors.get(owner.descriptor).parsed
     keys = KeyStore()
-    try:
-        keys.add(descriptor.provider(owner.index))
-    except BTClibValueError:
-        # Hardened below the extended key: only the private key derives it.
-        keys.add(descriptor.provider(owner.index, dict(wallet.mapping(owner.descriptor))))
+    keys.add(wallet.provider(owner))
     return keys
 
 

@@ -333,7 +333,7 @@ class FakeNode:
         self.attached: dict[str, Attachment] = {}
         self.chain: Chain = chain_through(self._present)
 
-    def _present(self) -> Chain:
+    async def _present(self) -> Chain:
         if not self.is_up.is_set():
             raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, "The node can't be reached")
         return self.real

@@ -321,7 +321,7 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
             assert words in error.message
         (bench.directory / "bad").write_bytes(b"nonsense")
         error = await bench.refused(commands.restorewallet("third", str(bench.directory / "bad")))
-        assert error.code == -4
+        assert error.code == -18
         assert not (bench.options.wallets_dir / "third").exists()
         error = await bench.refused(commands.backupwallet(call, str(wallet.ledger.path)))
         assert (error.code, error.message[:29]) == (-4, "Error: Wallet backup failed! ")
