@@ -1,5 +1,6 @@
 """Commands about what is in the mempool (``src/rpc/mempool.cpp``). Those that put something in are in ``send.py``."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, TypedDict
 
@@ -10,6 +11,9 @@ from bitcoind_mp.node.mempool.entry import MempoolEntry
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.render.json_values import check_object, expect, integer
 
+#: Entries described in one turn of the loop: some 20 ms.
+_AT_ONCE = 500
+
 
 class SpendingOptions(TypedDict, total=False):
     """Options of `gettxspendingprevout`."""
@@ -19,7 +23,7 @@ class SpendingOptions(TypedDict, total=False):
 
 
 class MempoolCommands:
-    """They answer at once, but for those that write."""
+    """They answer at once, but for what writes, and the listing of a full mempool."""
 
     def __init__(self, mempool: Mempool) -> None:
         self._mempool = mempool
@@ -51,8 +55,10 @@ class MempoolCommands:
         }
 
     @command("blockchain")
-    def getrawmempool(self, verbose: bool = False, mempool_sequence: bool = False) -> Any:
+    async def getrawmempool(self, verbose: bool = False, mempool_sequence: bool = False) -> Any:
         """Lists the transactions of the mempool, in the order in which they would be mined.
+
+        Of a large mempool the objects aren't all of one moment: what leaves it meanwhile is left out.
 
         Args:
             verbose: true for objects, false for txids
@@ -63,9 +69,19 @@ class MempoolCommands:
         """
         if verbose and mempool_sequence:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Verbose results cannot contain mempool sequence values.")
-        listed = self._listed(self._mempool.entries(), verbose)
-        if mempool_sequence:
-            return {"txids": listed, "mempool_sequence": self._mempool.sequence}
+        if verbose:
+            return await self._all()
+        txids = self._listed(self._mempool.entries(), verbose=False)
+        return {"txids": txids, "mempool_sequence": self._mempool.sequence} if mempool_sequence else txids
+
+    async def _all(self) -> dict[str, Any]:
+        """Every entry; others get a turn now and then, since a full mempool takes seconds."""
+        listed: dict[str, Any] = {}
+        for number, entry in enumerate(list(self._mempool.entries()), 1):
+            if self._mempool.entry(entry.txid) is entry:
+                listed[entry.txid.hex()] = self._entry_json(entry)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
         return listed
 
     @command("blockchain")

@@ -1,5 +1,6 @@
 """What spends an output, and what is said of a transaction that waits."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -44,3 +45,23 @@ def test_an_entry_tells_its_cluster(ask: Any, mempool: Any, money: Any, run: Any
     assert entry["unbroadcast"] is False
     assert ask("getmempooldescendants", parent.id.hex()) == [child.id.hex()]
     assert set(ask("getmempoolancestors", child.id.hex(), True)) == {parent.id.hex()}
+
+
+def test_what_leaves_a_large_mempool_while_it_is_listed_is_left_out(
+    mempool: Any, money: Any, run: Any, chain: Any
+) -> None:
+    txs = [money.spend(fee=1000) for _ in range(501)]
+
+    async def story() -> None:
+        for tx in txs:
+            await mempool.accept(tx)
+        listing = asyncio.ensure_future(MempoolCommands(mempool).getrawmempool(True))
+        await asyncio.sleep(0)
+        assert not listing.done()
+        last = list(mempool.entries())[-1]
+        chain.mine(*(tx for tx in txs if tx.id == last.txid))
+        listed = await listing
+        assert len(listed) == 500
+        assert last.txid.hex() not in listed
+
+    run(story())
