@@ -1,5 +1,6 @@
 """`decodescript` (``src/rpc/rawtransaction.cpp``)."""
 
+import asyncio
 from typing import Any
 
 from btclib.hashes import hash160
@@ -15,6 +16,8 @@ from bitcoind_mp.render.transaction import has_valid_ops
 from bitcoind_mp.signing.produce import witness_script_of
 
 _OP_CHECKSIGADD = 0xBA
+_LONG = 10_000
+"""Bytes of a script that are decoded at once: as many as a script that is run may have."""
 _WRAPPABLE = (
     "multisig",
     "nonstandard",
@@ -32,7 +35,7 @@ class ScriptCommands:
         self._chain = chain
 
     @command("rawtransactions")
-    def decodescript(self, hexstring: str) -> dict[str, Any]:
+    async def decodescript(self, hexstring: str) -> dict[str, Any]:
         """Decodes a script, and shows the addresses that would wrap it.
 
         Args:
@@ -43,6 +46,10 @@ class ScriptCommands:
             witness program that wraps it with its own p2sh-segwit address
         """
         script = parse_hex(hexstring, "argument") if hexstring else b""
+        # Core sets no bound, and a megabyte takes half a second.
+        return self._decoded(script) if len(script) <= _LONG else await asyncio.to_thread(self._decoded, script)
+
+    def _decoded(self, script: bytes) -> dict[str, Any]:
         result = script_json(script, self._chain, with_hex=False)
         kind, solutions = solver(script)
         if not _can_wrap(kind, script):

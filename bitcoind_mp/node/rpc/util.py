@@ -1,6 +1,7 @@
 """Commands about addresses, keys and descriptors that ask the chain nothing (``src/rpc/output_script.cpp``,
 ``src/rpc/signmessage.cpp``)."""
 
+import asyncio
 import base64
 from typing import Any
 
@@ -27,6 +28,8 @@ from bitcoind_mp.render.json_values import integer
 from bitcoind_mp.render.network import network_name
 from bitcoind_mp.signing.produce import witness_script_of
 
+_DERIVE_AT_ONCE = 50
+"""Derive so many addresses before others get a turn."""
 _MAX_MULTISIG_KEYS = 20
 _MAX_ELEMENT = 520
 _OUTPUT_TYPES = ("legacy", "p2sh-segwit", "bech32", "bech32m")
@@ -103,7 +106,7 @@ class UtilCommands:
         return result
 
     @command("util")
-    def deriveaddresses(self, descriptor: str, range: Any = None) -> list[Any]:
+    async def deriveaddresses(self, descriptor: str, range: Any = None) -> list[Any]:
         """Derives the addresses of an output descriptor.
 
         Args:
@@ -120,12 +123,14 @@ class UtilCommands:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Range should not be specified for an un-ranged descriptor")
         if ranged and range is None:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Range must be specified for a ranged descriptor")
-        derived = [self._addresses(one, parsed.prv_keys, begin, end) for one in parsed.descriptors]
+        derived = [await self._addresses(one, parsed.prv_keys, begin, end) for one in parsed.descriptors]
         return derived[0] if len(derived) == 1 else derived
 
-    def _addresses(self, descriptor: Descriptor, prv_keys: dict[str, str], begin: int, end: int) -> list[str]:
+    async def _addresses(self, descriptor: Descriptor, prv_keys: dict[str, str], begin: int, end: int) -> list[str]:
         addresses = []
         for index in range(begin, end + 1):
+            if index % _DERIVE_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 scripts = descriptor.script_pub_keys(index, prv_keys)
             except ValueError:

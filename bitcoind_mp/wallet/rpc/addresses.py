@@ -1,5 +1,6 @@
 """Commands about the wallet's addresses and labels (``src/wallet/rpc/addresses.cpp``)."""
 
+import asyncio
 from typing import Any
 
 from bitcoind_mp.interfaces.amounts import btc
@@ -13,6 +14,8 @@ from bitcoind_mp.wallet.manager import Wallets
 from .address_info import address_info
 from .rendering import label_from
 
+#: Derive so far for each descriptor before others get a turn.
+_REFILL_AT_ONCE = 50
 _NO_KEYS = "Error: This wallet has no available keys"
 _PURPOSES = ("receive", "send", "refund")
 
@@ -160,7 +163,7 @@ class AddressCommands:
         return groups
 
     @command("wallet", changes=True)
-    def keypoolrefill(self, call: Call, newsize: int | None = None) -> None:
+    async def keypoolrefill(self, call: Call, newsize: int | None = None) -> None:
         """Derives addresses ahead of use, for each active descriptor.
 
         Requires wallet passphrase to be set with walletpassphrase call if wallet is encrypted.
@@ -172,7 +175,14 @@ class AddressCommands:
         if newsize is not None and newsize < 0:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, expected valid size.")
         wallet.require_unlocked()
-        wallet.top_up(newsize or 0)
+        ahead = [found.range_end - found.next_index for found in wallet.descriptors.all_active()]
+        wanted = newsize or wallet.options.keypool
+        for size in range(min(ahead, default=wanted) + _REFILL_AT_ONCE, wanted, _REFILL_AT_ONCE):
+            wallet.top_up(size)
+            await asyncio.sleep(0)
+            if self._wallets.get(wallet.name) is not wallet:
+                raise RpcError(RpcCode.WALLET_NOT_FOUND, "The wallet was unloaded meanwhile")
+        wallet.top_up(wanted)
         if wallet.keypool_size() < (newsize or 0):
             raise RpcError(RpcCode.WALLET_ERROR, "Error refreshing keypool.")
         wallet.history.find_new_outputs()

@@ -1,8 +1,11 @@
 """Addresses, labels, imports and exports."""
 
+import asyncio
+
 import pytest
 from btclib.b58 import wif_from_prv_key
 
+from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.wallet.rpc.addresses import AddressCommands
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
@@ -78,7 +81,6 @@ def test_labels(on_bench):
                 -8,
                 "Invalid 'purpose' argument, must be a known purpose string, typically 'send', or 'receive'.",
             ),
-            (lambda: commands.keypoolrefill(call, -1), -8, "Invalid parameter, expected valid size."),
         ]:
             with pytest.raises(Exception) as refusal:
                 work()
@@ -103,10 +105,25 @@ def test_the_look_ahead_grows_on_demand_and_to_its_default(on_bench):
     async def scenario(bench):
         wallet = await bench.wallet()
         commands = AddressCommands(bench.wallets)
-        commands.keypoolrefill(bench.call(), 20)
+        await commands.keypoolrefill(bench.call(), 20)
         assert wallet.keypool_size() == 160
-        commands.keypoolrefill(bench.call())
+        await commands.keypoolrefill(bench.call())
         assert wallet.keypool_size() == 160
+        with pytest.raises(RpcError, match="Invalid parameter, expected valid size") as refusal:
+            await commands.keypoolrefill(bench.call(), -1)
+        assert refusal.value.code == -8
+
+
+def test_others_have_their_turn_while_the_look_ahead_grows(on_bench):
+    async def scenario(bench):
+        wallet = await bench.wallet()
+        growing = asyncio.ensure_future(AddressCommands(bench.wallets).keypoolrefill(bench.call(), 200))
+        sizes = set()
+        while not growing.done():
+            sizes.add(wallet.keypool_size())
+            await asyncio.sleep(0)
+        assert len(sizes) > 3
+        assert wallet.keypool_size() == 8 * 200
 
     on_bench(scenario)
 
