@@ -79,5 +79,6 @@ def peers_config(config: Config) -> PeersConfig:
         connect=() if connect == ["0"] else tuple(connect),  # -connect=0 has always been -noconnect
         add=tuple(config.get_list("addnode")),
         user_agent=f"/bitcoind-mp:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
+        take_transactions=not config.get_bool("blocksonly"),
         max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),
     )

@@ -46,7 +46,8 @@ class PeersConfig:
     """What the operator decided. ``connect`` and ``add`` are ``host[:port]``; ``bind`` where to listen.
 
     ``connect`` of None (not given) differs from an empty list (``-noconnect``) only in Core, which would look for
-    peers by itself; here both mean that none is called but those in ``add``.
+    peers by itself; here both mean that none is called but those in ``add``. Without ``take_transactions``
+    (``-blocksonly``) a peer that tells of one breaks the protocol; ours are still announced.
     """
 
     listen: bool = True
@@ -56,6 +57,7 @@ class PeersConfig:
     add: tuple[str, ...] = ()
     user_agent: str = ""
     max_inbound: int = 114
+    take_transactions: bool = True
     announce_interval: tuple[float, float] = ANNOUNCE_INTERVAL
 
 
@@ -73,7 +75,12 @@ class Peers(Listener):
         self._config = config
         self._port = config.port or chain.params.default_port
         self.calling = Calling(self, chain.params.default_port)
-        self._processing = Processing(chain, mempool, announce_interval=config.announce_interval)
+        self._processing = Processing(
+            chain,
+            mempool,
+            announce_interval=config.announce_interval,
+            take_transactions=config.take_transactions,
+        )
         self._peers: dict[int, Peer] = {}
         self._connections: set[Connection] = set()
         self._next_number = 0
@@ -194,7 +201,7 @@ class Peers(Listener):
             secrets.randbits(64) | 1,
             self._config.user_agent.encode(),
             self._chain.height,
-            True,
+            self._config.take_transactions,
         )
 
     def _check_handshake(self, peer: Peer) -> None:
@@ -254,6 +261,11 @@ class Peers(Listener):
     def user_agent(self) -> str:
         """What we call ourselves to peers."""
         return self._config.user_agent
+
+    @property
+    def takes_transactions(self) -> bool:
+        """Whether peers may tell us of transactions."""
+        return self._config.take_transactions
 
     def blocks_in_flight(self, peer: Peer) -> list[int]:
         """The heights of the blocks that it was asked for."""

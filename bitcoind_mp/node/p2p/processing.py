@@ -27,9 +27,12 @@ log = logging.getLogger("bitcoind_mp.net")
 class Processing:
     """All peers' messages, against one chain and one mempool. Lives in the loop."""
 
-    def __init__(self, chain: ChainState, mempool: Mempool, *, announce_interval: tuple[float, float]) -> None:
+    def __init__(
+        self, chain: ChainState, mempool: Mempool, *, announce_interval: tuple[float, float], take_transactions: bool
+    ) -> None:
         self._chain = chain
         self._mempool = mempool
+        self._take_transactions = take_transactions
         self._peers: dict[int, Peer] = {}
         self.blocks = BlockRelay(chain, self._peers)
         self.transactions = TransactionRelay(chain, mempool, self._peers, announce_interval)
@@ -45,7 +48,7 @@ class Processing:
             "ping": self._on_ping,
             "pong": self._on_pong,
             "sendheaders": self._on_sendheaders,
-            "tx": self.transactions.on_tx,
+            "tx": self._on_tx,
         }
 
     def add(self, peer: Peer) -> None:
@@ -95,7 +98,9 @@ class Processing:
         log.info(
             "New %s peer connected: version: %d, blocks=%d, %s", direction, theirs.version, theirs.start_height, peer
         )
-        peer.send(SendHeaders(), FeeFilter(self._mempool.min_fee_rate()))
+        peer.send(SendHeaders())
+        if self._take_transactions:
+            peer.send(FeeFilter(self._mempool.min_fee_rate()))
         self.blocks.greet(peer)
         self.transactions.greet(peer)
         self.ping(peer)
@@ -104,10 +109,17 @@ class Processing:
         items = Inv.parse(payload).items
         blocks = [item.hash for item in items if item.type_code in BLOCK_TYPES]
         transactions = [item.hash for item in items if item.type_code in TX_TYPES]
+        if transactions and not self._take_transactions:
+            raise PeerMisbehavedError("transaction announced to a node of -blocksonly")
         if blocks:
             self.blocks.announced(peer, blocks)
         if transactions:
             self.transactions.announced(peer, transactions)
+
+    async def _on_tx(self, peer: Peer, payload: bytes) -> None:
+        if not self._take_transactions:
+            raise PeerMisbehavedError("transaction sent to a node of -blocksonly")
+        await self.transactions.on_tx(peer, payload)
 
     async def _on_getdata(self, peer: Peer, payload: bytes) -> None:
         missing: list[Inventory] = []

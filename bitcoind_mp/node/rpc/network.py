@@ -84,7 +84,7 @@ class NetworkCommands:
             "protocolversion": PROTOCOL_VERSION,
             "localservices": f"{int(LOCAL_SERVICES):016x}",
             "localservicesnames": service_names(LOCAL_SERVICES),
-            "localrelay": True,
+            "localrelay": self._peers.takes_transactions,
             "timeoffset": _median([peer.time_offset for peer in peers if peer.ready and not peer.inbound]),
             "networkactive": self._peers.network_active,
             "connections": len(peers),

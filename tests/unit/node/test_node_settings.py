@@ -21,3 +21,9 @@ from bitcoind_mp.node.settings import peers_config
 def test_whom_connect_calls(tmp_path: Path, arguments: list[str], called: tuple[str, ...]) -> None:
     config = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
     assert peers_config(config).connect == called
+
+
+@pytest.mark.parametrize(("arguments", "takes"), [([], True), (["-blocksonly"], False), (["-noblocksonly"], True)])
+def test_blocksonly_takes_no_transactions_of_peers(tmp_path: Path, arguments: list[str], takes: bool) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
+    assert peers_config(config).take_transactions is takes

@@ -23,6 +23,7 @@ class FakePeers:
         self.peers = list(peers)
         self.told: list[Any] = []
         self.network_active = True
+        self.takes_transactions = True
         self.user_agent = "/bitcoind-mp:0.1.0/"
 
     def blocks_in_flight(self, peer: Peer) -> list[int]:
