@@ -40,6 +40,9 @@ from .coins import OutputType
 _PUBLIC_KEY = re.compile(
     r"(?<=[(,{\]])(?:[0-9a-f]{64}|[0-9a-f]{66}|[0-9a-f]{130}|[a-zA-Z]pub[1-9A-HJ-NP-Za-km-z]{100,112})(?![0-9A-Za-z])"
 )
+_OLDER = re.compile(r"\bolder\((\d+)\)")
+#: Of a relative lock time (BIP68): the bit that says that it counts time, and those that count.
+_DELAY_IS_TIME, _DELAY_MASK = 1 << 22, 0xFFFF
 
 
 class Secrets(Protocol):
@@ -110,6 +113,17 @@ def plain_keys(descriptor: Descriptor) -> Iterator[KeyExpression]:
 def public_half(key: KeyExpression) -> str:
     """The name under which a key's secret is kept."""
     return key.xkey or (key.pub_key or b"").hex()
+
+
+def unsafe_delays(text: str) -> list[str]:
+    """Words about each ``older()`` whose number says more than BIP68 keeps of it: the coin can be spent sooner
+    (``MiniscriptDescriptor``)."""
+    found = []
+    for number in map(int, _OLDER.findall(text)):
+        if number & ~_DELAY_IS_TIME > _DELAY_MASK:
+            kind, most = ("time", "(65535 * 512) seconds") if number & _DELAY_IS_TIME else ("height", "65535 blocks")
+            found.append(f"{kind}-based relative locktime: older({number}) > {most} is unsafe")
+    return found
 
 
 def private_text(text: str, secrets: Secrets) -> str:

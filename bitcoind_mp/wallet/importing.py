@@ -13,7 +13,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from .addresses import has_address
 from .book import RECEIVE
 from .coins import OutputType
-from .descriptor_text import ReadDescriptor, output_type, plain_keys, public_half, read
+from .descriptor_text import ReadDescriptor, output_type, plain_keys, public_half, read, unsafe_delays
 from .descriptors import Derived, WalletDescriptor
 from .seeds import new_master_key, standard_descriptors
 from .wallet import Wallet
@@ -57,6 +57,12 @@ async def import_descriptor(
             raise RpcError(
                 RpcCode.WALLET_ERROR,
                 "Cannot expand descriptor. Probably because of hardened derivations without private keys provided",
+            )
+        warnings += unsafe_delays(one.text)
+        if wallet.private_keys_enabled and not one.secrets:
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                "Cannot import descriptor without private keys to a wallet with private keys enabled",
             )
         warnings += _missing_keys(wallet, one)
         span = _Span(start, end, next_index)
@@ -115,14 +121,8 @@ def _check(wallet: Wallet, request: ImportRequest, described: list[ReadDescripto
             raise RpcError(RpcCode.INVALID_PARAMETER, "Internal addresses should not have a label")
     if request.active and not _is_single_type(described[0]):
         raise RpcError(RpcCode.WALLET_ERROR, "Combo descriptors cannot be set to active")
-    has_secrets = bool(described[0].secrets)
-    if not wallet.private_keys_enabled and has_secrets:
+    if not wallet.private_keys_enabled and described[0].secrets:
         raise RpcError(RpcCode.WALLET_ERROR, "Cannot import private keys to a wallet with private keys disabled")
-    if wallet.private_keys_enabled and not has_secrets:
-        raise RpcError(
-            RpcCode.WALLET_ERROR,
-            "Cannot import descriptor without private keys to a wallet with private keys enabled",
-        )
 
 
 def _is_single_type(one: ReadDescriptor) -> bool:

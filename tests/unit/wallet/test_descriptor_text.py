@@ -5,7 +5,7 @@ from btclib.b58 import prv_key_data_from_wif, wif_from_prv_key
 
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.descriptor_text import output_type, private_keys, private_text, read
+from bitcoind_mp.wallet.descriptor_text import output_type, private_keys, private_text, read, unsafe_delays
 
 XPRV = "tprv8ZgxMBicQKsPdBNKLoqKtUH2KdteQ3DGBFyUggY8i5Qi1v6km9UHTcEr8z9Ca3gGkvTDQY55k717u8WkF4JTpPN2dvmSnsC8VihU8YeVv3y"
 XPUB = "tpubD6NzVbkrYhZ4WeQ7ETVvHsw8tfQaZNQAkZaFyCaS8MD6rQMXPYHsPqryWJ2ZkqGhnL5QQZvPT4rD9L8ZbYnb1a9YCmTf9zLKMRAPnU5hrX4"
@@ -100,3 +100,16 @@ def test_core_words_for_what_is_wrong():
 )
 def test_each_kind_has_cores_address_type(text, expected):
     assert output_type(only(text).parsed) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (65_535, []),
+        (1 << 22 | 65_535, []),
+        (65_536, ["height-based relative locktime: older(65536) > 65535 blocks is unsafe"]),
+        (1 << 22 | 65_536, ["time-based relative locktime: older(4259840) > (65535 * 512) seconds is unsafe"]),
+    ],
+)
+def test_a_delay_that_is_cut_short_is_told(number, words):
+    assert unsafe_delays(f"wsh(and_v(v:pk({'02' + '11' * 32}),older({number})))") == words

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from btclib.b58 import wif_from_prv_key
+from btclib_wallet.bip32 import xpub_from_xprv
 
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.wallet.rpc.addresses import AddressCommands
@@ -203,6 +204,11 @@ def test_imports_that_core_takes(on_bench):
             {"desc": checked("raw(6a)")},
             -4,
             "Cannot import descriptor without private keys to a wallet with private keys enabled",
+        ),
+        (
+            {"desc": checked(f"wpkh({xpub_from_xprv(XPRV)}/0h/*)"), "range": 5},
+            -4,
+            "Cannot expand descriptor. Probably because of hardened derivations without private keys provided",
         ),
         ({"desc": checked(f"wpkh({WIF})"), "label": "*"}, -11, "Invalid label name"),
     ],
