@@ -43,6 +43,8 @@ class ChainStatus:
     initial_block_download: bool
     clock: int
     """The node's clock: the mock time where one is set. The wallet goes by it too."""
+    clock_stands: bool = False
+    """Whether that is a mock time, which stands still."""
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,7 @@ class Feed(Chain, Listener):
             headers=self._chain.best_header.height,
             initial_block_download=self._chain.initial_block_download,
             clock=self._chain.clock.now(),
+            clock_stands=bool(self._chain.clock.mock),
         )
 
     async def find_block(self, hash: str) -> BlockRef | None:

@@ -36,6 +36,7 @@ def wallet_options(config: Config) -> WalletOptions:
         signal_rbf=config.get_bool("walletrbf"),
         broadcast=config.get_bool("walletbroadcast"),
         reject_long_chains=config.get_bool("walletrejectlongchains"),
+        cluster_count=config.get_int("limitclustercount"),
         mainnet_wallet=config.get_bool("mainnetwallet"),
     )
 

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable
 
-#: A node's clock this many seconds from ours is a mock clock, which stands still.
-_TOLERANCE = 5
+from bitcoind_mp.interfaces.chain import ChainStatus
 
 
 class NodeClock:
-    """Seconds since 1970. ``wall`` is this machine's clock."""
+    """Seconds since 1970. ``wall`` is this machine's clock; ``mock`` a time that it stands at to begin with."""
 
     def __init__(self, wall: Callable[[], float], mock: int = 0) -> None:
         self._wall = wall
         self._mock = mock
 
-    def observe(self, clock: int) -> None:
-        """What the node said its clock shows."""
-        self._mock = clock if abs(clock - self._wall()) > _TOLERANCE else 0
+    def observe(self, status: ChainStatus) -> None:
+        """What the node said of its clock."""
+        self._mock = status.clock if status.clock_stands else 0
 
     def now(self) -> int:
         """The time."""

@@ -1,6 +1,7 @@
 """Where wallets lie on disk: one directory each below ``wallets/``, named as the wallet (``GetWalletPath``,
 ``MakeDatabase`` and ``ListDatabases`` in Core's ``src/wallet``)."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -32,7 +33,7 @@ class Directory:
     def existing(self, name: str) -> Path:
         """The file of a wallet that is to be loaded. Raises `WalletFileError` in Core's words."""
         path = self.path(name)
-        if not path.exists():
+        if not _exists(path):
             raise WalletFileError(
                 f"Failed to load database path '{path}'. Path does not exist.", RpcCode.WALLET_NOT_FOUND
             )
@@ -55,9 +56,9 @@ class Directory:
         """The file of a wallet that is to be made, its directory made. Raises `WalletFileError`, `RpcError`."""
         path = self.path(name)
         file = path / FILE_NAME
-        if (file.exists() and file.stat().st_size > 0) or (path / CORE_FILE_NAME).exists():
+        if (_exists(file) and file.stat().st_size > 0) or _exists(path / CORE_FILE_NAME):
             raise WalletFileError(f"Failed to create database path '{path}'. Database already exists.")
-        if path.exists() and not path.is_dir():
+        if _exists(path) and not path.is_dir():
             raise WalletFileError(f"Failed to create database path '{path}'. It is no directory.")
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,13 +66,21 @@ class Directory:
             raise WalletFileError(f"Failed to create database path '{path}': {error}.") from error
         return file
 
+    def clear(self, name: str) -> None:
+        """Remove what a creation that failed left: a file without a byte, and the directory if there is nothing else."""
+        file = self.path(name) / FILE_NAME
+        with suppress(OSError):
+            if file.exists() and file.stat().st_size == 0:
+                file.unlink()
+            file.parent.rmdir()
+
     def restore(self, name: str, backup: Path) -> Callable[[], None]:
         """Copy a backup to where the wallet of that name lies; what undoes it. Raises `RpcError` in Core's words."""
-        if not backup.exists():
+        if not _exists(backup):
             raise RpcError(RpcCode.INVALID_PARAMETER, "Backup file does not exist")
         path = self.path(name)
         made = False
-        if path.exists():
+        if _exists(path):
             if not path.is_dir():
                 raise RpcError(
                     RpcCode.WALLET_ALREADY_EXISTS, f"Failed to restore wallet. Database file exists '{path}'."
@@ -115,6 +124,16 @@ class Directory:
                 yield name, []
             elif CORE_FILE_NAME in files and _is_sqlite(path / CORE_FILE_NAME):
                 yield name, ["This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"]
+
+
+def _exists(path: Path) -> bool:
+    """Also for a name that is too long to be any file's."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def _is_sqlite(path: Path) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from bitcoind_mp.interfaces.chain import BlockRef, Chain
+from bitcoind_mp.interfaces.chain import BlockRef, Chain, ChainStatus
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 
 from .rescan import TIMESTAMP_WINDOW, Rescanner
@@ -32,7 +32,7 @@ class Attachment:
         self,
         wallet: Wallet,
         connected: Callable[[], Awaitable["asyncio.Future[None]"]],
-        observe_clock: Callable[[int], None],
+        observe_clock: Callable[[ChainStatus], None],
     ) -> None:
         self.wallet = wallet
         self.rescanner = Rescanner(wallet)
@@ -94,7 +94,7 @@ class Attachment:
             await asyncio.wait_for(self._handed_over.wait(), _SETTLE)
         with suppress(RpcError, Disconnected, CallTimeout):
             status = await self.wallet.chain.status()
-            self._observe_clock(status.clock)
+            self._observe_clock(status)
             await self.wallet.reach(bytes.fromhex(status.tip.hash), status.tip.height, _SETTLE)
 
     async def _keep(self) -> None:
@@ -112,7 +112,7 @@ class Attachment:
         """One stream, until its connection ends or the wallet fails to keep up."""
         wallet = self.wallet
         status = await wallet.chain.status()
-        self._observe_clock(status.clock)
+        self._observe_clock(status)
         if wallet.progress.tip is None:
             wallet.start_at(await first_blocks(wallet.chain, wallet.birth_time, status.tip))
         self._handed_over.clear()

@@ -112,8 +112,11 @@ class Wallets:
                 path = self.directory.prepare_new(name)
                 start = await self._start(path)
                 await make(name, path, recipe, start, self.options, self._node.chain, self._clock, self._cost)
-            except WalletFileError as error:
-                raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
+            except BaseException as error:
+                self.directory.clear(name)
+                if isinstance(error, WalletFileError):
+                    raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
+                raise
             return await self._open(name, load_on_startup)
 
     def _check_recipe(self, name: str, recipe: Recipe) -> None:

@@ -100,7 +100,7 @@ class Upstream:
             status = await node.status()
         except (Disconnected, CallTimeout) as error:
             raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, str(error)) from error
-        self._clock.observe(status.clock)
+        self._clock.observe(status)
         self._node = node
         self.away_since = None
         for attachment in self._attachments.values():

@@ -87,7 +87,7 @@ class EncryptCommands:
             passphrase: The wallet passphrase
             timeout: The time to keep the decryption key in seconds; capped at 100000000 (~3 years).
         """
-        wallet = self._wallets.chosen(call)
+        wallet = await self._wallets.current(call)
         self._require_encrypted(wallet, "walletpassphrase")
         if timeout < 0:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Timeout cannot be negative.")

@@ -180,7 +180,7 @@ class FakeChain(Chain):
     async def status(self) -> ChainStatus:
         self.calls.append("status")
         tip = self.blocks[-1].ref
-        return ChainStatus("regtest", tip, tip.height, self.downloading, self.clock)
+        return ChainStatus("regtest", tip, tip.height, self.downloading, self.clock, clock_stands=True)
 
     async def find_block(self, hash: str) -> BlockRef | None:
         return next((block.ref for block in self.blocks if block.ref.hash == hash), None)

@@ -103,9 +103,9 @@ def test_smart_times_follow_the_order_of_arrival(on_bench):
         wallet, _ = await coins(bench, 1)
         (first,) = wallet.history
         assert first.time == bench.NOW  # the block's time lies in the future
-        bench.clock.observe(bench.NOW + 1000)
         raw = bench.make_tx([(b"\7" * 32, 9)], [(5, bench.receive(wallet))])
         bench.chain.clock = bench.NOW + 1000
+        bench.clock.observe(await bench.chain.status())
         bench.chain.mine(raw, time=bench.NOW - 500)
         await bench.chain.deliver()
         second = wallet.transaction(bench.txid_of(raw))

@@ -122,7 +122,7 @@ def test_waiting_transactions_are_handed_over_again_once_a_block_could_have_had_
         again = Rebroadcaster(bench.wallets, bench.node.chain)
         assert await again.once() == 0  # it came after the newest block
         bench.chain.clock = bench.NOW + 10_000
-        bench.clock.observe(bench.chain.clock)
+        bench.clock.observe(await bench.chain.status())
         bench.chain.mine()
         await bench.chain.deliver()
         bench.chain.downloading = True
