@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
+from .arguments import BadArgument
 from .jsontext import Number
 
 
@@ -24,5 +25,18 @@ def to_text_numbers(value: Any) -> Any:
 
 
 def from_text(params: str) -> Any:
-    """The text of ``params`` as values for a session; numbers with a fraction are Decimals."""
-    return json.loads(params, parse_float=Decimal)
+    """The text of ``params`` as values for a session; numbers with a fraction are Decimals.
+
+    Raises:
+        BadArgument: an object names a member twice, of which a session's values would keep one.
+    """
+    return json.loads(params, parse_float=Decimal, object_pairs_hook=_members)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in members:
+            raise BadArgument(f"{name} is given more than once")
+        members[name] = value
+    return members

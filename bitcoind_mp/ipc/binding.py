@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.repeated import RepeatedMembers
 
 from .signature import JSON_NAMES, Method, Parameter
 
@@ -35,9 +36,9 @@ class Binder:
         Raises:
             RpcError: MISC_ERROR with the help text (wrong number), TYPE_ERROR, INVALID_PARAMETER.
         """
-        if not params and not self._least and type(params) is not dict:
+        if not params and not self._least and not isinstance(params, dict):
             return self._defaults
-        given = self.positional(params) if type(params) is dict else params or ()
+        given = self.positional(params) if isinstance(params, dict) else params or ()
         if not self._least <= len(given) <= self._most:
             raise RpcError(RpcCode.MISC_ERROR, self._usage())
         self._check_types(given)
@@ -62,6 +63,8 @@ class Binder:
 
     def positional(self, params: dict[str, Any]) -> list[Any]:
         """Named params in order of position, None in the holes between them (Core's ``transformNamedArguments``)."""
+        if isinstance(params, RepeatedMembers):
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"Parameter {params.repeated} specified multiple times")
         given = dict(params)
         bound: list[Any] = []
         holes = leading = 0

@@ -68,7 +68,7 @@ def check_request(message: Any) -> None:
         raise InvalidRequest('jsonrpc field must be "2.0"')
     if type(message.get("method")) is not str:
         raise InvalidRequest("Method must be a string" if "method" in message else "Missing method")
-    if "params" in message and type(message["params"]) not in (list, dict, type(None)):
+    if "params" in message and not isinstance(message["params"], list | dict | None):
         raise InvalidRequest("Params must be an array or object")
     if "id" in message and not _is_identity(message["id"]):
         raise InvalidRequest("Id must be a string, a number or null")

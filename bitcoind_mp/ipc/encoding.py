@@ -4,10 +4,13 @@ Numbers with a fraction or exponent are read as `Decimal`, so that amounts keep 
 and tuples are written. What isn't here: which values a message has (``jsonrpc``, ``dispatch``).
 """
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+
+from bitcoind_mp.interfaces.repeated import RepeatedMembers
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -26,6 +29,37 @@ _MARKS = ((b"E", (b"E-", b"E+")), (b"N", (b"NaN",)), (b"I", (b"Infinity",)))
 def decode(text: bytes) -> Any:
     """The value. Raises one of `NOT_JSON`."""
     return _decoder.decode(text)
+
+
+def with_repeats(text: bytes, message: Any) -> Any:
+    """The request, or batch of them, decoded from the text, with `RepeatedMembers` for each object of its params that
+    names a member twice: msgspec keeps only the last. Costs a second reading, which commands with objects alone pay."""
+    if type(message) is dict:
+        if "." in str(message.get("method")) or type(message.get("params")) not in (list, dict):
+            return message
+    elif type(message) is not list:
+        return message
+    found: list[RepeatedMembers] = []
+
+    def member(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        plain = dict(pairs)
+        if len(plain) == len(pairs):
+            return plain
+        found.append(RepeatedMembers(pairs))
+        return found[-1]
+
+    try:
+        exact = json.loads(text, parse_float=Decimal, object_pairs_hook=member)
+    except (ValueError, RecursionError):  # numbers longer than Python reads, for one
+        return message
+    if not found:
+        return message
+    if type(message) is dict:
+        return message | {"params": exact["params"]}
+    return [
+        one | {"params": same["params"]} if type(one) is dict and "params" in one else one
+        for one, same in zip(message, exact, strict=True)
+    ]
 
 
 def encode(value: Any) -> bytes:

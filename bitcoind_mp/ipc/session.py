@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode
 from bitcoind_mp.interfaces.init import Hello
 
-from .encoding import NOT_JSON, decode
+from .encoding import NOT_JSON, decode, with_repeats
 from .framing import Lines, LineTooLong
 from .jsonrpc import Calls, NotAResponse, Params, error_line, notification_line
 from .limits import MAX_REPLY, MAX_UNFINISHED, SMALL_LINE
@@ -273,6 +273,8 @@ class Session:
             if method == "call.progress":
                 self._progressed(message.get("params"))
                 return
+        if line.count(b"{") > 1:
+            message = with_repeats(line, message)
         (self._serving or self._server()).request(message, len(line))
 
     def _response(self, message: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from bitcoind_mp.interfaces.command import DECLARATION, Call, Declaration, Parse, SecretMarker
+from bitcoind_mp.interfaces.repeated import RepeatedMembers
 
 from .docstring import Docstring, parse_docstring
 
@@ -22,6 +23,7 @@ JSON_NAMES: dict[type, str] = {
     type(None): "null",
     bool: "bool",
     dict: "object",
+    RepeatedMembers: "object",
     list: "array",
     str: "string",
     int: "number",
@@ -34,7 +36,7 @@ _WORDS: dict[str, tuple[type, ...]] = {
     "number": _NUMBERS,
     "boolean": (bool,),
     "array": (list,),
-    "object": (dict,),
+    "object": (dict, RepeatedMembers),
 }
 
 

@@ -10,6 +10,7 @@ from btclib.tx.tx_out import TxOut
 
 from bitcoind_mp.interfaces.command import parse_amount, parse_hash, parse_hex
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.repeated import RepeatedMembers
 
 from .address import decode_destination
 from .json_values import expect, integer, type_name
@@ -74,15 +75,19 @@ def output_pairs(outputs: Any) -> list[tuple[str, Any]]:
     if outputs is None:
         raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, output argument must be non-null")
     if isinstance(outputs, dict):
-        return list(outputs.items())
+        return _members(outputs)
     pairs: list[tuple[str, Any]] = []
     for output in expect(outputs, "array"):
         if not isinstance(output, dict):
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, key-value pair not an object as expected")
-        if len(output) != 1:
+        if len(_members(output)) != 1:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, key-value pair must contain exactly one key")
         pairs += output.items()
     return pairs
+
+
+def _members(given: dict[str, Any]) -> list[tuple[str, Any]]:
+    return given.pairs if isinstance(given, RepeatedMembers) else list(given.items())
 
 
 def parse_outputs(outputs: Any, chain: str) -> list[tuple[bytes, int]]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bitcoind_mp.cli.arguments import BadArgument
 from bitcoind_mp.cli.highlight import MOST, json_fragments
 from bitcoind_mp.cli.jsontext import write
 from bitcoind_mp.cli.screen import result_fragments
@@ -52,3 +53,8 @@ def test_each_kind_of_token_has_its_colour() -> None:
 def test_what_nobody_reads_is_not_coloured() -> None:
     text = '"' + "00" * MOST + '"'
     assert json_fragments(text) == [("", text)]
+
+
+def test_a_name_that_comes_twice_is_not_halved() -> None:
+    with pytest.raises(BadArgument, match="a is given more than once"):
+        from_text('[{"a":1,"a":2}]')

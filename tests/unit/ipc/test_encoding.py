@@ -1,3 +1,4 @@
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -5,7 +6,8 @@ import pytest
 
 from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.chain import BlockRef
-from bitcoind_mp.ipc.encoding import NO_JSON, NOT_JSON, decode, encode
+from bitcoind_mp.interfaces.repeated import RepeatedMembers
+from bitcoind_mp.ipc.encoding import NO_JSON, NOT_JSON, decode, encode, with_repeats
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,35 @@ def test_what_has_no_json_is_refused(value: Any) -> None:
 
 def test_dataclasses_and_tuples_are_written() -> None:
     assert encode((BlockRef("00", 1, 2, 3),)) == b'[{"hash":"00","height":1,"time":2,"median_time":3}]'
+
+
+def request(params: str) -> bytes:
+    return b'{"method":"m","params":' + params.encode() + b"}"
+
+
+def test_members_that_come_twice_are_seen() -> None:
+    text = request('[{"a":0.10,"b":{"c":1},"a":2}]')
+    (given,) = with_repeats(text, decode(text))["params"]
+    assert isinstance(given, RepeatedMembers)
+    assert (given, given.repeated) == ({"a": 2, "b": {"c": 1}}, "a")
+    assert [(name, str(value)) for name, value in given.pairs if name == "a"] == [("a", "0.10"), ("a", "2")]
+    assert type(given["b"]) is dict
+    batch = b"[1," + text + b',{"id":3}]'
+    first, second, third = with_repeats(batch, decode(batch))
+    assert (first, third) == (1, {"id": 3})
+    assert second["params"][0].repeated == "a"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        request('[{"a":1,"b":{"a":2}}]'),
+        request('"text"'),
+        b'{"id":1,"id":1,"method":"m"}',
+        b'{"method":"chain.m","params":[{"a":1,"a":2}]}',
+        b'{"method":"m","params":[{"a":1,"a":%s}]}' % (b"1" * 4400),
+    ],
+)
+def test_what_repeats_nothing_or_is_between_processes_stays_as_it_is(text: bytes) -> None:
+    message = json.loads(text, parse_int=str)
+    assert with_repeats(text, message) is message

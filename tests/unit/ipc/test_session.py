@@ -553,3 +553,13 @@ def test_progress_reaches_its_call(serving: Any, example: Any) -> None:
         assert texts == ["half way"]
 
     asyncio.run(main())
+
+
+def test_a_parameter_named_twice_is_refused(recording: Any, example: Any) -> None:
+    async def main() -> None:
+        session, link = recording(example())
+        session.received(b'{"jsonrpc":"2.0","id":1,"method":"getblock","params":{"verbosity":1,"verbosity":2}}\n')
+        error = link.messages()[0]["error"]
+        assert (error["code"], error["message"]) == (-8, "Parameter verbosity specified multiple times")
+
+    asyncio.run(main())
