@@ -13,10 +13,10 @@ from bitcoind_mp.wallet.wallet import Wallet
 from .candidates import Candidate
 from .control import CoinControl, Preset
 from .errors import SpendError
-from .keys import Solver
+from .keys import Solver, can_grind
 from .limits import TRUC_VERSION
 from .rates import vsize_of
-from .sizes import InputSize, satisfaction
+from .sizes import InputSize, Satisfaction, satisfaction
 
 
 class Inputs:
@@ -39,8 +39,12 @@ class Inputs:
             # Another's signer may not grind its signatures.
             found = satisfaction(script, self._control.external, max_signature=True)
         else:
-            found = self._solver.satisfaction(script) or satisfaction(script, self._control.external)
+            found = self._solver.satisfaction(script) or self._external(script)
         return InputSize(script, found, preset.weight)
+
+    def _external(self, script: bytes) -> Satisfaction | None:
+        """How a script is satisfied that only the solving data explain."""
+        return satisfaction(script, self._control.external, max_signature=not can_grind(self._wallet))
 
     async def available(self, rate: int, long_term_rate: int, wanted: CoinFilter | None = None) -> list[Candidate]:
         """The wallet's coins that may be chosen, with their costs at ``rate`` (sat/kvB)."""
@@ -109,7 +113,7 @@ class Inputs:
         else:
             raise SpendError(f"Not found pre-selected input {_short(outpoint)}")
         if vsize == -1:
-            found = satisfaction(script, self._control.external)
+            found = self._external(script)
             if found is None:
                 raise SpendError(f"Not solvable pre-selected input {_short(outpoint)}")
             vsize = vsize_of(found.input_weight(tx_is_segwit=True))

@@ -32,6 +32,12 @@ def signing_keys(wallet: Wallet, owner: Owner) -> KeyStore:
     return keys
 
 
+def can_grind(wallet: Wallet) -> bool:
+    """Whether signatures for the wallet's coins will be small (``CanGrindR``): who signs for a watch-only one may not
+    grind."""
+    return wallet.private_keys_enabled
+
+
 class Solver:
     """Sizes of the wallet's own inputs: looked up once for each descriptor and kind of script."""
 
@@ -46,5 +52,7 @@ class Solver:
             return None
         key = (owner.descriptor, solver(script)[0])
         if key not in self._found:
-            self._found[key] = satisfaction(script, solving_keys(self._wallet, owner))
+            self._found[key] = satisfaction(
+                script, solving_keys(self._wallet, owner), max_signature=not can_grind(self._wallet)
+            )
         return self._found[key]

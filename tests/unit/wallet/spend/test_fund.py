@@ -9,6 +9,7 @@ from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.render.construct import construct_transaction
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.wallet.coins import OutPoint, OutputType
+from bitcoind_mp.wallet.flags import DISABLE_PRIVATE_KEYS
 from bitcoind_mp.wallet.rpc.fund import FundCommands
 from bitcoind_mp.wallet.rpc.psbt import PsbtCommands
 from bitcoind_mp.wallet.spend.rates import fee_for
@@ -51,6 +52,16 @@ def test_coins_and_change_are_added(fund, purse, payee) -> None:
     assert tx.vout[1 - result["changepos"]].value == 30_000_000
     assert [tx_in.script_sig + b"".join(tx_in.script_witness.stack) for tx_in in tx.vin] == [b""]
     assert tx.lock_time == 0
+
+
+def test_a_watch_only_wallet_leaves_room_for_signatures_that_are_not_ground(fund, purse, payee) -> None:
+    """Who signs for it may not grind: a byte more for each, or the rate falls below what was asked for."""
+    purse.fund(COIN, type=OutputType.LEGACY)
+    asked = raw([], {payee: Decimal("0.3")})
+    ours = fund(asked, {"fee_rate": 10})["fee"]
+    with purse.wallet.ledger.transaction():
+        purse.wallet.flags.set(DISABLE_PRIVATE_KEYS)
+    assert fund(asked, {"fee_rate": 10})["fee"] - ours == Decimal("0.0000001")
 
 
 def test_the_inputs_that_are_there_are_kept_in_front(fund, purse, payee) -> None:
