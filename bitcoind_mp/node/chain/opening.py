@@ -30,6 +30,8 @@ log = logging.getLogger("bitcoind_mp.chain")
 
 _LOCKED = re.compile(r"\b(?:lock|LOCK)\b")
 """In LevelDB's words and the kernel's own."""
+_FUTURE = "from the future"
+"""In the kernel's words for a tip that is ahead of the clock."""
 _TELL_EVERY = 1.0
 """Seconds between two tellings of how far a replay is."""
 
@@ -165,6 +167,12 @@ def _explained(error: BaseException, directory: Path) -> BaseException:
         return FatalError(
             f"Another program has the chain in {directory} open: {text}.",
             hint="Stop it first.",
+            status=ExitStatus.TRY_AGAIN,
+        )
+    if isinstance(error, KernelError) and _FUTURE in text:
+        return FatalError(
+            f"The chain in {directory} has a block of more than two hours from now.",
+            hint="Set this computer's date and time. If they are right, move blocks/ and chainstate/ away.",
             status=ExitStatus.TRY_AGAIN,
         )
     if isinstance(error, KernelError | plyvel.Error | IndexDamaged | JournalDamaged):

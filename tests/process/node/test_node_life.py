@@ -85,6 +85,16 @@ def test_a_damaged_directory_is_said_to_be_so(node, what: str) -> None:
     assert "is damaged" in last and str(node.network) in last
 
 
+def test_a_clock_that_is_behind_the_chain_is_not_called_damage(node) -> None:
+    node.start()
+    node.call("setmocktime", int(time.time()) + 86_400)
+    node.call("generatetoaddress", 1, ADDRESS)
+    node.stop()
+    assert exit_status(node) == TRY_AGAIN
+    last = [line for line in node.output.splitlines() if "error" in line][-1]
+    assert "date and time" in last and "is damaged" not in last
+
+
 def test_a_process_that_is_told_to_stop_while_it_comes_up_stops(node) -> None:
     node.spawn()
     for _ in range(3):
