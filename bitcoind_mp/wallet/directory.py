@@ -67,9 +67,9 @@ class Directory:
         return file
 
     def clear(self, name: str) -> None:
-        """Remove what a creation that failed left: a file without a byte, and the directory if there is nothing else."""
+        """Remove what a creation that failed left: a file without a byte, and a directory without anything else."""
         file = self.path(name) / FILE_NAME
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             if file.exists() and file.stat().st_size == 0:
                 file.unlink()
             file.parent.rmdir()

@@ -170,7 +170,7 @@ class Wallets:
         self._loaded[name] = wallet
         self.refused.pop(name, None)
         attachment = self._attached[name] = self._node.attach(wallet)
-        warnings = self._remember(name, load_on_startup)
+        warnings = [*self.options.warnings, *self._remember(name, load_on_startup)]
         wallet.log("loaded: %d descriptors, %d transactions", len(wallet.descriptors), len(wallet.history))
         self.on_change()
         if patience:
@@ -212,7 +212,9 @@ class Wallets:
             if name in self._loaded:
                 continue
             try:
-                await self.load(name, patience=0)
+                _, warnings = await self.load(name, patience=0)
+                for warning in warnings:
+                    log.warning("[%s] %s", name, warning)
             except RpcError as error:
                 self.refused[name] = error.message
                 log.error("[%s] not loaded: %s", name, error.message)

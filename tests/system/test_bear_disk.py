@@ -89,6 +89,7 @@ def test_a_data_directory_without_a_byte_left(daemon: Daemon, mount: Callable[..
     assert refused(lambda: client.pay("w", address, "1")).code == RpcCode.DATABASE_ERROR
     assert refused(lambda: client.address("w")).code == RpcCode.DATABASE_ERROR
     refused(lambda: daemon.wallet(None, "createwallet", "v"))
+    assert not (daemon.directory / "regtest" / "wallets" / "v").exists(), "nothing is left of it"
     assert daemon.node("getblockcount") == height
     assert daemon.wallet("w", "getbalance") > 0
     problems = wait_until("somebody to be told", lambda: daemon.supervisor("status")["supervisor"]["problems"])

@@ -217,6 +217,7 @@ _ODD: tuple[Any, ...] = (
     "x",
     "00" * 32,
     "\x00",
+    "x" * 300,
     STRANGER,
     [],
     [None],
