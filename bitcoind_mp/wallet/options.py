@@ -5,6 +5,10 @@ from pathlib import Path
 
 from .coins import OutputType
 
+#: What is most likely a slip: a rate in sat/kvB, a fee and a fee on top in satoshis (``src/policy/feerate.h``,
+#: ``src/wallet/wallet.h``).
+_HIGH_RATE, _HIGH_FEE, _HIGH_APS_FEE = 1_000_000, 100_000_000, 10_000
+
 
 @dataclass(frozen=True)
 class WalletOptions:
@@ -43,3 +47,32 @@ class WalletOptions:
     def network(self) -> str:
         """btclib's name for the network."""
         return {"main": "mainnet", "test": "testnet"}.get(self.chain, self.chain)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Core's words about each fee that is so high that it is most likely a slip."""
+        high = {
+            "-mintxfee": (
+                self.min_tx_fee,
+                _HIGH_RATE,
+                "This is the minimum transaction fee you pay on every transaction.",
+            ),
+            "-maxapsfee": (
+                self.max_aps_fee,
+                _HIGH_APS_FEE,
+                "This is the maximum transaction fee you pay (in addition to the normal fee) to prioritize partial "
+                "spend avoidance over regular coin selection.",
+            ),
+            "-fallbackfee": (
+                self.fallback_fee,
+                _HIGH_RATE,
+                "This is the transaction fee you may pay when fee estimates are not available.",
+            ),
+            "-discardfee": (
+                self.discard_fee,
+                _HIGH_RATE,
+                "This is the transaction fee you may discard if change is smaller than dust at this level",
+            ),
+            "-maxtxfee": (self.max_tx_fee, _HIGH_FEE, "Fees this large could be paid on a single transaction."),
+        }
+        return [f"{name} is set very high! {why}" for name, (amount, most, why) in high.items() if amount > most]

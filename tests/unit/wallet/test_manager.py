@@ -1,6 +1,9 @@
 """Which wallets are loaded, by whom, and what happens to those that can't be."""
 
+from dataclasses import replace
+
 from bitcoind_mp.wallet.creation import Recipe
+from bitcoind_mp.wallet.options import WalletOptions
 from bitcoind_mp.wallet.rebroadcast import Rebroadcaster
 from bitcoind_mp.wallet.startup import SessionList, StartupList
 
@@ -133,3 +136,24 @@ def test_waiting_transactions_are_handed_over_again_once_a_block_could_have_had_
         assert await again.once() == 0
 
     on_bench(scenario)
+
+
+def test_fees_that_are_most_likely_a_slip_are_told_where_a_wallet_is_loaded(on_bench):
+    async def scenario(bench):
+        await bench.wallet("w")
+        await bench.wallets.close()
+        bench.options = replace(bench.options, fallback_fee=1_000_001, max_tx_fee=100_000_001)
+        bench.wallets = bench.manager()
+        _, warnings = await bench.wallets.load("w")
+        assert [warning.partition("! ")[0] for warning in warnings] == [
+            "-fallbackfee is set very high",
+            "-maxtxfee is set very high",
+        ]
+        assert warnings[1].endswith("! Fees this large could be paid on a single transaction.")
+
+    on_bench(scenario)
+
+
+def test_ordinary_fees_are_no_slip():
+    assert WalletOptions().warnings == []
+    assert WalletOptions(fallback_fee=1_000_000, max_tx_fee=100_000_000, max_aps_fee=-1).warnings == []
