@@ -45,3 +45,4 @@ man: $(READY)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info bench/results .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
