@@ -1,9 +1,12 @@
 """The wallets that are loaded, by name, and those that lie on disk. What doesn't belong: anything about one wallet."""
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from btclib.exceptions import BTClibException
 
 from bitcoind_mp.interfaces.command import Call, commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
@@ -29,6 +32,8 @@ _YOUNG = (
     "young, and money could be lost. Start with -mainnetwallet=1 to allow them all the same, or make a watch-only "
     "wallet (disable_private_keys)."
 )
+#: What comes of reading a file whose rows aren't what we wrote.
+_NONSENSE = (BTClibException, sqlite3.Error, ValueError, LookupError, TypeError, OverflowError)
 _NOT_SAVED = "Wallet load on startup setting could not be updated, so wallet may not be loaded next node startup."
 
 
@@ -153,18 +158,9 @@ class Wallets:
         self, name: str, load_on_startup: bool | None, patience: float = _CATCH_UP
     ) -> tuple[Wallet, list[str]]:
         try:
-            path = self.directory.existing(name)
-            ledger = Ledger.open(path, self.options.chain, genesis(self.options))
+            wallet = self._read(name, self.directory.existing(name))
         except WalletFileError as error:
             raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
-        wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost)
-        try:
-            if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
-                raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
-            wallet.top_up()
-        except BaseException:
-            wallet.close()
-            raise
         commit_point()
         wallet.on_change(lambda _: self.on_change())
         self._loaded[name] = wallet
@@ -176,6 +172,21 @@ class Wallets:
         if patience:
             await attachment.until_live(patience)
         return wallet, warnings
+
+    def _read(self, name: str, path: Path) -> Wallet:
+        """The wallet in a file. Raises `WalletFileError`, also for rows that mean nothing; `RpcError`."""
+        ledger = Ledger.open(path, self.options.chain, genesis(self.options))
+        try:
+            wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost)
+            if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
+                raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
+            wallet.top_up()
+        except BaseException as error:
+            ledger.close()
+            if isinstance(error, _NONSENSE):
+                raise WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.") from error
+            raise
+        return wallet
 
     async def unload(self, name: str, load_on_startup: bool | None = None) -> list[str]:
         """Let a loaded wallet go; warnings. Raises `RpcError`."""
@@ -216,9 +227,15 @@ class Wallets:
                 for warning in warnings:
                     log.warning("[%s] %s", name, warning)
             except RpcError as error:
-                self.refused[name] = error.message
-                log.error("[%s] not loaded: %s", name, error.message)
-                self.on_change()
+                self._refuse(name, error.message)
+            except Exception as error:
+                log.exception("[%s] could not be loaded", name)
+                self._refuse(name, f"{type(error).__name__}: {error}")
+
+    def _refuse(self, name: str, why: str) -> None:
+        self.refused[name] = why
+        log.error("[%s] not loaded: %s", name, why)
+        self.on_change()
 
     def startup_names(self, asked: list[str], negated: bool = False) -> list[str]:
         """Which to load at start: those ``asked`` for on the command line or marked so before, and those that a killed
