@@ -194,18 +194,21 @@ class Config:
         return mode or "0", os.path.join(self._network, path) if path else ""
 
     def make_directories(self) -> None:
-        """Make this network's directory and what every process expects in it, for the owner alone; with -ipcgroup the
-        group's members may pass through to the sockets, and read nothing.
+        """Make this network's directory and what every process expects in it, for the owner alone; ``run/`` is closed
+        to strangers whatever it was. With -ipcgroup the group's members may pass through to the sockets, and read
+        nothing; a directory that everybody may pass through already stays as it is.
 
         Raises OSError.
         """
         for directory in (self._datadir, self._network, os.path.join(self._network, "wallets"), self.run_path()):
             os.makedirs(directory, mode=0o700, exist_ok=True)
+        mode = os.stat(self.run_path()).st_mode & 0o7777
+        if mode & 0o007:
+            os.chmod(self.run_path(), mode & ~0o007)
         group = _group_id(self.get_str("ipcgroup"))
-        for directory in (self._datadir, self._network, self.run_path()) if group is not None else ():
-            assert group is not None
-            os.chown(directory, -1, group)
-            os.chmod(directory, os.stat(directory).st_mode & 0o7777 | 0o010)
+        if group is not None:
+            for directory in (self._datadir, self._network, self.run_path()):
+                _let_through(directory, group)
 
     # Supervision
 
@@ -272,12 +275,26 @@ def _group_id(name: str) -> "int | None":
     """None where no group is named, and for one that doesn't exist: whoever binds the sockets refuses it."""
     if not name:
         return None
+    if name.isdigit():
+        return int(name)
     from grp import getgrnam
 
     try:
         return getgrnam(name).gr_gid
     except KeyError:
         return None
+
+
+def _let_through(directory: str, group: int) -> None:
+    """What the directory's own group could do there was not meant for another one: nothing of it is handed on."""
+    found = os.stat(directory)
+    mode = found.st_mode & 0o7777
+    if mode & 0o011 == 0o011 or (found.st_gid == group and mode & 0o010):
+        return
+    if found.st_gid != group:
+        os.chown(directory, -1, group)
+        mode &= ~0o070
+    os.chmod(directory, mode | 0o010)
 
 
 def _path(text: str) -> "Path":

@@ -85,7 +85,7 @@ class Supervisor:
         """Come up, stay until asked to stop, go down. Raises FatalError for what kept it from starting."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.shut_down)
-        prepare(self._config, self._access.gid)
+        prepare(self._config)
         held = lock.acquire(self._config.network_dir / "supervisor.lock", program="bitcoind-mp")
         try:
             self._open_log()

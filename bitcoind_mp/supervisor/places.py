@@ -5,7 +5,6 @@ How a socket is bound is ``ipc/unix.py``'s, and is passed in.
 
 import os
 import socket
-import stat
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -19,28 +18,13 @@ Given = Callable[[str], socket.socket | None]
 ROLES = ("supervisor", "node", "wallet")
 
 
-def prepare(config: Config, gid: int | None) -> None:
-    """The directories that every process expects, ``run/`` closed to strangers whatever it was. The group ``gid`` may
-    pass through to the sockets, and see no more than that. Raises FatalError."""
+def prepare(config: Config) -> None:
+    """The directories that every process expects (`Config.make_directories`). Raises FatalError."""
     try:
         config.make_directories()
-        mode = stat.S_IMODE(config.run_dir.stat().st_mode)
-        if mode & 0o007:
-            config.run_dir.chmod(mode & ~0o007)
-        if gid is not None:
-            for directory in (config.datadir, config.network_dir, config.run_dir):
-                _let_through(directory, gid)
     except OSError as error:
         why = f"Could not prepare {error.filename}: {error.strerror}."
         raise FatalError(why, status=ExitStatus.OS_ERROR) from error
-
-
-def _let_through(directory: Path, gid: int) -> None:
-    found = directory.stat()
-    if found.st_gid != gid:
-        os.chown(directory, -1, gid)
-    if found.st_gid != gid or not found.st_mode & stat.S_IXGRP:
-        directory.chmod(stat.S_IMODE(found.st_mode) & ~0o077 | stat.S_IXGRP)
 
 
 class Listeners:

@@ -76,6 +76,7 @@ def test_a_group_that_the_owner_named_gets_to_the_sockets_and_no_further(supervi
         other = 65534
     if other is None:
         pytest.skip("this user is in one group only")
+    supervisor.datadir.chmod(0o700)
     supervisor.start(f"-ipcgroup={grp.getgrgid(other).gr_name}")
     for directory in (supervisor.datadir, supervisor.network, supervisor.run_dir):
         assert (directory.stat().st_gid, directory.stat().st_mode & 0o777) == (other, 0o710)

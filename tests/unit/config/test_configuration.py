@@ -119,6 +119,37 @@ def test_a_group_may_pass_through_to_the_sockets_and_read_nothing(tmp_path: Path
     assert config.wallets_dir.stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize(
+    ("own", "after", "theirs"),
+    [
+        (0o700, 0o710, True),
+        (0o750, 0o710, True),  # what was the old group's isn't handed on
+        (0o755, 0o755, False),  # the members get through as it is
+        (0o711, 0o711, False),
+        (0o701, 0o711, True),  # one who is in the old group too would be kept out
+        (0o2750, 0o2710, True),
+    ],
+)
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_data_directory_that_is_there_is_opened_no_further_than_the_group_needs(
+    tmp_path: Path, own: int, after: int, theirs: bool, umask: int
+) -> None:
+    group = 65534 if os.geteuid() == 0 else next((one for one in os.getgroups() if one != os.getegid()), None)
+    if group is None:
+        pytest.skip("this user is in one group only")
+    datadir, run = tmp_path / "d", tmp_path / "d" / "regtest" / "run"
+    run.mkdir(parents=True)
+    run.chmod(0o755)
+    datadir.chmod(own)
+    before = os.umask(umask)
+    try:
+        load(["-regtest", f"-datadir={datadir}", f"-ipcgroup={group}"], "bitcoind-mp", environ={}).make_directories()
+    finally:
+        os.umask(before)
+    assert (datadir.stat().st_mode & 0o7777, datadir.stat().st_gid == group) == (after, theirs)
+    assert (run.stat().st_mode & 0o777, run.stat().st_gid) == (0o710, group)
+
+
 def test_a_worker_gets_its_own_options_with_absolute_paths(loaded, datadir: Path) -> None:
     supervisor = loaded(
         "-regtest",
