@@ -85,7 +85,7 @@ def gather(config: "Config") -> "dict[str, Any]":
 def _perhaps(config: "Config", name: str, wallet: "str | None" = None) -> "Any":
     """A call to the wallet that may fail: there may be no wallet."""
     try:
-        return call(config, name, [], wallet=wallet)
+        return call(config, name, [], wallet=wallet, may_wait=False)
     except (Refused, NoServer):
         return None
 

@@ -42,6 +42,10 @@ class NoServer(Exception):
     """Nobody to talk to, or nobody who answers any more; the text says so, and what to do."""
 
 
+class Unwritable(Exception):
+    """Standard output doesn't take the answer; the text says why."""
+
+
 class Unanswered(NoServer):
     """A server took the request and no answer came: never asked again, its outcome is unknown."""
 
@@ -60,15 +64,23 @@ def run(config: "Config") -> int:
     except (BadArgument, NoServer) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Unwritable as error:
+        print(f"error: could not write the answer: {error}", file=sys.stderr)
+        drop_output()
+        return 1
     except Refused as refused:
         print(error_text(refused.code, refused.message), file=sys.stderr)
         return abs(refused.code) & 0xFF
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has left; keep the interpreter from complaining about it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()  # whoever read it has left
         return 1
+
+
+def drop_output() -> None:
+    """Keep the interpreter from complaining at its end about what standard output didn't take."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def read_words(config: "Config") -> "list[str]":
@@ -99,8 +111,10 @@ def perform(config: "Config", name: str, words: "list[str]") -> int:
 FOR_PERSONS = ("status", "health", "logs", "start", "stop", "restart", "reload")
 
 
-def call(config: "Config", name: str, words: "list[str]", *, wallet: "str | None" = None) -> "Any":
-    """The result of a command, numbers as text. Waits for a server with -rpcwait.
+def call(
+    config: "Config", name: str, words: "list[str]", *, wallet: "str | None" = None, may_wait: bool = True
+) -> "Any":
+    """The result of a command, numbers as text. Waits for a server with -rpcwait, unless it may not.
 
     Raises:
         Refused: the server said no.
@@ -109,7 +123,7 @@ def call(config: "Config", name: str, words: "list[str]", *, wallet: "str | None
     """
     if wallet is None and config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
         wallet = config.get_str("rpcwallet")
-    waiting = config.get_bool("rpcwait")
+    waiting = may_wait and config.get_bool("rpcwait")
     limit = config.get_seconds("rpcwaittimeout")
     deadline = time.monotonic() + limit
     while True:
@@ -138,20 +152,26 @@ def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]"
 
 
 def _call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
-    """A command that no running server's table has: unknown, or its server has not been ready yet."""
+    """A command that no running server's table has: its server isn't there or not ready yet, or it is unknown."""
     running = [server for server in servers.all() if _answers(server)]
     if not running:
         raise NoServer(nobody_text(config))
-    if running[0].role != "supervisor":
-        if name in FOR_PERSONS:
-            raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
-        raise Refused(METHOD_NOT_FOUND, "Method not found")
+    for server, _ in servers.having(name):
+        raise NoServer(absent_text(config, server))
+    supervised = any(server.role == "supervisor" for server in running)
+    if name in FOR_PERSONS and not supervised:
+        raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
     ready = [server.role for server in running if server.table]
     missing = [role for role in ROLES[1:] if role not in ready]
+    absent = [server for server in servers.all() if server.role in missing and server not in running]
+    if absent and not supervised:
+        known = " and the ".join(role for role in ready if role) or "server that runs"
+        raise NoServer(f"{name} is not known to the {known}. {absent_text(config, absent[0])}")
     if missing:
+        hint = f": see {command_line(config)} status" if supervised else ""
         raise NoServer(
             f"{name} is not known to what runs, and the {' and the '.join(missing)} "
-            f"{'has' if len(missing) == 1 else 'have'} not been ready yet: see {command_line(config)} status"
+            f"{'has' if len(missing) == 1 else 'have'} not been ready yet{hint}"
         )
     raise Refused(METHOD_NOT_FOUND, "Method not found")
 
@@ -222,8 +242,13 @@ def print_result(result: "Any") -> None:
     if result is None:
         return
     text = result if isinstance(result, str) and not isinstance(result, Number) else write(result)
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unwritable(error.strerror) from error
 
 
 def error_text(code: int, message: str) -> str:
@@ -238,19 +263,33 @@ def error_text(code: int, message: str) -> str:
 
 
 def nobody_text(config: "Config") -> str:
-    """Nobody to talk to, and how to start one."""
+    """Nobody to talk to, and how to start one who would be heard there."""
     mode, path = config.ipc_connect
+    if mode == "unix" and path and os.path.dirname(path) != config.run_path():
+        return (
+            f"Could not connect to a server: nobody listens at {path}\n\n"
+            f"Only a server that was started with -ipcbind=unix:{path} would. "
+            f"Without -ipcconnect, those at {config.run_path()} are asked.\n"
+        )
     place = path if mode == "unix" and path else config.run_path()
-    options = " ".join(command_line(config).split(" ")[1:])
     return (
         f"Could not connect to a server: nobody listens at {place}\n\n"
-        f"Start one with:\n\n    bitcoind-mp{' ' + options if options else ''} -daemon\n"
+        f"Start one with:\n\n    {command_line(config, 'bitcoind-mp')} -daemon\n"
     )
 
 
-def command_line(config: "Config") -> str:
-    """How this front end was called, as far as it says with whom to talk."""
-    parts = ["bitcoin-mp"]
+def absent_text(config: "Config", server: Server) -> str:
+    """A worker that isn't there while another runs without a supervisor, and how to start it."""
+    text = f"The {server.role or 'server'} is not running: nobody listens at {server.socket}."
+    if server.socket != config.run_path(server.role + ".sock"):
+        return text
+    program = "bitcoind-mp" if server.role == "supervisor" else f"bitcoin-mp-{server.role}"
+    return f"{text} Start it with: {command_line(config, program)}"
+
+
+def command_line(config: "Config", program: str = "bitcoin-mp") -> str:
+    """How this front end was called, as far as it says with whom to talk; the same for another program."""
+    parts = [program]
     if config.chain != "main":
         parts.append(f"-chain={config.chain}" if config.chain == "test" else f"-{config.chain}")
     if config.is_set("datadir"):

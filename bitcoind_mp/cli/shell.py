@@ -36,15 +36,19 @@ _SETTLED = ("running", "stopped", "failed", "backoff")
 def run_shell(config: Config) -> int:
     """The exit status: 0 for a shell that was left; of lines read from a pipe, 1 if one went wrong."""
     if not sys.stdin.isatty():
-        return asyncio.run(run_lines(config))
+        first = sys.stdin.readline()
+        if not first:
+            print("error: too few parameters (need at least command)", file=sys.stderr)
+            return 1
+        return asyncio.run(run_lines(config, first))
     try:
         return asyncio.run(Shell(config, create_input(), create_output(sys.stdout)).run())
     except asyncio.CancelledError:  # by SIGTERM or SIGHUP, everything put away
         return 128 + signal.SIGTERM
 
 
-async def run_lines(config: Config) -> int:
-    """Carry out the lines of standard input."""
+async def run_lines(config: Config, line: str) -> int:
+    """Carry out the lines of standard input, of which one has been read."""
     connections = Connections(config)
     if not connections.anybody():
         print(f"error: {nobody_text(config)}", file=sys.stderr)
@@ -53,11 +57,10 @@ async def run_lines(config: Config) -> int:
     interpreter = Interpreter(connections, Plain(), Nobody())
     failed = False
     try:
-        while line := await asyncio.to_thread(sys.stdin.readline):
+        while line:
             await interpreter.run(line)
             failed = failed or interpreter.failed
-            if interpreter.left:
-                break
+            line = "" if interpreter.left else await asyncio.to_thread(sys.stdin.readline)
     finally:
         await connections.close()
     return int(failed)

@@ -41,12 +41,24 @@ def start(arguments: "list[str]", program: str) -> "Config | int":
     if any(config.is_set(name) for name in HELP) or config.get_bool("version"):
         from .help import help_text, version_text
 
-        print(version_text(program) if config.get_bool("version") else help_text(config), end="")
-        return 0
+        return show(version_text(program) if config.get_bool("version") else help_text(config))
     if program != CLI:
         for warning in config.warnings:
             print(f"Warning: {warning}", file=sys.stderr)
     return config
+
+
+def show(text: str) -> int:
+    """Print what was asked for and nothing else; the exit status."""
+    try:
+        print(text, end="", flush=True)
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: could not write the answer: {error.strerror}", file=sys.stderr)
+        # Keep the interpreter from complaining at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
 
 
 def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Config:

@@ -99,8 +99,9 @@ def test_parameters_from_standard_input(daemon, bitcoin_mp) -> None:
     assert (done.returncode, done.stderr[:32]) == (1, "error: -stdinwalletpassphrase is")
 
 
-def test_stdin_without_a_command(daemon, bitcoin_mp) -> None:
-    done = bitcoin_mp("-stdin", input="")
+@pytest.mark.parametrize("arguments", [["-stdin"], []])
+def test_empty_input_without_a_command(daemon, bitcoin_mp, arguments: list[str]) -> None:
+    done = bitcoin_mp(*arguments, input="")
     assert (done.returncode, done.stderr) == (1, "error: too few parameters (need at least command)\n")
 
 
@@ -129,12 +130,42 @@ def test_shared_commands_go_to_the_supervisor_else_to_the_worker(daemon, bitcoin
 def test_a_worker_alone(daemon, bitcoin_mp) -> None:
     daemon.start("node")
     assert bitcoin_mp("getblockcount").stdout == "112\n"
-    assert bitcoin_mp("getbalance").stderr.endswith("Method not found\n")
+    done = bitcoin_mp("getbalance")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"error: getbalance is not known to the node. The wallet is not running: nobody listens at "
+        f"{daemon.run}/wallet.sock. Start it with: bitcoin-mp-wallet -regtest -datadir={daemon.datadir}\n",
+    )
     done = bitcoin_mp("status")
     assert (done.returncode, done.stderr) == (
         1,
         "error: status is a command of the supervisor, and the node runs without one\n",
     )
+
+
+def test_a_wallet_alone_says_that_the_node_is_not_running(daemon, bitcoin_mp) -> None:
+    daemon.start("wallet")
+    start = f"Start it with: bitcoin-mp-node -regtest -datadir={daemon.datadir}\n"
+    gone = f"The node is not running: nobody listens at {daemon.run}/node.sock. {start}"
+    done = bitcoin_mp("getblockcount")
+    assert (done.returncode, done.stderr) == (1, f"error: getblockcount is not known to the wallet. {gone}")
+    daemon.start("node")
+    daemon.stop("node")
+    for arguments in (["getblockcount"], ["-getinfo"]):
+        done = bitcoin_mp(*arguments)
+        assert (done.returncode, done.stderr[-len(gone) :]) == (1, gone)
+
+
+def test_two_workers_without_a_supervisor_know_what_is_no_command(daemon, bitcoin_mp) -> None:
+    daemon.start("node", "wallet")
+    assert bitcoin_mp("getfoo").stderr.endswith("Method not found\n")
+
+
+def test_a_start_is_advised_only_where_it_would_be_heard(daemon, bitcoin_mp) -> None:
+    done = bitcoin_mp("-ipcconnect=unix:/nope/x.sock", "getblockcount")
+    assert (done.returncode, "Start one with" in done.stderr) == (1, False)
+    assert "a server that was started with -ipcbind=unix:/nope/x.sock would" in done.stderr
+    assert "-daemon" in bitcoin_mp("-ipcconnect=unix:run/supervisor.sock", "getblockcount").stderr
 
 
 def test_a_socket_elsewhere(daemon, bitcoin_mp, tmp_path: Path) -> None:
@@ -158,6 +189,23 @@ def test_rpcwait_waits_for_a_server(daemon) -> None:
     waiting = subprocess.Popen([*command_line, "-rpcwait", "getblockcount"], cwd=ROOT, stdout=subprocess.PIPE)
     daemon.start("node")
     assert waiting.communicate(timeout=20)[0] == b"112\n"
+
+
+def test_rpcwait_waits_for_the_server_that_has_the_command(daemon) -> None:
+    daemon.start("wallet")
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    asked = [[*command_line, "-rpcwait", word] for word in ("getblockcount", "-getinfo")]
+    waiting = [subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE) for words in asked]
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting[0].wait(timeout=2)
+    daemon.start("node")
+    assert waiting[0].communicate(timeout=20)[0] == b"112\n"
+    assert waiting[1].communicate(timeout=20)[0].startswith(b"Chain: regtest\n")
+
+
+def test_rpcwait_does_not_wait_for_the_part_that_getinfo_can_do_without(daemon, bitcoin_mp) -> None:
+    daemon.start("node")
+    assert bitcoin_mp("-rpcwait", "-getinfo").returncode == 0
 
 
 def test_rpcwaittimeout_gives_up(daemon, bitcoin_mp) -> None:
@@ -205,6 +253,15 @@ def test_a_reader_that_leaves_is_no_traceback(daemon, bitcoin_mp) -> None:
     done = subprocess.run(command_line, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, timeout=20, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("arguments", [["getblockcount"], ["-getinfo"], ["status"], ["-help"], ["-version"]])
+def test_an_answer_that_cannot_be_written(daemon, arguments: list[str]) -> None:
+    daemon.start()
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *arguments]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command_line, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (1, b"error: could not write the answer: No space left on device\n")
 
 
 def test_getinfo(daemon, bitcoin_mp) -> None:
