@@ -78,12 +78,12 @@ def unknown(message: str, name: str, program: str) -> Refused:
     option = BY_NAME.get(name)
     if option is not None and not option.hidden:
         takers = [other for other in PROGRAMS if option.taken_by(other)]
-        return Refused(message, f"It is an option of {' and '.join(takers)}.")
+        return Refused(f"{message}.", f"It is an option of {' and '.join(takers)}.")
     from .core_options import CORE_OPTIONS
 
     if name in CORE_OPTIONS:
-        return Refused(message, "Bitcoin Core has this option, bitcoind_mp does not.")
-    return Refused(message, f'See "{program} -help" for the options there are.')
+        return Refused(f"{message}.", "Bitcoin Core has this option, bitcoind_mp does not.")
+    return Refused(f"{message}.", f'See "{program} -help" for the options there are.')
 
 
 class ConfigFile:

@@ -162,8 +162,6 @@ TABLE = (
         "=<n>",
         "Set the number of script verification threads (0 = auto, up to 15, <0 = leave that many cores free, "
         "default: {default}).",
-        minimum=-1024,
-        maximum=15,
     ),
     Option(
         "maxmempool",

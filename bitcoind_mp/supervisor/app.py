@@ -4,11 +4,13 @@ What belongs here: which part is made when, and what it is given. What each part
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
@@ -122,12 +124,21 @@ class Supervisor:
                 self._loop.add_reader(given.lifeline, self._starter_gone, given.lifeline)
             self._sockets.open(bind_listener, given.socket, {orphan.unit for orphan in orphans})
             if pid_file is not None:
-                pid_file.write_text(f"{os.getpid()}\n")
+                self._write_pid(pid_file)
             await self._supervise(upward, orphans)
         finally:
             if pid_file is not None:
-                pid_file.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    pid_file.unlink()
             self._sockets.close()
+
+    def _write_pid(self, file: Path) -> None:
+        try:
+            file.write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            raise FatalError(
+                f"-pid={file}: the file could not be written: {error.strerror}.", status=ExitStatus.CONFIG
+            ) from error
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan]) -> None:
         """The units' whole life."""

@@ -37,6 +37,14 @@ def test_bad_configuration_stops_it_before_anything_is_made(supervisor: Any) -> 
     assert not supervisor.network.exists()
 
 
+@pytest.mark.parametrize("place", ["/nonexist", "/dev/null"])
+def test_a_pid_file_that_cannot_be_written_is_named_by_its_option(supervisor: Any, place: str) -> None:
+    done = supervisor.once(f"-pid={place}/x.pid")
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"Error: -pid={place}/x.pid: the file could not be written: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_stop_it_in_order(supervisor: Any, number: signal.Signals) -> None:
     supervisor.start()

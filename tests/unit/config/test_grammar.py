@@ -56,16 +56,20 @@ def test_options_end_at_the_first_argument_that_is_none() -> None:
 
 
 def test_an_unknown_option_is_named() -> None:
-    assert refusal("-foo=3") == 'Invalid parameter -foo=3 See "bitcoind-mp -help" for the options there are.'
+    assert refusal("-foo=3") == 'Invalid parameter -foo=3. See "bitcoind-mp -help" for the options there are.'
     assert refusal("--nofoo").startswith("Invalid parameter --nofoo")
     assert refusal("-regtest.port=3").startswith("Invalid parameter -regtest.port=3")
 
 
 def test_the_refusal_says_whose_option_it_is() -> None:
     assert refusal("-keypool=3", program=NODE) == (
-        "Invalid parameter -keypool=3 It is an option of bitcoind-mp and bitcoin-mp-wallet."
+        "Invalid parameter -keypool=3. It is an option of bitcoind-mp and bitcoin-mp-wallet."
     )
     assert "Bitcoin Core has this option, bitcoind_mp does not." in refusal("-prune=550", program=NODE)
+
+
+def test_numbers_that_core_takes_and_clamps_are_taken() -> None:
+    assert parsed("-par=99", "-keypool=0", program=SUPERVISOR) == {"par": ["99"], "keypool": ["0"]}
 
 
 def test_bad_values_are_named_with_what_is_expected() -> None:

@@ -155,3 +155,16 @@ def test_start_prints_help_and_version(program: str, capsys, tmp_path: Path) -> 
     if program == "bitcoin-mp-node":
         assert start(["-help-debug"], program) == 0
         assert "-acceptnonstdtxn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("-lisen=0", 'Invalid parameter -lisen=0. See "bitcoin-mp-node -help" for the options there are.'),
+        ("-rpcwallet=x", "Invalid parameter -rpcwallet=x. It is an option of bitcoin-mp."),
+        ("-rpcport=1", "Invalid parameter -rpcport=1. Bitcoin Core has this option, bitcoind_mp does not."),
+    ],
+)
+def test_an_unknown_option_and_what_to_do_about_it_are_two_sentences(capsys, argument: str, said: str) -> None:
+    assert start([argument], "bitcoin-mp-node") == 78
+    assert capsys.readouterr().err == f"Error: {said}\n"
