@@ -15,6 +15,7 @@ from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
+from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import Node
@@ -30,8 +31,6 @@ _SEAMLESS = 1.0
 _BUSY_EVERY = 5.0
 _BUSY_FOR = 30.0
 """While it comes up or goes down, the service manager is asked every so often for this many seconds more."""
-_TELL_EVERY = 1.0
-"""Seconds between two status lines at most."""
 _CLOSE_CALLS = 5.0
 """Seconds that calls under way have when the node stops."""
 
@@ -51,7 +50,7 @@ class NodeService(Service):
         self._changes: Changes | None = None
         self._events = Publisher(("tip", "mempool"))
         self._bound = False
-        self._telling = False
+        self._line: StatusLine | None = None
         self._busy: asyncio.Task[None] | None = None
 
     async def start(self, host: Host) -> None:
@@ -65,6 +64,7 @@ class NodeService(Service):
         self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         self._node = node = Node(self._config, progress=self._progress, stop=host.request_stop)
         self._health = NodeHealth(node)
+        self._line = StatusLine(host.notify, self._status)
         hello = Hello("node", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         access = own_user(self._config.get_str("ipcgroup"))
         objects = [self._health, self._events, ProcessCommands(host, "node")]
@@ -103,6 +103,8 @@ class NodeService(Service):
             self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         if self._changes is not None:
             self._changes.close()
+        if self._line is not None:
+            self._line.close()
         self._events.close()
         self._progress("Ending calls…")
         if self._feed is not None:
@@ -126,14 +128,14 @@ class NodeService(Service):
         assert self._node is not None
         for topic, state in topics(self._node).items():
             self._events.publish(topic, state)
-        if not self._telling:
-            self._telling = True
-            asyncio.get_running_loop().call_later(_TELL_EVERY, self._tell_status)
+        if self._line is not None:
+            self._line.changed()
 
-    def _tell_status(self) -> None:
-        self._telling = False
-        if self._node is not None and self._health is not None and not self._health.doing:
-            self._host.notify.status(describe(self._node.chain))
+    def _status(self) -> str:
+        """What to tell of a node that is up; what it does before and after is told at once."""
+        if self._node is None or self._health is None or self._health.doing:
+            return ""
+        return describe(self._node.chain)
 
     def _progress(self, text: str) -> None:
         log.info("%s", text)

@@ -54,6 +54,8 @@ class Wallets:
         self.refused: dict[str, str] = {}
         """Wallets that were to be loaded and couldn't be, and why."""
         self.on_change: Callable[[], None] = lambda: None
+        self.on_move: Callable[[], None] = lambda: None
+        """Called after a block in which there was nothing for a wallet too."""
         self._node = node
         self._clock = clock
         self._startup = startup
@@ -163,6 +165,7 @@ class Wallets:
             raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
         commit_point()
         wallet.on_change(lambda _: self.on_change())
+        wallet.on_move(lambda: self.on_move())
         self._loaded[name] = wallet
         self.refused.pop(name, None)
         attachment = self._attached[name] = self._node.attach(wallet)

@@ -18,6 +18,7 @@ from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
+from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import WalletApp
@@ -87,6 +88,7 @@ class WalletService(Service):
         self._events = Publisher(("balance",))
         self._bound = False
         self._telling = False
+        self._line: StatusLine | None = None
 
     async def start(self, host: Host) -> None:
         config = self._config
@@ -99,7 +101,9 @@ class WalletService(Service):
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         self._app = app = WalletApp(config, hello)
         self._health = WalletHealth(app)
+        self._line = StatusLine(host.notify, self._health.status)
         app.wallets.on_change = app.upstream.on_change = self._changed
+        app.wallets.on_move = self._line.changed
         objects = [self._health, self._events, ProcessCommands(host, "wallet"), *command_objects(app.wallets)]
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
@@ -129,6 +133,8 @@ class WalletService(Service):
 
     async def stop(self) -> None:
         self._events.close()
+        if self._line is not None:
+            self._line.close()
         if self._server is not None:
             await self._server.close(_CLOSE_CALLS)
         if self._app is not None:
@@ -144,6 +150,8 @@ class WalletService(Service):
 
     def _changed(self) -> None:
         """Something that people see changed: tell subscribers soon, of all that changes until then at once."""
+        if self._line is not None:
+            self._line.changed()
         if not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_later(_TELL_AFTER, self._tell)

@@ -103,6 +103,7 @@ class Wallet:
         """Set while the node is away."""
         self.node_gone.set()
         self._listeners: list[Callable[[Wallet], None]] = []
+        self._movers: list[Callable[[], None]] = []
         self._moved = asyncio.Event()
         ledger.on_rollback = self._reload
 
@@ -121,6 +122,10 @@ class Wallet:
     def on_change(self, listener: Callable[["Wallet"], None]) -> None:
         """Call back after each change that people may want to see."""
         self._listeners.append(listener)
+
+    def on_move(self, listener: Callable[[], None]) -> None:
+        """Call back after each block, also after one without anything of ours."""
+        self._movers.append(listener)
 
     def changed(self) -> None:
         """Something was committed."""
@@ -175,6 +180,8 @@ class Wallet:
         """Wake those that wait for where it stands."""
         self._moved.set()
         self._moved = asyncio.Event()
+        for listener in self._movers:
+            listener()
 
     @property
     def birth_time(self) -> int | None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -67,6 +68,38 @@ def test_it_starts_without_a_node_and_finds_it_when_it_comes(pair: Pair) -> None
     pair.mine(101, address)
     pair.until_synced()
     assert pair.w("getbalance") == 50
+
+
+def test_its_status_line_follows_wallets_blocks_and_the_node(pair: Pair) -> None:
+    """What the service manager was told last is what `health` would answer."""
+    path = pair.datadir / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        manager.setblocking(False)
+        told = [""]
+
+        def says(text: str) -> bool:
+            while True:
+                try:
+                    message = manager.recv(1000).decode()
+                except BlockingIOError:
+                    return told[-1] == text
+                told.extend(line[7:] for line in message.splitlines() if line.startswith("STATUS="))
+
+        pair.environment = {"NOTIFY_SOCKET": str(path)}
+        pair.start("wallet")
+        wait_for(lambda: says("0 wallets loaded, waiting for the node"), "the node to be missed")
+        pair.environment = {}
+        pair.start("node")
+        wait_for(lambda: says("0 wallets loaded"), "the node to be found")
+        pair.ask("wallet", "createwallet", "w")
+        wait_for(lambda: says("1 wallet loaded, synced at height 0"), "the wallet to be told of")
+        pair.mine(2, STRANGER)
+        wait_for(lambda: says("1 wallet loaded, synced at height 2"), "blocks without anything of ours")
+        pair.kill("node")
+        wait_for(lambda: says("1 wallet loaded, waiting for the node"), "the loss")
+        pair.ask("wallet", "unloadwallet", "w")
+        wait_for(lambda: says("0 wallets loaded, waiting for the node"), "the wallet to be gone")
 
 
 def test_bad_wallet_files_are_refused_alone(pair: Pair) -> None:
