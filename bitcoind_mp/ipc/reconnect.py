@@ -32,6 +32,10 @@ class Backoff:
         wait, self._next = self._next, min(self._next * 2, self._most)
         return wait
 
+    def appeared(self) -> None:
+        """The socket is there anew. It may not be listened on yet for a moment: a failure now means little."""
+        self._next = self._first
+
     def lasted(self, seconds: float) -> None:
         """A success ended after that long."""
         if seconds > self._most:
@@ -173,6 +177,7 @@ class Reconnecting:
                 try:
                     with Appearance(self._path) as appearance:
                         await appearance.wait()
+                    self._backoff.appeared()
                 except TimeoutError:
                     raise
                 except OSError:

@@ -1,7 +1,8 @@
 """When an unlocked wallet locks itself again (``walletpassphrase``'s timeout)."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from .keystore import KeyStore
 
@@ -13,6 +14,8 @@ class Relock:
         self._keys = keys
         self._now = now
         self._timer: asyncio.TimerHandle | None = None
+        self._holders = 0
+        self._is_due = False
         self.until = 0
         """When it locks itself (seconds since 1970), 0 while it is locked."""
 
@@ -20,7 +23,24 @@ class Relock:
         """It was unlocked: lock it again after that time, unless it is unlocked anew before."""
         self._cancel()
         self.until = self._now() + seconds
-        self._timer = asyncio.get_running_loop().call_later(seconds, self.lock)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Put the end of the time off until this is left: a scan needs the keys, or it misses hardened addresses."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if self._is_due and not self._holders:
+                self.lock()
+
+    def _expire(self) -> None:
+        if self._holders:
+            self._is_due = True
+        else:
+            self.lock()
 
     def lock(self) -> None:
         """Lock it now."""
@@ -29,6 +49,7 @@ class Relock:
         self._keys.lock()
 
     def _cancel(self) -> None:
+        self._is_due = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

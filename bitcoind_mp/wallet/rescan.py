@@ -102,7 +102,8 @@ class Rescanner:
         wallet.scanning = (began, 0.0)
         wallet.changed()
         try:
-            scanned = await self._follow(start, last, with_mempool=stop is None)
+            with wallet.relock.held():
+                scanned = await self._follow(start, last, with_mempool=stop is None)
             if not self._aborted and scanned < last:
                 raise RpcError(
                     RpcCode.MISC_ERROR,

@@ -46,9 +46,10 @@ class BackupCommands:
         rescanner.reserve()
         try:
             wallet.require_unlocked()
-            results, lowest = await self._import_all(wallet, requests)
-            if lowest is not None:
-                scanned = await rescanner.scan_wanted()
+            with wallet.relock.held():
+                results, lowest = await self._import_all(wallet, requests)
+                scanned = None if lowest is None else await rescanner.scan_wanted()
+            if scanned is not None:
                 if scanned.aborted:
                     raise RpcError(RpcCode.MISC_ERROR, "Rescan aborted by user.")
                 await wallet.resubmit()

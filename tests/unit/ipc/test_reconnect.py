@@ -20,6 +20,13 @@ def test_the_pause_doubles_up_to_the_most_and_starts_anew_after_a_success_that_l
     assert backoff.failed() == 0.1
 
 
+def test_a_socket_s_appearance_starts_the_pauses_anew() -> None:
+    backoff = Backoff(0.1, 1.0)
+    assert [backoff.failed() for _ in range(3)] == [0.1, 0.2, 0.4]
+    backoff.appeared()
+    assert backoff.failed() == 0.1
+
+
 def test_a_name_s_appearance_is_seen_and_another_s_is_not(tmp_path: Path) -> None:
     async def main() -> None:
         with Appearance(tmp_path / "node.sock") as appearance:

@@ -7,6 +7,7 @@ from btclib.b58 import wif_from_prv_key
 from btclib_wallet.bip32 import xpub_from_xprv
 
 from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.wallet.descriptor_text import read
 from bitcoind_mp.wallet.rpc.addresses import AddressCommands
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
@@ -294,6 +295,34 @@ def test_hardened_addresses_come_from_the_look_ahead_while_locked(on_bench):
         assert error.code == -12
         await EncryptCommands(bench.wallets).walletpassphrase(bench.call(), "pass", 100)
         assert wallet.new_address("bech32", "") not in addresses
+
+    on_bench(scenario)
+
+
+def test_a_wallet_whose_time_runs_out_in_a_rescan_stays_unlocked_until_its_end(on_bench):
+    """Or it would miss payments to hardened addresses past the look-ahead."""
+
+    async def scenario(bench):
+        from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
+
+        desc = checked(f"wpkh({XPRV}/9h/*h)")
+        (described,) = read(desc, "regtest")
+        paid = range(0, 4 * bench.options.keypool, bench.options.keypool - 1)
+        for index in paid:
+            (script,) = described.parsed.script_pub_keys(index, described.secrets.by_public)
+            bench.chain.mine(bench.make_tx([(b"\7" * 32, index)], [(5, script.script)]))
+        wallet = await bench.wallet(passphrase="pass", blank=True)
+        locks = EncryptCommands(bench.wallets)
+        await locks.walletpassphrase(bench.call(), "pass", 100)
+        importing = asyncio.ensure_future(imported(bench, desc=desc, range=[0, 1], timestamp=0, active=True))
+        await asyncio.sleep(0)
+        await locks.walletpassphrase(bench.call(), "pass", 0)
+        with pytest.raises(RpcError, match="before locking the wallet"):
+            locks.walletlock(bench.call())
+        assert (await importing)["success"]
+        assert wallet.keys.is_locked
+        assert wallet.relock.until == 0
+        assert wallet.balance().trusted == 5 * len(paid)
 
     on_bench(scenario)
 
