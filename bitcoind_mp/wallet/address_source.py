@@ -6,6 +6,8 @@ What doesn't belong: labels of addresses that others gave us, spending.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from btclib.exceptions import BTClibValueError
+
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import encode_address
 
@@ -74,8 +76,21 @@ class AddressSource:
         if not self._descriptors.top_up(found, prv_keys=self._mapping(found)) and found.next_index >= found.range_end:
             raise RpcError(RpcCode.WALLET_KEYPOOL_RAN_OUT, _RAN_OUT)
         (script,) = self._descriptors.cached(Owner(found.number, found.next_index))
+        self._check(found, script)
         found.next_index += 1
         return script
+
+    def _check(self, found: WalletDescriptor, script: bytes) -> None:
+        """Derive it anew: money sent to an address that a bad disk has changed would be lost."""
+        try:
+            good = script in found.scripts(found.next_index, self._mapping(found))
+        except BTClibValueError:  # locked, and a hardened step
+            return
+        if not good:
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                f"{self._ledger.path} is corrupt (an address is not what it was). Restore it from a backup.",
+            )
 
     def keep(self, reservation: Reservation) -> None:
         """It is used: never to be given again. In a ledger transaction."""

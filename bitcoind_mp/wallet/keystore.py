@@ -57,6 +57,11 @@ class KeyStore:
     def __len__(self) -> int:
         return len(self._secrets)
 
+    @property
+    def publics(self) -> list[str]:
+        """What the secrets are named by."""
+        return list(self._secrets)
+
     def holds(self, public: str) -> bool:
         """Whether the private half is here, locked or not."""
         return public in self._secrets

@@ -114,7 +114,7 @@ class Ledger:
                     "Wallet files should not be reused across chains.",
                     RpcCode.WALLET_NOT_FOUND,
                 )
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             connection.close()
             raise _unusable(path, error) from error
         except BaseException:
@@ -263,7 +263,7 @@ def _unusable(path: Path, error: Exception) -> WalletFileError:
         return WalletFileError(f"{path} is being used by another process. Is another wallet process running?")
     if code == sqlite3.SQLITE_NOTADB:
         return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.", RpcCode.WALLET_NOT_FOUND)
-    if code == sqlite3.SQLITE_CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):
         return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.")
     return WalletFileError(f"{path} can't be opened: {error}.")
 

@@ -21,6 +21,7 @@ from .options import WalletOptions
 from .sealing import Cost
 from .startup import SessionList, StartupList
 from .tables import BlockRow
+from .verify import Damaged, verify
 from .wallet import Wallet
 
 log = logging.getLogger("bitcoind_mp.wallet")
@@ -183,11 +184,14 @@ class Wallets:
             wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost)
             if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
                 raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
+            verify(wallet)
             wallet.top_up()
         except BaseException as error:
             ledger.close()
             if isinstance(error, _NONSENSE):
-                raise WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.") from error
+                # Not the error's own words: they may quote what the file holds.
+                why = str(error) if isinstance(error, Damaged) else f"{type(error).__name__} while it was read"
+                raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.") from error
             raise
         return wallet
 

@@ -81,7 +81,7 @@ DAMAGES: dict[Callable[[Path], None], str] = {
     without_a_table: "corrupt",
     of_another_chain: "belongs to another chain",
     with_nonsense_in_a_row: "corrupt",
-    a_directory: "can't be opened",
+    a_directory: "not in recognized format",
 }
 
 
@@ -116,7 +116,7 @@ def test_bad_wallet_files(daemon: Daemon) -> None:
     daemon.stop()
 
     asked = [f"-wallet={damage.__name__}" for damage in DAMAGES]
-    daemon.options += tuple(asked[:5]) + ("-wallet=before",) + tuple(asked[5:]) + ("-wallet=after",)
+    daemon.options += (*asked[:5], "-wallet=before", *asked[5:], "-wallet=after")
     daemon.start()
     assert daemon.wallet(None, "listwallets") == ["before", "after"]
     wait_until("the coins again", lambda: daemon.wallet("after", "getbalances")["mine"]["immature"] == 150)
