@@ -117,7 +117,7 @@ def setup(
     exclude: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> None:
-    """Log to stderr (``console``) and ``file``.
+    """Log to stderr (``console``) and ``file``; with neither, nowhere.
 
     ``debug``: categories to log at debug level; "1" or "all" for every one, "0" or "none" takes back what came
     before. ``exclude``: categories not to (-debugexclude), whatever ``debug`` says.
@@ -139,6 +139,8 @@ def setup(
         stream = logging.StreamHandler(sys.stderr)
         stream.setFormatter(JournalFormatter() if stderr_is_journal(environ or {}) else LineFormatter())
         root.addHandler(stream)
+    if not root.handlers:
+        root.addHandler(logging.NullHandler())  # else Python writes warnings to stderr all the same
     root.setLevel(logging.WARNING)
     logging.getLogger(ROOT).setLevel(logging.INFO)
     for name in CATEGORIES:

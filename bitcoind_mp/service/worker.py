@@ -222,9 +222,12 @@ def status_of(error: BaseException) -> ExitStatus:
 
 def report(error: BaseException, what: str) -> None:
     """Log what ended the process: one line for a FatalError and a full disk, the traceback for what shouldn't have
-    happened. Where nothing is set up to log, stderr gets it."""
-    if not logging.getLogger().handlers:
-        logging.basicConfig(stream=sys.stderr, format="%(message)s")
+    happened. Where nothing is set up to log, or nowhere to, stderr gets it."""
+    if all(isinstance(handler, logging.NullHandler) for handler in logging.getLogger().handlers):
+        last = logging.StreamHandler(sys.stderr)
+        last.setLevel(logging.ERROR)
+        last.setFormatter(logging.Formatter("Error: %(message)s"))
+        logging.getLogger().addHandler(last)
     if isinstance(error, FatalError):
         logger.error("%s", error)
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

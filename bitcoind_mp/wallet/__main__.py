@@ -27,7 +27,10 @@ def run(arguments: list[str]) -> int:
 
     try:
         service_logging.setup(
-            debug=config.get_list("debug"), exclude=config.get_list("debugexclude"), environ=os.environ
+            console=config.get_bool("printtoconsole"),
+            debug=config.get_list("debug"),
+            exclude=config.get_list("debugexclude"),
+            environ=os.environ,
         )
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -168,12 +168,24 @@ class WalletService(Service):
             await asyncio.sleep(_BUSY_EVERY)
 
     def _make_directories(self) -> None:
+        wallets = self._config.wallets_dir
         try:
+            if self._config.get_str("walletdir"):
+                _check_specified(wallets)
             self._config.make_directories()
-            self._config.wallets_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            wallets.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise FatalError(
                 f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
             ) from error
         with suppress(FileNotFoundError):
             self._path.with_suffix(".json").unlink()
+
+
+def _check_specified(wallets: Path) -> None:
+    """A directory that somebody named must be there: a slip must not look like a wallet that is gone
+    (``VerifyWallets`` in Core's ``src/wallet/load.cpp``)."""
+    if wallets.is_dir():
+        return
+    why = "is not a directory" if wallets.exists() else "does not exist"
+    raise FatalError(f'Specified -walletdir "{wallets}" {why}', status=ExitStatus.CONFIG)

@@ -181,6 +181,32 @@ def test_it_speaks_unix_sockets_alone_and_leaves_the_nodes_files_to_the_node(pai
     assert not [path for path in opened if "/blocks" in path or "/chainstate" in path]
 
 
+@pytest.mark.parametrize("kind", ["does not exist", "is not a directory"])
+def test_a_directory_of_wallets_that_somebody_named_must_be_there(pair: Pair, kind: str) -> None:
+    wrong = pair.datadir / "nope" if "exist" in kind else pair.datadir / "file"
+    if "exist" not in kind:
+        wrong.touch()
+    pair.options["wallet"].append(f"-walletdir={wrong}")
+    assert pair.spawn("wallet").wait(DEADLINE) == ExitStatus.CONFIG
+    assert f'Specified -walletdir "{wrong}" {kind}\n' in pair.log("wallet")
+    assert not pair.network.exists() and not wrong.is_dir(), "nothing was made"
+
+
+@pytest.mark.parametrize("role", ["node", "wallet"])
+def test_without_a_console_it_says_what_kept_it_from_starting_and_no_more(pair: Pair, role: str) -> None:
+    pair.options[role].append("-printtoconsole=0")
+    pair.start(role)
+    options, pair.options[role] = pair.options[role], [*pair.options[role], "-ipcbind=unix:other.sock"]
+    first = pair.processes[role]
+    assert pair.log(role) == ""
+    assert pair.spawn(role).wait(DEADLINE) == ExitStatus.TRY_AGAIN
+    said = pair.log(role).splitlines()
+    assert len(said) == 1 and said[0].startswith(f"Error: bitcoin-mp-{role} is already running on"), said
+    pair.processes[role], pair.options[role] = first, options
+    assert pair.stop(role) == 0
+    assert pair.log(role).splitlines() == said
+
+
 def test_it_stops_in_order_and_a_second_one_is_refused(pair: Pair) -> None:
     pair.start("wallet")
     first = pair.processes["wallet"]
