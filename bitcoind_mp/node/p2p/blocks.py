@@ -29,6 +29,9 @@ MAX_UNCONNECTING = 10
 #: Blocks told in answer to a ``getblocks``.
 _GETBLOCKS_LIMIT = 500
 
+#: Why a header or block may be refused without its sender being to blame: one of the two clocks is.
+_AHEAD = "time-too-new"
+
 BLOCK_TYPES = {InventoryType.MSG_BLOCK, InventoryType.MSG_WITNESS_BLOCK, InventoryType.MSG_CMPCT_BLOCK}
 
 
@@ -83,7 +86,7 @@ class BlockRelay:
         outcome = await self._chain.submit_headers(headers)
         if outcome.last is not None:
             peer.learned(outcome.last)
-        if outcome.reason is not None:
+        if outcome.reason not in (None, _AHEAD):
             raise PeerMisbehavedError(f"invalid header received: {outcome.reason}")
         peer.unconnecting_headers = 0
         if len(headers) == MAX_HEADERS_RESULTS and outcome.last is not None:
@@ -109,8 +112,7 @@ class BlockRelay:
             raise PeerMisbehavedError("block shorter than its header")
         hash = BlockHeader.parse(payload[:80], check_validity=False).hash
         if self._chain.by_hash(hash) is None and self._chain.by_hash(payload[35:3:-1]) is None:
-            self.ask_for_headers(peer)
-            return
+            raise PeerMisbehavedError("block of an unknown parent")
         peer.traffic.last_block = int(time.time())
         self._download.received(hash)
         try:
@@ -125,7 +127,7 @@ class BlockRelay:
         node = self._chain.by_hash(hash)
         if node is not None and outcome.accepted:
             peer.learned(node)
-        if not outcome.accepted and outcome.reason not in (None, "duplicate", "inconclusive"):
+        if not outcome.accepted and outcome.reason not in (None, "duplicate", "inconclusive", _AHEAD):
             raise PeerMisbehavedError(f"invalid block {hash.hex()}: {outcome.reason}")
         self._ask_for_blocks()
 

@@ -9,8 +9,10 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+from btclib import var_int
 from btclib.exceptions import BTClibException
 from btclib.p2p import FeeFilter, GetData, Inv, Inventory, Message, NotFound, Ping, Pong, SendHeaders
+from btclib.p2p.limits import MAX_HEADERS_RESULTS, MAX_INV_SZ, MAX_LOCATOR_SZ
 
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
@@ -22,6 +24,19 @@ from .transactions import TX_TYPES, TransactionRelay
 from .wire import PeerMisbehavedError
 
 log = logging.getLogger("bitcoind_mp.net")
+
+#: Where a message has the number of its items, and how many there may be.
+_COUNTED = {
+    "getblocks": (4, MAX_LOCATOR_SZ),
+    "getdata": (0, MAX_INV_SZ),
+    "getheaders": (4, MAX_LOCATOR_SZ),
+    "headers": (0, MAX_HEADERS_RESULTS),
+    "inv": (0, MAX_INV_SZ),
+}
+#: Features that are told before the handshake ends, or not at all.
+_TOO_LATE = ("sendaddrv2", "wtxidrelay")
+#: What only a peer with services that we don't offer is asked for: BIP35 and BIP37, BIP157.
+_NOT_OFFERED = ("mempool", "filterload", "filteradd", "filterclear", "getcfilters", "getcfheaders", "getcfcheckpt")
 
 
 class Processing:
@@ -49,6 +64,8 @@ class Processing:
             "pong": self._on_pong,
             "sendheaders": self._on_sendheaders,
             "tx": self._on_tx,
+            **dict.fromkeys(_TOO_LATE, self._on_late_feature),
+            **dict.fromkeys(_NOT_OFFERED, self._on_unoffered),
         }
 
     def add(self, peer: Peer) -> None:
@@ -72,7 +89,7 @@ class Processing:
         self.blocks.tip_changed(node)
 
     async def handle(self, peer: Peer, message: Message) -> None:
-        """One message of the peer.
+        """One message of the peer. One whose payload can't be read is ignored, as Core does.
 
         Raises:
             PeerMisbehavedError: it is to be disconnected.
@@ -86,9 +103,10 @@ class Processing:
         if handler is None:
             return
         try:
+            _check_count(message)
             await handler(peer, message.payload)
         except BTClibException as error:
-            raise PeerMisbehavedError(f"bad {message.command} message: {error}") from error
+            log.debug("ignoring a bad %s message of %s: %s", message.command, peer, error)
 
     def _greet(self, peer: Peer) -> None:
         theirs = peer.handshake.theirs
@@ -142,6 +160,12 @@ class Processing:
             elif item.type_code in TX_TYPES:
                 self.transactions.refused(peer, item.hash)
 
+    async def _on_late_feature(self, peer: Peer, payload: bytes) -> None:
+        raise PeerMisbehavedError("feature told after the handshake")
+
+    async def _on_unoffered(self, peer: Peer, payload: bytes) -> None:
+        raise PeerMisbehavedError("request for a service that we don't offer")
+
     async def _on_sendheaders(self, peer: Peer, payload: bytes) -> None:
         peer.prefers_headers = True
 
@@ -163,3 +187,10 @@ class Processing:
         if peer.ready and not peer.ping.nonce:
             peer.ping.nonce, peer.ping.sent = secrets.randbits(64) | 1, time.monotonic()
             peer.send(Ping(peer.ping.nonce))
+
+
+def _check_count(message: Message) -> None:
+    """More items than the protocol allows are no accident, unlike bytes that can't be read."""
+    offset, most = _COUNTED.get(message.command, (0, 0))
+    if most and var_int.parse(message.payload[offset : offset + 9]) > most:
+        raise PeerMisbehavedError(f"{message.command} message of more than {most} items")

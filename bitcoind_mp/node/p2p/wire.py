@@ -1,15 +1,22 @@
 """Bytes in, messages out: the version 1 transport without a socket.
 
-Every refusal here is final: a peer whose bytes are no message is disconnected, as Bitcoin Core does.
+Every refusal here is final: a peer whose bytes are no message is disconnected, as Bitcoin Core does. As there, a whole
+message whose checksum is false, or whose command is no text, is passed over (``V1Transport``, ``src/net.cpp``).
 """
 
+import logging
 from collections.abc import Iterator
 from io import BytesIO
 
 from btclib.exceptions import BTClibException, IncompleteMessageError
 from btclib.p2p import Message, Payload
 
+log = logging.getLogger("bitcoind_mp.net")
+
 _HEADER_SIZE = 24
+#: Where a header has its payload's length, and the most that it may be (``MAX_PROTOCOL_MESSAGE_LENGTH``).
+_LENGTH = slice(16, 20)
+_LONGEST = 4_000_000
 
 
 class PeerMisbehavedError(Exception):
@@ -35,7 +42,7 @@ class Wire:
         """Take what the socket gave; each message that it completes, in order.
 
         Raises:
-            PeerMisbehavedError: another network's message, a false checksum, or no message at all.
+            PeerMisbehavedError: another network's message, or no message at all.
         """
         self._buffer += data
         if self._buffer[: len(self.magic)] != self.magic[: len(self._buffer)]:
@@ -51,14 +58,32 @@ class Wire:
                 except IncompleteMessageError as incomplete:
                     self._wanted = len(self._buffer) - taken + incomplete.missing
                     return
+                except BTClibException as error:
+                    taken = self._passed_over(taken, error)
+                    if len(self._buffer) < taken + self._wanted:
+                        return
+                    stream.seek(taken)
+                    continue
                 if message.magic != self.magic:
                     raise PeerMisbehavedError("message start of another network")
                 taken = stream.tell()
                 yield message
-        except BTClibException as error:
-            raise PeerMisbehavedError(f"not a message: {error}") from error
         finally:
             del self._buffer[:taken]
+
+    def _passed_over(self, start: int, error: BTClibException) -> int:
+        """Where the message after a bad one starts, once that one is whole."""
+        header = self._buffer[start : start + _HEADER_SIZE]
+        length = int.from_bytes(header[_LENGTH], "little")
+        if header[: len(self.magic)] != self.magic or length > _LONGEST:
+            raise PeerMisbehavedError(f"not a message: {error}") from error
+        self._wanted = _HEADER_SIZE + length
+        if len(self._buffer) < start + self._wanted:
+            return start
+        log.debug("ignoring a bad message: %s", error)
+        start += self._wanted
+        self._wanted = _HEADER_SIZE
+        return start
 
     def pack(self, payload: Payload) -> bytes:
         """The message that carries this payload. What the node sends has been checked where it was made."""

@@ -4,7 +4,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
-from btclib.p2p import Inv, Inventory, InventoryType, Payload, TxPayload, Verack, Version
+from btclib import var_int
+from btclib.p2p import Inv, Inventory, InventoryType, Message, Payload, TxPayload, Verack, Version
 
 from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.handshake import Handshake
@@ -70,3 +71,45 @@ def test_another_takes_the_transaction(run: Run, meet: Any, mempool: Any, money:
 
     run(story())
     assert mempool.have(tx.hash)
+
+
+@pytest.mark.parametrize(
+    ("command", "payload"), [("ping", b""), ("headers", b"\xff"), ("tx", b"\x00\x01"), ("foo", b"")]
+)
+def test_what_cannot_be_read_is_ignored(run: Run, meet: Any, command: str, payload: bytes) -> None:
+    async def story() -> None:
+        processing, peer, wire = await meet(True)
+        before = list(wire.sent)
+        await processing.handle(peer, Message(MAGIC, command, payload))
+        assert wire.sent == before
+        processing.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("command", ["wtxidrelay", "sendaddrv2", "mempool", "filterload", "getcfilters"])
+def test_features_told_late_and_services_not_offered_end_the_connection(run: Run, meet: Any, command: str) -> None:
+    async def story() -> None:
+        processing, peer, _ = await meet(True)
+        with pytest.raises(PeerMisbehavedError):
+            await processing.handle(peer, Message(MAGIC, command, b""))
+        processing.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "most"),
+    [("inv", 0, 50_000), ("getdata", 0, 50_000), ("headers", 0, 2000), ("getheaders", 4, 101), ("getblocks", 4, 101)],
+)
+def test_more_items_than_the_protocol_allows_end_the_connection(
+    run: Run, meet: Any, command: str, before: int, most: int
+) -> None:
+    async def story() -> None:
+        processing, peer, _ = await meet(True)
+        await processing.handle(peer, Message(MAGIC, command, bytes(before) + var_int.serialize(most)))
+        with pytest.raises(PeerMisbehavedError, match=f"more than {most} items"):
+            await processing.handle(peer, Message(MAGIC, command, bytes(before) + var_int.serialize(most + 1)))
+        processing.close()
+
+    run(story())

@@ -29,14 +29,30 @@ def test_what_is_packed_is_read_back() -> None:
         Message(bytes(4), "ping", b"").serialize(),
         b"\xde\xad\xbe\xef" + bytes(60),
         MAGIC + b"ping".ljust(12, b"\0") + (5_000_000).to_bytes(4, "little") + bytes(4),
-        MAGIC + b"pi\0g".ljust(12, b"x") + bytes(8),
-        Message(MAGIC, "ping", bytes(8)).serialize()[:-1] + b"\x01",
+        MAGIC + b"\xffing".ljust(12, b"\0") + (5_000_000).to_bytes(4, "little") + bytes(4),
     ],
-    ids=["other network", "not bitcoin", "too long", "bad command", "bad checksum"],
+    ids=["other network", "not bitcoin", "too long", "too long and bad"],
 )
 def test_bytes_that_are_no_message_end_the_connection(data: bytes) -> None:
     with pytest.raises(PeerMisbehavedError):
         list(Wire(MAGIC).feed(data))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        MAGIC + b"pi\0g".ljust(12, b"x") + bytes(8),
+        MAGIC + b"\xffing".ljust(12, b"\0") + (70).to_bytes(4, "little") + bytes(4) + MAGIC + bytes(66),
+        Message(MAGIC, "ping", bytes(8)).serialize()[:-1] + b"\x01",
+    ],
+    ids=["bad command", "bad command with a payload", "bad checksum"],
+)
+def test_a_whole_message_that_is_bad_is_passed_over(bad: bytes) -> None:
+    good = [Message(MAGIC, "ping", Ping(n).serialize()) for n in range(3)]
+    stream = good[0].serialize() + bad + good[1].serialize() + bad + bad + good[2].serialize() + bad
+    for size in (1, 7, 24, 33, len(stream)):
+        wire = Wire(MAGIC)
+        assert [m for at in range(0, len(stream), size) for m in wire.feed(stream[at : at + size])] == good
 
 
 def test_another_transport_is_known_by_its_first_byte() -> None:
