@@ -54,9 +54,10 @@ class Dispatcher:
         _, result = dispatch_request(cast(Methods, table), NOCONTEXT, request)
         if incoming.identity is NOID:
             return None, incoming
-        if incoming.served is None and self._shared.warmup:
-            # Not found, but not everything there will be is there yet.
-            return refused(RpcCode.IN_WARMUP, self._shared.warmup, incoming.identity), incoming
+        if incoming.served is None:
+            # Not found; while the server warms up, not everything there will be is there yet.
+            code = RpcCode.IN_WARMUP if self._shared.warmup else RpcCode.METHOD_NOT_FOUND
+            return refused(code, self._shared.warmup or "Method not found", incoming.identity), incoming
         return to_response(request, result), incoming
 
 

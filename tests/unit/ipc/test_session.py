@@ -81,6 +81,7 @@ def test_a_refusal_has_core_s_code(
         session.received(line(method, params, id=1) + line("getblockcount", id=2))
         refusal, after = link.messages()
         assert code_of(refusal) == code
+        assert list(refusal["error"]) == ["code", "message"]
         assert refusal["error"]["message"].startswith(words)
         assert "secret" not in json.dumps(refusal)
         assert after["result"] == 112 and not link.closed
