@@ -46,6 +46,8 @@ from .streams import LogStreams, UnitTopic
 from .unit import Unit
 from .upward import Upward
 
+#: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
+_PATIENCE = 10.0
 Plans = Callable[[Config], list[plan.Plan]]
 
 
@@ -77,7 +79,7 @@ class Supervisor:
         self._stopping = False
         self._was_ready = False
         self._failure: FatalError | None = None
-        self._began = self._loop.time()
+        self._not_yet_since: dict[str, float] = {}
         self._told: set[str] = set()
         self._reloading: asyncio.Task[None] | None = None
         # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
@@ -146,7 +148,7 @@ class Supervisor:
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
         health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
-        publisher, streams, doorman = Publisher(["unit"]), LogStreams(manager, on_disconnect), Doorman()
+        publisher, streams, doorman = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect), Doorman()
         server = self._make_server(manager, health, publisher, streams, hello)
 
         def changed(supervised: Supervised, before: Unit) -> None:
@@ -201,7 +203,7 @@ class Supervisor:
             "datadir": str(self._config.datadir),
             "log_file": None if self._logs.journal else str(self._config.log_dir / "supervisor.log"),
         }
-        control = ControlCommands(manager, health, clock, about=about, shut_down=self.shut_down)
+        control = ControlCommands(manager, health, clock, about=about, shut_down=self.shut_down, own_log=self._own_log)
         server = Server([control, publisher, streams], hello=hello, access=self._access)
         tables = {name: self._config.socket_path(name).with_suffix(".json") for name in manager.units}
         server.add(SharedCommands(lambda: server.methods, health.connected, tables))
@@ -242,12 +244,13 @@ class Supervisor:
             self._announcer.ready()
 
     def _not_yet(self, supervised: Supervised) -> None:
-        """A start failed and will be tried again: say so, once for each reason. A person at a terminal isn't kept
-        waiting for longer than one start may take."""
+        """A start failed and will be tried again: say so, once for each reason. A person at a terminal is told the
+        reason in the end, not kept waiting."""
         unit = supervised.unit
-        text = f"The {supervised.name} could not start yet, trying again: {why_down(supervised)}"
-        self._progress(text)
-        if self._config.get_bool("daemonwait") and unit.since - self._began > unit.policy.start_timeout:
+        self._progress(f"The {supervised.name} could not start yet, trying again: {why_down(supervised)}")
+        first = self._not_yet_since.setdefault(supervised.name, unit.since)
+        next_start = unit.deadline if unit.deadline is not None else unit.since
+        if self._config.get_bool("daemonwait") and next_start - first > min(_PATIENCE, unit.policy.start_timeout):
             self._give_up(supervised)
 
     def _progress(self, text: str) -> None:
@@ -267,7 +270,8 @@ class Supervisor:
         except ValueError as error:
             raise FatalError(str(error), status=ExitStatus.CONFIG) from None
         formatter = service_logging.JournalFormatter() if self._logs.journal else service_logging.LineFormatter()
-        logging.getLogger().addHandler(OwnLog(self._logs.open("supervisor"), formatter))
+        self._own_log = self._logs.open("supervisor")
+        logging.getLogger().addHandler(OwnLog(self._own_log, formatter))
         log.info("bitcoind-mp %s on chain %s, data directory %s", __version__, self._config.chain, self._config.datadir)
 
     # Reloading

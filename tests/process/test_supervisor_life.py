@@ -264,11 +264,16 @@ def test_daemonwait_fails_as_the_unit_did(supervisor: Any, until: Callable[..., 
     until(lambda: supervisor.processes() == [], "everything to end")
 
 
-def test_daemonwait_does_not_wait_for_ever(supervisor: Any, until: Callable[..., Any]) -> None:
-    """What asks to be tried again is, but a person isn't kept longer than a start may take."""
+@pytest.mark.parametrize(("options", "most"), [(["-starttimeout=1.2"], 8), ([], 20)])
+def test_daemonwait_does_not_wait_for_ever(
+    supervisor: Any, until: Callable[..., Any], options: list[str], most: float
+) -> None:
+    """What asks to be tried again is, but a person isn't kept longer than a few seconds, nor than a start may take."""
     supervisor.plan("node", exit=75, say="[net:error] Unable to bind to 0.0.0.0:18444.")
-    done = supervisor.once("-daemonwait", "-starttimeout=1.2")
+    began = time.monotonic()
+    done = supervisor.once("-daemonwait", *options)
     assert done.returncode == 75
+    assert time.monotonic() - began < most
     why = "exit status 75 (asks to be tried again): Unable to bind to 0.0.0.0:18444."
     assert done.stderr.splitlines() == [
         f"The node could not start yet, trying again: {why}",

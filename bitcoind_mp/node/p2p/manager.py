@@ -6,7 +6,9 @@ What the messages mean is in ``processing.py``; this keeps sockets open.
 import asyncio
 import errno
 import logging
+import os
 import secrets
+import socket
 import time
 from dataclasses import dataclass
 
@@ -140,18 +142,14 @@ class Peers(Listener):
             except OSError as error:
                 if not self._config.bind and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     continue  # no IPv6 on this machine
-                raise FatalError(
-                    f"Unable to bind to {place} on this computer: {error.strerror or error}.",
-                    hint="Another node is probably running there: choose -port=, -bind= or -listen=0.",
-                    status=ExitStatus.TRY_AGAIN,
-                ) from error
+                raise _cannot_listen(text, place, error) from error
             log.info("Bound to %s", place)
             self._servers.append(server)
 
     @property
     def listening(self) -> list[Endpoint]:
         """Where peers can call us."""
-        names = [socket.getsockname() for server in self._servers for socket in server.sockets]
+        names = [bound.getsockname() for server in self._servers for bound in server.sockets]
         return [Endpoint(name[0], name[1]) for name in names]
 
     # --- connections
@@ -299,3 +297,16 @@ class Peers(Listener):
         if not active:
             for peer in list(self._peers.values()):
                 peer.disconnect("networking is off")
+
+
+def _cannot_listen(text: str, place: Endpoint, error: OSError) -> FatalError:
+    """In use now may be free later; what isn't this computer's, isn't allowed or has no address stays so."""
+    if isinstance(error, socket.gaierror):
+        return FatalError(f"Cannot resolve -bind address: '{text}'", status=ExitStatus.CONFIG)
+    in_use = error.errno == errno.EADDRINUSE
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return FatalError(
+        f"Unable to bind to {place} on this computer: {why}.",
+        hint="Another node is probably running there: choose -port=, -bind= or -listen=0." if in_use else "",
+        status=ExitStatus.TRY_AGAIN if in_use else ExitStatus.CONFIG,
+    )

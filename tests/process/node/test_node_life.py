@@ -74,6 +74,19 @@ def test_a_wrong_option_ends_it_with_a_line_that_names_it(node) -> None:
     assert exit_status(node, "-connect=[::1]:x") == CONFIG
 
 
+def test_an_address_that_can_t_be_listened_on_is_tried_again_only_where_that_may_help(node) -> None:
+    assert exit_status(node, "-listen", "-bind=nosuchhost.invalid") == CONFIG
+    assert "Cannot resolve -bind address: 'nosuchhost.invalid'" in node.output
+    assert exit_status(node, "-listen", "-bind=192.0.2.1") == CONFIG
+    assert "Unable to bind to 192.0.2.1:18444 on this computer: Cannot assign requested address." in node.output
+    assert "Another node" not in node.output
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert exit_status(node, "-listen", f"-bind=127.0.0.1:{other.getsockname()[1]}") == TRY_AGAIN
+        assert "Another node is probably running there" in node.output
+
+
 @pytest.mark.parametrize("what", ["chainstate/CURRENT", "blocks/index/CURRENT", "block-journal.dat"])
 def test_a_damaged_directory_is_said_to_be_so(node, what: str) -> None:
     node.start()
