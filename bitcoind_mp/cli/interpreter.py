@@ -22,7 +22,7 @@ from .line import BadLine, Line, inner, parse
 from .oneshot import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret
-from .supervision import LINES, read_switches
+from .supervision import JOINED, LINES, joined, read_words
 from .values import from_text
 
 #: Seconds without an answer before a person is told that it isn't forgotten.
@@ -110,12 +110,21 @@ class Interpreter:
     async def _serve(self, line: Line) -> None:
         link, command = self._find(line.command)
         line = await self._complete_secrets(line, command)
-        self._show(line, await self._call(line, link, command))
+        if line.command not in FOR_PERSONS or line.command in JOINED or line.named:
+            self._show(line, await self._call(line, link, command))
+            return
+        for words in read_words(line.command, line.words)[0]:
+            self._show(line, await self._call_once(line, words, link, command))
 
     async def _call(self, line: Line, link: Link, command: Command) -> Any:
-        words, wallet = line.words, line.wallet if line.wallet is not None else self._connections.seen.wallet
-        if command.name in ("status", "logs") and not line.named:
-            words, _ = read_switches(command.name, words)
+        """What the line is answered; about several units, as one answer."""
+        if line.command not in JOINED or line.named:
+            return await self._call_once(line, line.words, link, command)
+        calls, _ = read_words(line.command, line.words)
+        return joined([await self._call_once(line, words, link, command) for words in calls])
+
+    async def _call_once(self, line: Line, words: list[str], link: Link, command: Command) -> Any:
+        wallet = line.wallet if line.wallet is not None else self._connections.seen.wallet
         params = from_text(named(command, words) if line.named else positional(command, words))
         note = self._screen.note
         patient = asyncio.get_running_loop().call_later(
@@ -229,13 +238,12 @@ class Interpreter:
         await self._person.watch(title, render, TOPICS.get(link.role, frozenset({"up"})))
 
     async def _logs(self, line: Line) -> None:
-        words, follow = read_switches("logs", line.words)
+        calls, follow = ([], False) if line.named else read_words("logs", line.words)
         if not follow:
             await self._serve(line)
             return
+        words = calls[0]
         unit, lines = words[0] if words else "", words[1] if len(words) > 1 else LINES
-        if not lines.isascii() or not lines.isdigit():
-            raise BadArgument(f"-n {lines}: expected a number of lines")
         session = await self._connections.follow_logs(unit, int(lines), Printer(self._screen, with_name=not unit))
         try:
             await asyncio.shield(session.closed)

@@ -4,10 +4,12 @@ import os
 import sys
 import time
 
+from bitcoind_mp.config.option import UNITS
+
 from .arguments import BadArgument, request
 from .format import coloured, health_text, logs_text, plain, printable, status_text, unit_line
 from .jsontext import compact, parse, quote
-from .oneshot import NoServer, call, connected, nobody_text, print_result, result_of
+from .oneshot import NoServer, Refused, call, connected, error_text, nobody_text, print_result, result_of
 from .routing import Servers
 from .terminal import wants_colour
 
@@ -25,43 +27,92 @@ LINES = "50"
 
 def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. The exit status: of ``health``
-    0, 1 or 2, of ``status UNIT`` 3 where it isn't active."""
-    follow = False
-    if name in ("logs", "status"):
-        words, follow = read_switches(name, words)
+    0, 1 or 2, of ``status UNIT`` 3 where it isn't active. Of several units each has its turn, whatever became of
+    the one before."""
+    calls, follow = ([words], False) if config.get_bool("named") else read_words(name, words)
     if follow:
-        return follow_logs(config, words)
-    result = call(config, name, words)
+        return follow_logs(config, calls[0])
+    results = []
+    refusals = []
+    for each in calls:
+        try:
+            results.append(call(config, name, each))
+        except Refused as refused:
+            if len(calls) == 1:
+                raise
+            print(error_text(refused.code, refused.message), file=sys.stderr)
+            refusals.append(refused.code)
+            continue
+        if name not in JOINED:
+            show(config, name, results[-1])
+    if results and name in JOINED:
+        results = [joined(results)]
+        show(config, name, results[0])
+    if refusals:
+        return abs(refusals[0]) & 0xFF
+    return exit_status(name, results[0], of_units=any(each and each[0] for each in calls))
+
+
+def show(config: "Config", name: str, result: "Any") -> None:
+    """Print one answer."""
     if config.get_bool("json") or isinstance(result, str):
         print_result(result)
     else:
         print_result(text_of(name, result, coloured if wants_colour(config) else plain))
-    return exit_status(name, words, result)
 
 
-def read_switches(name: str, words: "list[str]") -> "tuple[list[str], bool]":
-    """``-f`` and ``-n LINES`` of ``logs`` and ``status``, wherever they stand: the words by position, and whether to
-    follow. Raises `BadArgument`."""
-    positions: list[str] = []
-    lines = ""
+def read_words(name: str, words: "list[str]") -> "tuple[list[list[str]], bool]":
+    """The words of each call that a line makes, one a unit, and whether to follow. ``-f`` and ``-n LINES`` of
+    ``logs`` and ``status`` may stand anywhere. Raises `BadArgument`."""
+    units: list[str] = []
+    lines = None
     follow = False
+    switches = {"logs": ("-f", "-n"), "status": ("-n",)}.get(name, ())
     rest = iter(words)
     for word in rest:
-        if word in ("-f", "--follow") and name == "logs":
+        if word in ("-f", "--follow") and "-f" in switches:
             follow = True
-        elif word in ("-n", "--lines"):
+        elif word in ("-n", "--lines") and switches:
             lines = next(rest, "")
             if not lines:
                 raise BadArgument(f"{word} needs a number of lines")
-        elif word.startswith(("-n", "--lines=")):
+        elif word.startswith(("-n", "--lines=")) and switches:
             lines = word.removeprefix("--lines=").removeprefix("-n")
         elif word.startswith("-"):
-            raise BadArgument(f"{name}: unknown option {word}: expected {'-f or ' if name == 'logs' else ''}-n LINES")
-        else:
-            positions.append(word)
-    if lines:
-        positions = [positions[0] if positions else "", lines]
-    return positions, follow
+            expected = " or ".join(switch + " LINES" * (switch == "-n") for switch in switches)
+            raise BadArgument(f"{name}: unknown option {word}" + (f": expected {expected}" if expected else ""))
+        elif units and lines is None and switches and word.isdigit():
+            lines = word  # by position, as the command has it
+        elif word:
+            units.append(word)
+    if lines is not None and not (lines.isascii() and lines.isdigit()):
+        raise BadArgument(f"-n {lines}: expected a number of lines")
+    check_units(name, units, follow=follow)
+    if lines is not None:
+        return [[unit, lines] for unit in units or [""]], follow
+    return [[unit] for unit in units] or [[]], follow
+
+
+def check_units(name: str, units: "list[str]", *, follow: bool) -> None:
+    """Raises `BadArgument` where a command has too many words or too few."""
+    if units and name == "health":
+        raise BadArgument(f"health: unexpected {units[0]!r}: it is about all units")
+    if not units and name in ("start", "restart", "reload"):
+        raise BadArgument(f"{name}: which unit? Expected {' or '.join(UNITS)}, or both")
+    if follow and len(units) > 1:
+        raise BadArgument(f"logs -f: unexpected {units[1]!r}: expected one unit, or none for all")
+
+
+#: Commands whose answers about several units are shown as one.
+JOINED = {"status": "units", "logs": "logs"}
+
+
+def joined(results: "list[dict[str, Any]]") -> "dict[str, Any]":
+    """One answer of several units' answers to ``status`` or ``logs``: about these units alone."""
+    if len(results) == 1:
+        return results[0]
+    key = "units" if "units" in results[0] else "logs"
+    return {key: [entry for result in results for entry in result[key]]}
 
 
 def text_of(name: str, result: "Any", paint: "Any") -> str:
@@ -75,12 +126,12 @@ def text_of(name: str, result: "Any", paint: "Any") -> str:
     return unit_line(result, paint)
 
 
-def exit_status(name: str, words: "list[str]", result: "Any") -> int:
-    """What the result says to a script."""
+def exit_status(name: str, result: "Any", *, of_units: bool) -> int:
+    """What the result says to a script; ``of_units``: it was asked about units by name."""
     if name == "health":
         return int(result["exit"])
-    if name == "status" and words and words[0]:
-        return 0 if result["units"][0]["active"] in ("active", "reloading") else NOT_ACTIVE
+    if name == "status" and of_units:
+        return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
     return 0
 
 
@@ -88,8 +139,6 @@ def follow_logs(config: "Config", words: "list[str]") -> int:
     """Print log lines as they are written, until interrupted or the supervisor ends."""
     unit = words[0] if words else ""
     lines = words[1] if len(words) > 1 else LINES
-    if not lines.isascii() or not lines.isdigit():
-        raise BadArgument(f"-n {lines}: expected a number of lines")
     server = next((server for server, _ in Servers.of(config).having("logs")), None)
     connection = connected(server) if server is not None else None
     if connection is None:

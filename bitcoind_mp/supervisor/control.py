@@ -13,6 +13,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from . import events as ev
 from .health import HealthMonitor
+from .logs import UnitLog
 from .manager import Manager, Supervised
 from .report import WallClock, unit_line, unit_status
 from .states import ALIVE, AT_REST, SERVING, State
@@ -31,12 +32,14 @@ class ControlCommands:
         *,
         about: dict[str, Any],
         shut_down: Callable[[], None],
+        own_log: UnitLog,
     ) -> None:
         self._manager = manager
         self._health = health
         self._clock = clock
         self._about = about
         self._shut_down = shut_down
+        self._own_log = own_log
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
 
@@ -168,21 +171,21 @@ class ControlCommands:
         """Tells the newest lines of the units' logs.
 
         Args:
-            unit: One unit's name, else all
+            unit: One unit's name, supervisor for its own log, else all units
             lines: How many lines of each
 
         Returns:
             logs: for each unit its name, its log file (null where there is none) and its lines, oldest first
         """
-        chosen = [self._named(unit)] if unit else list(self._manager.units.values())
+        chosen = [self._log(unit)] if unit else [supervised.log for supervised in self._manager.units.values()]
         return {
             "logs": [
                 {
-                    "unit": supervised.name,
-                    "file": str(supervised.log.file.path) if supervised.log.file is not None else None,
-                    "lines": supervised.log.tail(lines),
+                    "unit": log.unit,
+                    "file": str(log.file.path) if log.file is not None else None,
+                    "lines": log.tail(lines),
                 }
-                for supervised in chosen
+                for log in chosen
             ]
         }
 
@@ -194,6 +197,9 @@ class ControlCommands:
             The number of seconds that the supervisor has been running
         """
         return int(self._loop.time() - self._started)
+
+    def _log(self, name: str) -> UnitLog:
+        return self._own_log if name == self._own_log.unit else self._named(name).log
 
     def _named(self, unit: str) -> Supervised:
         supervised = self._manager.units.get(unit)

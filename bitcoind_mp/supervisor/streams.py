@@ -11,6 +11,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.logs import Logs, LogSink
 
 from .health import HealthMonitor
+from .logs import UnitLog
 from .manager import Manager, Supervised
 from .report import WallClock, unit_line
 from .unit import Unit
@@ -29,24 +30,28 @@ class Publishes(Protocol):
 
 
 class LogStreams(Logs):
-    """`logs.follow`: each follower has a task that tells it what it hasn't been told."""
+    """`logs.follow`: each follower has a task that tells it what it hasn't been told. ``own_log`` is the
+    supervisor's, followed by its name alone."""
 
-    def __init__(self, manager: Manager, on_disconnect: OnDisconnect) -> None:
+    def __init__(self, manager: Manager, own_log: UnitLog, on_disconnect: OnDisconnect) -> None:
         self._manager = manager
+        self._own_log = own_log
         self._on_disconnect = on_disconnect
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow(self, unit: str, lines: int, sink: LogSink) -> None:
-        if unit and unit not in self._manager.units:
-            raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}")
-        for supervised in self._manager.units.values():
-            if unit in ("", supervised.name):
-                self._start(supervised, lines, sink)
+        logs = [supervised.log for supervised in self._manager.units.values()]
+        chosen = [log for log in (*logs, self._own_log) if log.unit == unit] if unit else logs
+        if not chosen:
+            known = " or ".join(self._manager.units)
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected {known}")
+        for log in chosen:
+            self._start(log, lines, sink)
 
-    def _start(self, supervised: Supervised, lines: int, sink: LogSink) -> None:
-        waiting = _Waiting(supervised.log.tail(lines))
-        unfollow = supervised.log.follow(waiting.add)
-        task = asyncio.get_running_loop().create_task(waiting.tell(supervised.name, sink))
+    def _start(self, log: UnitLog, lines: int, sink: LogSink) -> None:
+        waiting = _Waiting(log.tail(lines))
+        unfollow = log.follow(waiting.add)
+        task = asyncio.get_running_loop().create_task(waiting.tell(log.unit, sink))
         self._tasks.add(task)
         forget = self._on_disconnect(sink, lambda: _cancel(task))
 

@@ -81,6 +81,8 @@ class FakeSupervisor(Logs):
     @command("control", changes=True)
     async def start(self, unit: str) -> dict[str, Any]:
         """Start a unit."""
+        if unit not in ("node", "wallet"):
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected node or wallet")
         return next(each for each in self.units if each["name"] == unit)
 
     @command("control", changes=True)

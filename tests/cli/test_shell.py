@@ -244,6 +244,12 @@ def test_status_and_logs_inside(daemon, shell) -> None:
     terminal.type("\x03")
     terminal.type("health\r")
     terminal.sees("OK: node running, wallet running")
+    terminal.type("status wallet node\r")
+    terminal.sees("● node - chain")
+    terminal.type("stop node wallet\r")
+    terminal.sees("\nnode: stopped\nwallet: stopped\n")
+    terminal.type("start\r")
+    terminal.sees("error: start: which unit? Expected node or wallet, or both")
     terminal.type("-json stop wallet\r")
     terminal.sees('"state": "stopped"')
 

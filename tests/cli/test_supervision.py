@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -50,10 +52,51 @@ def test_start_and_stop_say_what_became_of_the_unit(daemon, bitcoin_mp) -> None:
     assert json.loads(bitcoin_mp("-json", "start", "node").stdout)["pid"] == 100
 
 
+def test_several_units_each_have_their_turn(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    assert bitcoin_mp("stop", "node", "wallet").stdout == "node: stopped\nwallet: stopped\n"
+    assert bitcoin_mp("start", "node", "wallet").stdout == "node: running (pid 100)\nwallet: running (pid 100)\n"
+    done = bitcoin_mp("status", "wallet", "node", "-n", "3")
+    assert (done.returncode, done.stdout[:8]) == (0, "● wallet")
+    assert "\n\n● node - chain" in done.stdout
+    assert [each["name"] for each in json.loads(bitcoin_mp("-json", "status", "wallet", "node").stdout)["units"]] == [
+        "wallet",
+        "node",
+    ]
+    assert bitcoin_mp("logs", "wallet", "node", "-n1").stdout == "==> wallet <==\nwallet 2\n\n==> node <==\nnode 2\n"
+    daemon.supervisor.units[1] |= {"state": "failed", "active": "failed"}
+    assert bitcoin_mp("status", "node", "wallet").returncode == 3
+
+
+def test_one_unit_that_is_refused_keeps_none_of_the_others_from_its_turn(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("start", "miner", "node")
+    assert (done.returncode, done.stdout) == (8, "node: running (pid 100)\n")
+    assert "There is no unit named 'miner'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["restart"], "restart: which unit? Expected node or wallet, or both"),
+        (["start"], "start: which unit? Expected node or wallet, or both"),
+        (["logs", "node", "-n", "2", "-f", "extra"], "logs -f: unexpected 'extra': expected one unit, or none for all"),
+        (["logs", "node", "-n", "few"], "-n few: expected a number of lines"),
+        (["health", "node"], "health: unexpected 'node': it is about all units"),
+        (["stop", "-x"], "stop: unknown option -x"),
+    ],
+)
+def test_wrong_words_are_named_in_one_line(daemon, bitcoin_mp, words: list[str], said: str) -> None:
+    daemon.start()
+    done = bitcoin_mp(*words)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {said}\n")
+
+
 def test_logs(daemon, bitcoin_mp) -> None:
     daemon.start()
     assert bitcoin_mp("logs", "node").stdout == "node 1\nnode 2\n"
     assert bitcoin_mp("logs", "-n", "1", "node").stdout == "node 2\n"
+    assert bitcoin_mp("logs", "node", "1").stdout == "node 2\n"
     assert bitcoin_mp("logs", "node", "-n1").stdout == "node 2\n"
     assert bitcoin_mp("logs").stdout == "==> node <==\nnode 1\nnode 2\n\n==> wallet <==\nwallet 1\nwallet 2\n"
     done = bitcoin_mp("logs", "--bogus")

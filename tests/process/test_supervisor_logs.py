@@ -21,6 +21,9 @@ def test_each_unit_has_a_file_of_its_own(supervisor: Any, until: Callable[..., A
     ]
     assert [each["unit"] for each in supervisor.ask("logs")["logs"]] == ["node", "wallet"]
     assert supervisor.unit("wallet")["log"] == ["hello from the wallet"]
+    (own,) = supervisor.ask("logs", "supervisor")["logs"]
+    assert (own["unit"], own["file"]) == ("supervisor", str(supervisor.logs / "supervisor.log"))
+    assert "bitcoind-mp " in own["lines"][0]
 
 
 def test_a_file_that_grows_is_rotated(supervisor: Any, until: Callable[..., Any]) -> None:
