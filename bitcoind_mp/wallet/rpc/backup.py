@@ -146,10 +146,13 @@ class BackupCommands:
 
 
 def _backup_path(wallet: Wallet, destination: Path) -> Path:
-    """The file to write: never the wallet itself. Raises OSError."""
-    target = destination / wallet.ledger.path.name if destination.is_dir() else destination
+    """The file to write: never the wallet itself, nor one that would be loaded as a wallet. Raises OSError."""
+    name, wallets = wallet.ledger.path.name, wallet.options.wallets_dir
+    target = destination / name if destination.is_dir() else destination
     if target.exists() and target.samefile(wallet.ledger.path):
         raise OSError("The destination is the wallet itself.")
+    if target.name == name and target.resolve().is_relative_to(wallets.resolve()):
+        raise OSError(f"A {name} below {wallets} would be a wallet of its own; name another file, or restore it there.")
     return target
 
 

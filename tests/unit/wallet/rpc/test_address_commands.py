@@ -375,6 +375,10 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
         error = await bench.refused(commands.restorewallet("third", str(bench.directory / "bad")))
         assert error.code == -18
         assert not (bench.options.wallets_dir / "third").exists()
+        for inside in (bench.options.wallets_dir, wallet.ledger.path.parent):
+            error = await bench.refused(commands.backupwallet(call, str(inside)))
+            assert error.code == -4
+        assert not (bench.options.wallets_dir / "wallet.sqlite").exists()
         error = await bench.refused(commands.backupwallet(call, str(wallet.ledger.path)))
         assert (error.code, error.message[:29]) == (-4, "Error: Wallet backup failed! ")
 
