@@ -130,7 +130,7 @@ class Feed(Chain, Listener):
         self._tasks[number] = task
         forget = on_disconnect(follower, lambda: _end(task))
         task.add_done_callback(lambda _: forget())
-        log.info("Stream %d starts at height %d", number, cursor.height if cursor is not None else -1)
+        log.debug("Stream %d starts at height %d", number, cursor.height if cursor is not None else -1)
         return number
 
     async def unfollow(self, stream: int) -> None:
@@ -152,7 +152,7 @@ class Feed(Chain, Listener):
         try:
             await stream.run()
         except (Disconnected, asyncio.CancelledError):
-            log.info("Stream %d ends with its connection", stream.number)
+            log.debug("Stream %d ends with its connection", stream.number)
         except (CallTimeout, RpcError, BlockUnavailable) as error:
             log.warning("Stream %d ends: %s", stream.number, error)
         except Exception:

@@ -138,7 +138,8 @@ class NodeService(Service):
         return describe(self._node.chain)
 
     def _progress(self, text: str) -> None:
-        log.info("%s", text)
+        # What ended it is to be the last that a person reads of it.
+        log.log(logging.DEBUG if self._host.failure is not None else logging.INFO, "%s", text)
         if self._health is not None:
             self._health.doing = text
         if self._server is not None and self._server.warmup:

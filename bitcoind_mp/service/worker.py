@@ -52,11 +52,11 @@ class Host:
         return task
 
     def fail(self, error: BaseException, what: str) -> None:
-        """Stop because of an error that the service can't live with."""
+        """Stop because of an error that the service can't live with. It is logged, and not buried under a line more."""
         if self.failure is None:
             self.failure = error
             report(error, what)
-        self.request_stop(f"{what} failed")
+        self.stopping.set()
         self.status = self.status or status_of(error)
 
     def _ended(self, task: "asyncio.Task[Any]") -> None:

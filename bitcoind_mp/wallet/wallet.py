@@ -378,7 +378,8 @@ class Wallet:
             for reservation in change:
                 self.addresses.keep(reservation)
         self.changed()
-        await self.submit(tx)
+        if not await self.submit(tx):
+            self.log("Sent %s" if self.options.broadcast else "Made %s, which is not broadcast", tx.txid.hex())
         return tx.txid
 
     async def submit(self, tx: WalletTx) -> str:

@@ -175,10 +175,17 @@ def _explained(error: BaseException, directory: Path) -> BaseException:
             hint="Set this computer's date and time. If they are right, move blocks/ and chainstate/ away.",
             status=ExitStatus.TRY_AGAIN,
         )
-    if isinstance(error, KernelError | plyvel.Error | IndexDamaged | JournalDamaged):
+    if isinstance(error, JournalDamaged):
         return FatalError(
             f"The chain in {directory} is damaged: {text}.",
-            hint="Restore it from a backup, or move blocks/ and chainstate/ away to download it again.",
+            hint="Move that file away: the newest blocks may have to be downloaded again.",
+            status=ExitStatus.DATA_CORRUPT,
+        )
+    if isinstance(error, KernelError | plyvel.Error | IndexDamaged):
+        return FatalError(
+            f"The chain in {directory} is damaged: {text}.",
+            hint="Start once with -reindex to rebuild it from its blocks; if that fails, restore it from a backup, or "
+            "move blocks/ and chainstate/ away to download it again.",
             status=ExitStatus.DATA_CORRUPT,
         )
     if isinstance(error, OSError | ChainFailed):

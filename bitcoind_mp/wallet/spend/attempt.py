@@ -3,6 +3,7 @@
 What doesn't belong: trying again (``create.py``), putting inputs and outputs together (``assemble.py``).
 """
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from .rates import SCALE, compact_size, dust_limit, fee_for, is_dust, money, out
 from .selection import Selection
 from .signer import sign
 from .sizes import TxSize
+
+log = logging.getLogger("bitcoind_mp.selectcoins")
 
 #: Size in virtual bytes of a nested P2WPKH input: what change is taken to cost where we can't sign it.
 _NESTED_INPUT = 91
@@ -99,8 +102,9 @@ class Attempt:
         if self.signed and not await sign(wallet, tx):
             raise SpendError("Signing transaction failed")
         await self._check(tx, size, fee)
-        wallet.log(
-            "Coin Selection: Algorithm:%s, Waste Metric Score:%s; Fee:%d Bytes:%d Reason:%s",
+        log.debug(
+            "[%s] Coin Selection: Algorithm:%s, Waste Metric Score:%s; Fee:%d Bytes:%d Reason:%s",
+            wallet.name,
             selection.algorithm,
             selection.waste,
             fee,

@@ -4,6 +4,7 @@
 The wallet's `spending` lock is held by the caller from here to the commit. What doesn't belong: the ledger, JSON.
 """
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from bitcoind_mp.wallet.wallet import Wallet
 from .attempt import Attempt, Created, Request
 from .control import CoinControl, Recipient
 from .errors import SpendError
+
+log = logging.getLogger("bitcoind_mp.selectcoins")
 
 
 async def create_transaction(
@@ -64,6 +67,7 @@ async def _with_and_without_grouping(request: Request) -> Created:
         return first
     use_grouped = grouped.fee <= first.fee + options.max_aps_fee
     using = "grouped" if use_grouped else "non-grouped"
-    request.wallet.log("Fee non-grouped = %d, grouped = %d, using %s", first.fee, grouped.fee, using)
+    name = request.wallet.name
+    log.debug("[%s] Fee non-grouped = %d, grouped = %d, using %s", name, first.fee, grouped.fee, using)
     better = grouped if use_grouped else first
     return replace(better, reserved=first.reserved + grouped.reserved)

@@ -96,6 +96,15 @@ def test_a_damaged_directory_is_said_to_be_so(node, what: str) -> None:
     assert exit_status(node) == DATA_CORRUPT
     last = [line for line in node.output.splitlines() if "error" in line][-1]
     assert "is damaged" in last and str(node.network) in last
+    assert node.output.splitlines()[-1] == last, "nothing buries it"
+    if what == "block-journal.dat":
+        assert "Move that file away" in last and what in last
+        (node.network / what).unlink()
+        node.start()
+    else:
+        assert "-reindex" in last
+        node.start("-reindex")
+    assert node.call("getblockcount") == 3, "what it says to do helps"
 
 
 def test_a_clock_that_is_behind_the_chain_is_not_called_damage(node) -> None:
