@@ -144,7 +144,7 @@ class Reconnecting:
             if self._on_up is not None:
                 await self._on_up(session)
         except (OSError, RpcError) as error:
-            self._failed(session, str(error) or type(error).__name__)
+            self._failed(session, self._words(error))
             return False
         except asyncio.CancelledError:  # closed while the new session was being put to use
             if session is not None:
@@ -157,6 +157,14 @@ class Reconnecting:
         self.session, self.reason = session, ""
         self._up.set()
         return True
+
+    def _words(self, error: Exception) -> str:
+        """Why nobody was reached, for people."""
+        if isinstance(error, FileNotFoundError):
+            return f"{self._path} is not there"
+        if isinstance(error, ConnectionRefusedError):
+            return f"nobody listens on {self._path}"
+        return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
     def _failed(self, session: Session | None, reason: str) -> None:
         if session is not None:

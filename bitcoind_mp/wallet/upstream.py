@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -84,8 +85,8 @@ class Upstream:
         if self._node is None:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
-                f"The node can't be reached ({self._link.reason}); the wallet is as of {self.away_since} and "
-                "goes on when the node is back.",
+                f"The node can't be reached ({self._link.reason}); the wallet is as of {_utc(self.away_since)} "
+                "and goes on when the node is back.",
             )
         return self._node
 
@@ -125,3 +126,8 @@ class Upstream:
         if wallet.stale_since is None:
             wallet.stale_since = self.away_since
             wallet.changed()
+
+
+def _utc(seconds: int | None) -> str:
+    """As the log writes times. None: it went just now."""
+    return "now" if seconds is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
