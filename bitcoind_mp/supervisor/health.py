@@ -81,7 +81,7 @@ class HealthMonitor:
     def diagnosis(self, supervised: Supervised) -> Diagnosis:
         """How well a unit is, by its newest check."""
         plan = supervised.plan
-        found = judge(supervised.unit, plan.enabled, self.checkup(supervised), plan.limits, self.plan.patience)
+        found = judge(supervised.unit, self.checkup(supervised), plan.limits, self.plan.patience)
         lost = supervised.log.file.error if supervised.log.file is not None else ""
         if lost:
             problems = [*found.problems, f"log lines are being lost: {lost}"]

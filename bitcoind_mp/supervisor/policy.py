@@ -75,7 +75,7 @@ _WORDS = {
 @dataclass(frozen=True)
 class Exit:
     """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting; none
-    of them for one that was another's child.
+    of them for one that a supervisor before us started: how it ended can't be known.
     ``said`` is what it logged as its error before it ended with a code, empty for nothing."""
 
     code: int | None = None
@@ -87,6 +87,11 @@ class Exit:
     def from_returncode(cls, returncode: int) -> "Exit":
         """From `os.waitstatus_to_exitcode`: a negative number is a signal."""
         return cls(signal=-returncode) if returncode < 0 else cls(code=returncode)
+
+    @property
+    def is_anothers(self) -> bool:
+        """Whether it was the child of a supervisor before us."""
+        return self.code is None and self.signal is None and not self.error
 
     @property
     def verdict(self) -> Verdict:
@@ -101,8 +106,8 @@ class Exit:
             return f"could not be started: {self.error}"
         if self.signal is not None:
             return f"killed by {signal_name(self.signal)}"
-        if self.code is None:
-            return "ended, nobody knows how"
+        if self.is_anothers:
+            return "left over from a supervisor that was killed"
         word = _WORDS.get(self.code)  # type: ignore[call-overload]
         said = f": {self.said}" if self.said and self.code != ExitStatus.OK else ""
         return f"exit status {self.code}" + (f" ({word})" if word else "") + said

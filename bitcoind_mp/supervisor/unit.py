@@ -304,7 +304,8 @@ def _exited(unit: Unit, event: ev.Exited, now: float) -> Result:
         return _move(gone, State.STOPPED, now, reason=""), (ev.Log(logging.INFO, f"stopped: {why}"),)
     if unit.again:
         spawned, actions = _spawn(_forgiven(gone), now)
-        return spawned, (ev.Log(logging.INFO, f"restarting as asked: {why}"), *actions)
+        what = "starting: the one before ended" if event.exit.is_anothers else "restarting as asked"
+        return spawned, (ev.Log(logging.INFO, f"{what}: {why}"), *actions)
     return _after_bad_end(gone, event.exit, why, now)
 
 

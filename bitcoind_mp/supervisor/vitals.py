@@ -80,10 +80,10 @@ class Diagnosis:
     problems: list[str] = field(default_factory=list)
 
 
-def judge(unit: Unit, enabled: bool, checkup: Checkup, limits: Limits, patience: int) -> Diagnosis:
+def judge(unit: Unit, checkup: Checkup, limits: Limits, patience: int) -> Diagnosis:
     """How well a unit is. ``patience`` is how many unanswered checks in a row make it failed."""
     if unit.state not in SERVING:
-        return _judge_idle(unit, enabled)
+        return _judge_idle(unit)
     problems = _over_limits(checkup, limits)
     if checkup.answer is not None:
         problems = [*checkup.answer.problems, *problems]
@@ -94,11 +94,11 @@ def judge(unit: Unit, enabled: bool, checkup: Checkup, limits: Limits, patience:
     return Diagnosis(Grade.DEGRADED if problems else Grade.OK, problems)
 
 
-def _judge_idle(unit: Unit, enabled: bool) -> Diagnosis:
+def _judge_idle(unit: Unit) -> Diagnosis:
     if unit.state is State.FAILED:
         return Diagnosis(Grade.FAILED, [f"failed: {unit.reason}"])
     if unit.state is State.STOPPED:
-        return Diagnosis(Grade.DEGRADED, ["stopped"]) if enabled else Diagnosis(Grade.OK)
+        return Diagnosis(Grade.OK)  # somebody wanted it so: its state says it, and no alarm goes off
     if unit.state is State.BACKOFF:
         return Diagnosis(Grade.FAILED, [f"waiting to be started again: {unit.reason}"])
     if unit.state is State.STARTING and unit.failures == 0:

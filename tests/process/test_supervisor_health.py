@@ -54,11 +54,12 @@ def test_limits_of_the_configuration(supervisor: Any) -> None:
     assert any("MiB free in" in problem for problem in found["problems"])
 
 
-def test_a_unit_that_is_down_is_a_failure_and_one_stopped_by_hand_a_blemish(supervisor: Any) -> None:
+def test_a_unit_that_is_down_is_a_failure_and_one_stopped_by_hand_is_noted(supervisor: Any) -> None:
     supervisor.start()
     supervisor.ask("stop", "wallet")
     found = supervisor.ask("health")
-    assert (found["state"], found["problems"]) == ("degraded", ["wallet: stopped"])
+    assert (found["state"], found["exit"], found["problems"]) == ("ok", 0, [])
+    assert [(each["name"], each["state"]) for each in found["units"]] == [("node", "running"), ("wallet", "stopped")]
     supervisor.plan("wallet", exit=78)
     supervisor.ask("restart", "node")
     with pytest.raises(RpcError, match="wallet did not start"):

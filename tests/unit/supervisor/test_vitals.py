@@ -18,8 +18,8 @@ NONE = Limits()
 WELL = Checkup(7, at=1.0, answer=Health("fine"), resources=Resources(50 * MIB, 1.0, 20, 3), cpu_percent=5.0)
 
 
-def grade(unit: Unit, checkup: Checkup = WELL, limits: Limits = NONE, enabled: bool = True) -> tuple[Grade, list[str]]:
-    found = judge(unit, enabled, checkup, limits, patience=3)
+def grade(unit: Unit, checkup: Checkup = WELL, limits: Limits = NONE) -> tuple[Grade, list[str]]:
+    found = judge(unit, checkup, limits, patience=3)
     return found.grade, found.problems
 
 
@@ -60,7 +60,6 @@ def test_unanswered_checks_first_degrade_and_then_fail() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected", "problem"),
     [
-        ({"state": State.STOPPED}, Grade.DEGRADED, "stopped"),
         ({"state": State.STARTING}, Grade.DEGRADED, "starting"),
         ({"state": State.STARTING, "text": "replaying"}, Grade.DEGRADED, "starting: replaying"),
         ({"state": State.STOPPING}, Grade.DEGRADED, "stopping"),
@@ -78,7 +77,8 @@ def test_one_that_does_not_serve(changes: dict[str, Any], expected: Grade, probl
 
 
 def test_one_that_is_not_to_run_is_well_when_it_does_not() -> None:
-    assert grade(Unit(Policy()), enabled=False) == (Grade.OK, [])
+    assert grade(Unit(Policy())) == (Grade.OK, [])
+    assert grade(replace(RUNNING, state=State.STOPPED, pid=None)) == (Grade.OK, []), "stopped by a person"
 
 
 def test_grades_are_what_monitors_expect() -> None:
