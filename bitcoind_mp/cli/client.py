@@ -5,6 +5,7 @@ Nothing here asks anything on a timer.
 """
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,8 @@ LONGEST_CALL = 900.0
 GREETING = 10.0
 #: The most seconds between attempts to connect. A socket that appears is noticed at once.
 LONGEST_PAUSE = 60.0
+#: Seconds that a command waits for its server while there is no supervisor: systemd may start both again.
+ALONE = 5.0
 #: A unit's states in which nobody serves its socket, and nobody will until a person says so.
 AT_REST = ("stopped", "failed")
 
@@ -167,25 +170,58 @@ class Connections:
         progress: Callable[[str], None] | None = None,
         waiting: Callable[[str], None] | None = None,
     ) -> Any:
-        """Call a command, waiting for its server where that is being started again (``waiting`` is told so once).
-        What only reads is asked again when the connection ends under it.
+        """Call a command, waiting for its server where that is being started again: ``waiting`` is told so, and told
+        nothing ("") once it is over. What only reads is asked again when the connection ends under it.
 
         Raises `RpcError`, `Disconnected` (a call that may have taken effect), `CallTimeout`.
         """
         while True:
             session = link.session
             if session is None:
-                self._refuse_if_at_rest(link)
                 if waiting is not None:
                     waiting(f"waiting for the {link.role}…")
-                link.open()
-                session = await link.wait()
+                session = await self._awaited(link)
+                if waiting is not None:
+                    waiting("")
             try:
                 return await session.call(command.name, params, wallet=wallet, progress=progress)
             except Disconnected:
                 if command.described.get("changes"):
                     raise
                 await asyncio.sleep(0)  # the link has yet to notice
+
+    async def _awaited(self, link: Link) -> Session:
+        """The session once there is one; given up where nobody will start that server: it is at rest, or there has
+        been no supervisor for a while. Raises `RpcError`."""
+        clock = asyncio.get_running_loop().time
+        changed = asyncio.Event()
+
+        def notice(topic: str) -> None:
+            changed.set()
+
+        self.listeners.add(notice)
+        alone_since = None
+        try:
+            while link.session is None:
+                self._refuse_if_at_rest(link)
+                link.open()
+                changed.clear()
+                if self.seen.connected.get("supervisor"):
+                    alone_since = None
+                elif alone_since is None:
+                    alone_since = clock()
+                left = None if alone_since is None else alone_since + ALONE - clock()
+                if left is not None and left <= 0:
+                    raise RpcError(
+                        RpcCode.CLIENT_NOT_CONNECTED,
+                        f"The {link.role} is not running, and no supervisor is there to start it again",
+                    )
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await changed.wait()
+            return link.session
+        finally:
+            self.listeners.discard(notice)
 
     def _refuse_if_at_rest(self, link: Link) -> None:
         state = self.unit_state(link.role)

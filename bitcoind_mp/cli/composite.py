@@ -31,16 +31,21 @@ def run_composite(config: "Config") -> int:
 
 def generate_blocks(config: "Config") -> "dict[str, Any]":
     """A new address and blocks mined to it."""
-    words = list(config.arguments)
+    words = generate_words(list(config.arguments))
+    address = call(config, "getnewaddress", [])
+    blocks = call(config, "generatetoaddress", [words[0], address, *words[1:]])
+    return {"address": address, "blocks": blocks}
+
+
+def generate_words(words: "list[str]") -> "list[str]":
+    """How many blocks, and with how many tries where that was said. Raises `BadArgument`."""
     if len(words) > 2:
         raise BadArgument("too many arguments (maximum 2 for nblocks and maxtries)")
     if words and words[0] == "0":
         raise BadArgument(
             "the first argument (number of blocks to generate, default: 1) must be an integer value greater than zero"
         )
-    address = call(config, "getnewaddress", [])
-    blocks = call(config, "generatetoaddress", [words[0] if words else "1", address, *words[1:]])
-    return {"address": address, "blocks": blocks}
+    return words or ["1"]
 
 
 def gather(config: "Config") -> "dict[str, Any]":

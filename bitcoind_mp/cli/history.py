@@ -11,7 +11,7 @@ from pathlib import Path
 from prompt_toolkit.history import History
 
 from .arguments import Command
-from .line import BadLine, inner, parse
+from .line import BadLine, commands, inner, parse
 from .secrets import is_secret
 
 #: Lines that the file keeps.
@@ -49,9 +49,10 @@ class SafeHistory(History):
         return [_ESCAPE.sub(lambda found: "\n" if found[1] == "n" else found[1], line) for line in reversed(lines)]
 
     def append_string(self, string: str) -> None:
-        """Remember a line, unless it holds a secret."""
-        if not is_secret(string, self._described(string)):
-            super().append_string(string)
+        """Remember each command of it, unless it holds a secret."""
+        for command in _each(string):
+            if not is_secret(command, self._described(command)):
+                super().append_string(command)
 
     def store_string(self, string: str) -> None:
         if not self._is_known(string):
@@ -86,3 +87,10 @@ class SafeHistory(History):
     def _is_known(self, string: str) -> bool:
         name = self._name(string)
         return name in self._own or self._command(name) is not None
+
+
+def _each(string: str) -> list[str]:
+    try:
+        return commands(string)
+    except BadLine:
+        return [string]

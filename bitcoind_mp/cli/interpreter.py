@@ -17,7 +17,9 @@ from . import format as layout
 from .arguments import BadArgument, Command, named, positional
 from .client import Connections, Link
 from .complete import OWN_HELP
+from .composite import generate_words
 from .highlight import Fragments
+from .line import GENERATE as GENERATE_OPTION
 from .line import BadLine, Line, inner, parse
 from .oneshot import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
@@ -25,6 +27,7 @@ from .secrets import missing_secret
 from .supervision import JOINED, LINES, joined, read_words
 from .values import from_text
 
+GENERATE = f"-{GENERATE_OPTION}"
 #: Seconds without an answer before a person is told that it isn't forgotten.
 PATIENCE = 1.0
 #: Which topics may change what a command of that server shows.
@@ -72,7 +75,8 @@ class Interpreter:
         try:
             line = parse(text)
             if line.command:
-                command = self._connections.find(inner(line).command)
+                name = inner(line).command
+                command = self._connections.find("generatetoaddress" if name == GENERATE else name)
                 await self._run(line)
             self.failed = False
         except (BadLine, BadArgument) as error:
@@ -95,7 +99,13 @@ class Interpreter:
             self._screen.note("")
 
     async def _run(self, line: Line) -> None:
-        own = {"help": self._help, "use": self._use, "watch": self._watch, "logs": self._logs}
+        own = {
+            "help": self._help,
+            "use": self._use,
+            "watch": self._watch,
+            "logs": self._logs,
+            GENERATE: self._generate,
+        }
         if line.command in ("exit", "quit"):
             self.left = True
         elif line.command == "clear":
@@ -135,8 +145,11 @@ class Interpreter:
             patient.cancel()
             note(text)
 
+        def waiting(text: str) -> None:
+            told(text or f"{command.name} was asked again. Ctrl-C cancels it.")
+
         try:
-            return await self._connections.call(link, command, params, wallet=wallet, progress=told, waiting=told)
+            return await self._connections.call(link, command, params, wallet=wallet, progress=told, waiting=waiting)
         finally:
             patient.cancel()
 
@@ -215,10 +228,21 @@ class Interpreter:
             seen.wallet = None
             return
         name = line.words[0]
-        if seen.balance is not None and name not in loaded:
+        if name not in loaded and seen.connected.get("wallet"):
+            # What is told comes in its own time: one that was made a moment ago may not be in it.
+            link, command = self._find("listwallets")
+            loaded = await self._call_once(line, [], link, command)
+        if (seen.balance is not None or loaded) and name not in loaded:
             known = ", ".join(loaded) or "none"
             raise BadArgument(f"no wallet named {name} is loaded (loaded: {known}). Load it with: loadwallet {name}")
         seen.wallet = name
+
+    async def _generate(self, line: Line) -> None:
+        """bitcoin-cli's -generate: blocks to a new address."""
+        count, *tries = generate_words(line.words)
+        address = await self._call_once(line, [], *self._find("getnewaddress"))
+        blocks = await self._call_once(line, [count, address, *tries], *self._find("generatetoaddress"))
+        self._screen.result({"address": address, "blocks": blocks})
 
     async def _watch(self, line: Line) -> None:
         watched = inner(line)

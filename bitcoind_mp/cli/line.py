@@ -2,12 +2,16 @@
 
 Words are separated by blanks; ``'…'`` and ``"…"`` hold blanks, a backslash the next character. Besides that, a word
 that starts with a bracket is JSON and goes on to its closing bracket, blanks, quotes and line breaks included, so that
-nobody has to quote JSON. Options before the command: ``-named``, ``-json`` and ``-rpcwallet=NAME``.
+nobody has to quote JSON. Options before the command: ``-named``, ``-json`` and ``-rpcwallet=NAME``;
+``-generate`` is a command itself, as in bitcoin-cli.
 """
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 _BLANK = " \t\r\n"
+#: bitcoin-cli's command that is written as an option.
+GENERATE = "generate"
 _OPENING = "[{"
 _CLOSING = "]}"
 
@@ -57,6 +61,18 @@ def split(text: str) -> list[Word]:
         reader = _json_word if text[position] in _OPENING else _plain_word
         word, position = reader(text, position)
         words.append(Word(word, start, position))
+
+
+def commands(text: str) -> list[str]:
+    """The lines that each are a command of their own: what was pasted may be several. Raises `Unfinished`."""
+    words = split(text)
+    found = []
+    start = 0
+    for before, after in pairwise(words):
+        if "\n" in text[before.end : after.start]:
+            found.append(text[start : before.end])
+            start = after.start
+    return [*found, text[start : words[-1].end]] if words else []
 
 
 def _plain_word(text: str, position: int) -> tuple[str, int]:
@@ -134,6 +150,8 @@ def parse(text: str) -> Line:
     wallet = None
     while words and words[0].startswith("-"):
         option = words.pop(0)
+        if option.lstrip("-") == GENERATE:
+            return Line(f"-{GENERATE}", words, named, json, wallet)
         key, equals, value = option.lstrip("-").partition("=")
         if key == "named" and not equals:
             named = True
@@ -142,7 +160,9 @@ def parse(text: str) -> Line:
         elif key == "rpcwallet" and equals:
             wallet = value
         else:
-            raise BadLine(f"{option} is not for a line of the shell: -named, -json and -rpcwallet=NAME are")
+            raise BadLine(
+                f"{option} is not for a line of the shell: -named, -json and -rpcwallet=NAME are, and -generate"
+            )
     return Line(words[0] if words else "", words[1:], named, json, wallet)
 
 

@@ -15,7 +15,7 @@ from prompt_toolkit.lexers import Lexer
 from prompt_toolkit.output import Output
 
 from .complete import OWN, complete, place
-from .line import BadLine, inner, is_finished, parse, split
+from .line import GENERATE, BadLine, inner, is_finished, parse, split
 from .live import LiveData
 from .style import STYLE
 from .toolbar import Seen, fragments
@@ -83,10 +83,10 @@ def _spans(text: str, is_command: Callable[[str], bool]) -> list[tuple[int, int,
         return []
     found = []
     for word in words:
-        if word.text.startswith("-"):
+        if word.text.startswith("-") and word.text.lstrip("-") != GENERATE:
             found.append((word.start, word.end, "class:line.option"))
             continue
-        known = word.text in OWN or is_command(word.text)
+        known = word.text in OWN or word.text.lstrip("-") == GENERATE or is_command(word.text)
         found.append((word.start, word.end, "class:line.command" if known else "class:line.unknown"))
         if word.text != "watch":
             break
@@ -103,6 +103,7 @@ def bindings() -> KeyBindings:
         if buffer.complete_state and buffer.complete_state.current_completion:
             buffer.complete_state = None
         elif is_finished(buffer.text):
+            buffer.suggestion = None  # nothing but what was typed stays on the screen
             buffer.validate_and_handle()
         else:
             buffer.insert_text("\n" + INDENT * _depth(buffer.document.text_before_cursor))

@@ -21,6 +21,7 @@ from .highlight import Fragments
 from .history import SafeHistory, history_file
 from .interpreter import Interpreter, Person
 from .launch import PrivateSupervisor
+from .line import commands
 from .live import LiveData
 from .oneshot import nobody_text
 from .prompt import make_session
@@ -99,6 +100,7 @@ class Shell(Person):
         self._prompt = make_session(self._connections.seen, data, history, input=input, output=output)
         self._private: PrivateSupervisor | None = None
         self._running: asyncio.Task[Any] | None = None
+        self._cancelled = False
 
     async def run(self) -> int:
         """Until the person leaves. The exit status."""
@@ -195,8 +197,15 @@ class Shell(Person):
                 continue
             except EOFError:
                 return
-            if text.strip():
-                await self._interruptibly(self._interpreter.run(text))
+            await self._carry_out(text)
+
+    async def _carry_out(self, text: str) -> None:
+        """What was accepted: one command, or each of several that were pasted, until one is cancelled."""
+        for command in commands(text):
+            self._cancelled = False
+            await self._interruptibly(self._interpreter.run(command))
+            if self._cancelled or self._interpreter.left:
+                return
 
     async def _interruptibly(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Wait for it; Ctrl-C cancels that, and nothing else. None where it was cancelled."""
@@ -211,6 +220,7 @@ class Shell(Person):
 
     def _interrupt(self) -> None:
         if self._running is not None:
+            self._cancelled = True
             self._running.cancel()
 
     def _redraw(self, topic: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bitcoind_mp.cli.line import BadLine, Line, Unfinished, is_finished, parse, split
+from bitcoind_mp.cli.line import BadLine, Line, Unfinished, commands, is_finished, parse, split
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,23 @@ def test_options_come_before_the_command() -> None:
     assert parse("") == Line()
     with pytest.raises(BadLine, match=r"^-regtest is not for a line of the shell"):
         parse("-regtest getblockcount")
+
+
+@pytest.mark.parametrize(
+    ("text", "each"),
+    [
+        ("  \n ", []),
+        ("a b", ["a b"]),
+        ("a\nb c\n\nd\n", ["a", "b c", "d"]),
+        ('send {"a":\n1}\nuptime', ['send {"a":\n1}', "uptime"]),
+        ("a 'b\nc' d", ["a 'b\nc' d"]),
+        ("a \\\nb\nc", ["a \\\nb", "c"]),
+        ("a\\\nb", ["a\\\nb"]),
+    ],
+)
+def test_a_line_break_outside_quotes_and_brackets_ends_a_command(text: str, each: list[str]) -> None:
+    assert commands(text) == each
+
+
+def test_generate_is_a_command_though_it_looks_like_an_option() -> None:
+    assert parse("-rpcwallet=a -generate 3 7") == Line("-generate", ["3", "7"], wallet="a")

@@ -198,6 +198,95 @@ def test_a_passphrase_that_is_not_given_is_not_sent(daemon, shell) -> None:
     assert daemon.wallet.passphrases == []
 
 
+def test_two_lines_that_are_pasted_are_two_commands(daemon, shell, tmp_path: Path) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("\x1b[200~getblockcount\nwalletpassphrase s3cret 60\nuptime\n\x1b[201~\r")
+    terminal.sees("\n112\n7\n")
+    assert daemon.wallet.passphrases == ["s3cret"]
+    assert history(tmp_path).read_text() == "getblockcount\nuptime\n"
+
+
+def test_generate(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("-generate 2 7\r")
+    terminal.sees('"address": "address()",\n  "blocks": [\n    "address():0:7",\n    "address():1:7"\n  ]\n}')
+    terminal.type("-generate 0\r")
+    terminal.sees("error: the first argument (number of blocks to generate, default: 1)")
+
+
+def test_what_is_typed_ahead_stays_as_it_was_typed(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("getblockhash 7\rwaitforheight 113\r")
+    assert daemon.node.started.wait(20)
+    terminal.type("getblockhash\rgetblockh\ruptime\r")
+    daemon.node.height = 113
+    screen = terminal.sees("\n7\n")
+    typed = [line for line in screen.split("\n") if line.startswith(PROMPT)]
+    assert typed[:5] == [
+        f"{PROMPT} {x}" for x in ("getblockhash 7", "waitforheight 113", "getblockhash", "getblockh", "uptime")
+    ]
+
+
+def test_a_wallet_made_a_moment_ago_can_be_used(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("alice 50.00 BTC")
+    daemon.wallet.loaded = ["alice", "new"]  # and nobody has been told yet
+    terminal.type("use new\r")
+    terminal.sees("regtest new>")
+
+
+def test_a_command_waits_for_nobody_who_will_not_come(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    terminal.type("waitforheight 113\r")
+    assert daemon.node.started.wait(20)
+    daemon.sever("node")
+    daemon.stop("node")
+    terminal.sees("waiting for the node…")
+    daemon.stop("supervisor")
+    terminal.sees("The node is not running, and no supervisor is there to start it again")
+    terminal.sees("no supervisor")
+
+
+def test_a_command_stops_waiting_for_a_unit_that_comes_to_rest(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    terminal.type("waitforheight 113\r")
+    assert daemon.node.started.wait(20)
+    daemon.sever("node")
+    daemon.stop("node")
+    terminal.sees("waiting for the node…")
+    daemon.publish(
+        "supervisor", "unit", {"units": [{"name": "node", "state": "failed"}, {"name": "wallet", "state": "running"}]}
+    )
+    terminal.sees("The node is failed. Start it with: start node (see: logs node)")
+    terminal.sees("× node failed")
+
+
+def test_after_a_kill_under_a_waiting_read_the_screen_is_whole_again(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    terminal.type("waitforblock\r")
+    assert daemon.node.started.wait(20)
+    daemon.node.started.clear()
+    daemon.kill_and_restart("node")
+    assert daemon.node.started.wait(20)
+    terminal.sees("waiting for the node…", gone=True)
+    terminal.type("\x03")
+    terminal.sees("Cancelled.")
+    terminal.sees("● node  ● wallet")
+
+
 def test_history_lasts_over_sessions(daemon, shell) -> None:
     daemon.lively()
     first = shell()
