@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
-from .ledger import CORE_FILE_NAME, FILE_NAME, WalletFileError, is_wallet_file
+from .core_file import CORE_FILE_NAME, HOW_TO_BRING_IT, is_core_file
+from .ledger import FILE_NAME, WalletFileError, is_wallet_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -42,9 +43,8 @@ class Directory:
             return file
         if (path / CORE_FILE_NAME).exists():
             raise WalletFileError(
-                f"'{path}' holds a wallet of Bitcoin Core ({CORE_FILE_NAME}), which this program does not open. To "
-                "bring it here, run 'listdescriptors true' on it in Bitcoin Core; here, make a blank wallet under "
-                "another name and give that list to importdescriptors.",
+                f"'{path}' holds a wallet of Bitcoin Core ({CORE_FILE_NAME}), which this program does not open. "
+                f"{HOW_TO_BRING_IT}",
                 RpcCode.WALLET_NOT_FOUND,
             )
         why = f" {FILE_NAME} is corrupt from its first bytes on: restore it from a backup." if file.exists() else ""
@@ -52,32 +52,41 @@ class Directory:
             f"Failed to load database path '{path}'. Data is not in recognized format.{why}", RpcCode.WALLET_NOT_FOUND
         )
 
-    def prepare_new(self, name: str) -> Path:
-        """The file of a wallet that is to be made, its directory made. Raises `WalletFileError`, `RpcError`."""
+    def prepare_new(self, name: str) -> tuple[Path, Callable[[], None]]:
+        """The file of a wallet that is to be made, its directory made; and what undoes that as long as nothing is
+        written to the file. Raises `WalletFileError`."""
         path = self.path(name)
         file = path / FILE_NAME
         if (_exists(file) and file.stat().st_size > 0) or _exists(path / CORE_FILE_NAME):
             raise WalletFileError(f"Failed to create database path '{path}'. Database already exists.")
         if _exists(path) and not path.is_dir():
             raise WalletFileError(f"Failed to create database path '{path}'. It is no directory.")
+        made = [directory for directory in (path, *path.parents) if not _exists(directory)]
+
+        def undo() -> None:
+            with suppress(OSError, ValueError):
+                if file.exists() and file.stat().st_size == 0:
+                    file.unlink()
+                for directory in made:
+                    directory.rmdir()
+
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
+            undo()
             raise WalletFileError(f"Failed to create database path '{path}': {error}.") from error
-        return file
-
-    def clear(self, name: str) -> None:
-        """Remove what a creation that failed left: a file without a byte, and a directory without anything else."""
-        file = self.path(name) / FILE_NAME
-        with suppress(OSError, ValueError):
-            if file.exists() and file.stat().st_size == 0:
-                file.unlink()
-            file.parent.rmdir()
+        return file, undo
 
     def restore(self, name: str, backup: Path) -> Callable[[], None]:
         """Copy a backup to where the wallet of that name lies; what undoes it. Raises `RpcError` in Core's words."""
         if not _exists(backup):
             raise RpcError(RpcCode.INVALID_PARAMETER, "Backup file does not exist")
+        if is_core_file(backup):
+            raise RpcError(
+                RpcCode.WALLET_NOT_FOUND,
+                "Wallet file verification failed. "
+                f"'{backup}' is a wallet of Bitcoin Core, which this program does not open. {HOW_TO_BRING_IT}",
+            )
         path = self.path(name)
         made = False
         if _exists(path):

@@ -15,8 +15,6 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 #: The file's name in the wallet's directory.
 FILE_NAME = "wallet.sqlite"
-#: Core's file name, which we tell apart and don't open.
-CORE_FILE_NAME = "wallet.dat"
 #: "BmpW", in the SQLite header: this is a wallet of ours.
 APPLICATION_ID = 0x426D7057
 #: Raised with every change of the schema. A file with a higher one is refused.

@@ -117,13 +117,16 @@ class Wallets:
         self._check_recipe(name, recipe)
         with self._reserved(name):
             try:
-                path = self.directory.prepare_new(name)
+                path, undo = self.directory.prepare_new(name)
+            except WalletFileError as error:
+                raise _unverified(error) from error
+            try:
                 start = await self._start(path)
                 await make(name, path, recipe, start, self.options, self._node.chain, self._clock, self._cost)
             except BaseException as error:
-                self.directory.clear(name)
+                undo()
                 if isinstance(error, WalletFileError):
-                    raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
+                    raise _unverified(error) from error
                 raise
             return await self._open(name, load_on_startup)
 
@@ -163,7 +166,7 @@ class Wallets:
         try:
             wallet = self._read(name, self.directory.existing(name))
         except WalletFileError as error:
-            raise RpcError(error.code, f"Wallet file verification failed. {error.message}") from error
+            raise _unverified(error) from error
         commit_point()
         wallet.on_change(lambda _: self.on_change())
         wallet.on_move(lambda: self.on_move())
@@ -276,6 +279,10 @@ class Wallets:
             wallet.close()
             del self._loaded[name]
             del self._attached[name]
+
+
+def _unverified(error: WalletFileError) -> RpcError:
+    return RpcError(error.code, f"Wallet file verification failed. {error.message}")
 
 
 class _Reserved:

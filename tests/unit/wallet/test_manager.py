@@ -1,6 +1,10 @@
 """Which wallets are loaded, by whom, and what happens to those that can't be."""
 
+import asyncio
+import sqlite3
 from dataclasses import replace
+
+import pytest
 
 from bitcoind_mp.wallet.creation import Recipe
 from bitcoind_mp.wallet.options import WalletOptions
@@ -67,8 +71,41 @@ def test_cores_wallets_are_listed_with_a_word_and_not_opened(on_bench):
         error = await bench.refused(bench.wallets.load("old"))
         assert error.code == -18
         assert "importdescriptors" in error.message
+        backup = bench.directory / "core.dat"
+        with sqlite3.connect(backup) as database:
+            database.execute("CREATE TABLE main(key BLOB PRIMARY KEY NOT NULL, value BLOB NOT NULL)")
+        database.close()
+        legacy = bench.directory / "legacy.dat"
+        legacy.write_bytes(bytes(12) + bytes.fromhex("62310500") + bytes(100))
+        for file in (backup, legacy):
+            error = await bench.refused(bench.wallets.restore("x", file, None))
+            assert error.code == -18
+            assert "is a wallet of Bitcoin Core" in error.message and "importdescriptors" in error.message
+            assert not (bench.options.wallets_dir / "x").exists()
         error = await bench.refused(bench.wallets.create("old", Recipe(), None))
         assert "already exists" in error.message
+
+    on_bench(scenario)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13, 21, 34])
+@pytest.mark.parametrize("passphrase", ["", "pass"])
+def test_a_creation_that_is_cancelled_leaves_nothing_and_not_a_bit_of_what_was_there(on_bench, steps, passphrase):
+    """A caller's Ctrl-C cancels the call, wherever it is by then; too late, and the wallet is there."""
+
+    async def scenario(bench):
+        there = bench.options.wallets_dir / "there"
+        there.mkdir()
+        for name, path in [("family/rent", bench.options.wallets_dir / "family"), ("there", there / "wallet.sqlite")]:
+            making = asyncio.ensure_future(bench.wallets.create(name, Recipe(passphrase=passphrase), None))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            making.cancel()
+            await asyncio.wait({making})
+            assert bench.wallets.get(name) is not None or not path.exists()
+            assert steps > 0 or not path.exists()
+        assert there.is_dir()
+        await bench.wallet("again/again")
 
     on_bench(scenario)
 
