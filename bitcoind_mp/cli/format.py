@@ -113,6 +113,30 @@ def logs_text(logs: "dict[str, Any]", paint: "Paint" = plain) -> str:
     )
 
 
+def wrapped(text: str, width: int) -> str:
+    """Text of ``help`` in lines of at most ``width``, broken between words; what goes on is indented as far as the
+    column that the line's text began at. Examples stay as they are: they are to be copied."""
+    return "\n".join(
+        part
+        for line in text.split("\n")
+        for part in (_hanging(line, width) if len(line) > width and not line.startswith("> ") else [line])
+    )
+
+
+def _hanging(line: str, width: int) -> "list[str]":
+    indent = len(line) - len(line.lstrip())
+    column = line.rfind("  ", indent, width // 2) + 2
+    hang = " " * (column if column > indent + 2 else min(indent + 2, width // 2))
+    lines = [line[:indent]]
+    for word in line[indent:].split(" "):
+        started = len(lines) > 1 or lines[-1].strip()
+        if started and len(lines[-1]) + 1 + len(word) > width:
+            lines.append(hang + word)
+        else:
+            lines[-1] += (" " if started else "") + word
+    return lines
+
+
 def printable(line: str) -> str:
     """A log line that can't play with the terminal: a peer may have chosen some of its words."""
     if line.isprintable():

@@ -217,7 +217,8 @@ class Interpreter:
         if not line.words:
             own = "\n".join(f"{name:<8}{about}" for name, about in OWN_HELP.items())
             text += f"\n\n== Shell ==\n{own}"
-        self._screen.pieces(_help_fragments(text))
+        width = self._screen.width
+        self._screen.pieces(_help_fragments(layout.wrapped(text, width) if width is not None else text))
 
     async def _use(self, line: Line) -> None:
         if len(line.words) > 1:

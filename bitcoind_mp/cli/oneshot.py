@@ -25,6 +25,8 @@ METHOD_NOT_FOUND = -32601
 WALLET_NOT_SPECIFIED = -19
 IN_WARMUP = -28
 
+#: Columns where a terminal doesn't know how wide it is.
+NO_WIDTH = 80
 #: Seconds between attempts with -rpcwait.
 RETRY = 0.2
 
@@ -103,7 +105,12 @@ def perform(config: "Config", name: str, words: "list[str]") -> int:
         from .supervision import perform_for_person
 
         return perform_for_person(config, name, words)
-    print_result(call(config, name, words))
+    result = call(config, name, words)
+    if name == "help" and isinstance(result, str) and sys.stdout.isatty():
+        from .format import wrapped
+
+        result = wrapped(result, os.get_terminal_size(sys.stdout.fileno()).columns or NO_WIDTH)
+    print_result(result)
     return 0
 
 

@@ -25,6 +25,11 @@ class Screen(ABC):
     #: How words are painted by the functions of `format`.
     paint: "Paint"
 
+    @property
+    def width(self) -> int | None:
+        """Columns; None where lines may have any length."""
+        return None
+
     @abstractmethod
     def pieces(self, fragments: Fragments) -> None:
         """Print styled text and a line end."""
@@ -79,6 +84,10 @@ class Terminal(Screen):
         self._output = output
         self._colour = colour
         self._noted = False
+
+    @property
+    def width(self) -> int | None:
+        return self._output.get_size().columns
 
     def pieces(self, fragments: Fragments) -> None:
         self._clear_note()

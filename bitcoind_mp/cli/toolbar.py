@@ -38,28 +38,37 @@ class Seen:
     wallet: str | None = None
 
 
+#: What the line does without where it is too wide, the least first: names: of the units only short marks are left.
+_DISPENSABLE = ("peers", "mempool", "chain", "names", "balance", "tip")
+
+
 def fragments(seen: Seen, width: int | None = None) -> Fragments:
-    """The line. Where it is wider than ``width`` it does without peers, then without the mempool: the units are last
-    and must be seen."""
+    """The line. Where it is wider than ``width`` it does without the least important parts: the units are last and
+    must be seen."""
     line: Fragments = []
-    for peers, mempool in ((True, True), (False, True), (False, False)):
-        line = _line(seen, peers=peers, mempool=mempool)
+    for count in range(len(_DISPENSABLE) + 1):
+        line = _line(seen, frozenset(_DISPENSABLE[:count]))
         if width is None or sum(len(text) for _, text in line) <= width:
             break
     return line
 
 
-def _line(seen: Seen, *, peers: bool, mempool: bool) -> Fragments:
-    parts: list[Fragments] = [[("class:toolbar.chain", f" {seen.chain}")]]
+def _line(seen: Seen, without: frozenset[str]) -> Fragments:
+    parts: list[Fragments] = []
     node_up = seen.connected.get("node", False)
-    if seen.tip is not None:
-        parts.append(_tip(seen.tip, stale=not node_up, with_peers=peers))
-    if seen.mempool is not None and node_up and mempool:
+    if "chain" not in without:
+        parts.append([("class:toolbar.chain", seen.chain)])
+    if seen.tip is not None and "tip" not in without:
+        parts.append(_tip(seen.tip, stale=not node_up, with_peers="peers" not in without))
+    if seen.mempool is not None and node_up and "mempool" not in without:
         parts.append([("", f"mempool {seen.mempool['size']}")])
-    parts += [_balance(seen), _units(seen)]
+    if "balance" not in without:
+        parts.append(_balance(seen))
+    parts.append(_units(seen, short="names" in without))
     line: Fragments = []
-    for index, part in enumerate(part for part in parts if part):
-        line += [SEPARATOR, *part] if index else part
+    for part in parts:
+        if part:
+            line += [SEPARATOR if line else ("", " "), *part]
     return line
 
 
@@ -108,7 +117,7 @@ def _balance(seen: Seen) -> Fragments:
     return pieces
 
 
-def _units(seen: Seen) -> Fragments:
+def _units(seen: Seen, *, short: bool) -> Fragments:
     """Each unit by the supervisor's word; without a supervisor, each worker by whether it is connected."""
     if seen.connected.get("supervisor") and seen.unit is not None:
         pieces: Fragments = []
@@ -118,21 +127,28 @@ def _units(seen: Seen) -> Fragments:
             if state == "running" and unit.get("health") not in ("ok", None):
                 style = "class:toolbar.busy"
                 state = str(unit["health"])
-            text = unit["name"] if state in ("running", "ok") else f"{unit['name']} {state}"
-            pieces += [("", "  " if pieces else ""), (style, f"{_DOTS.get(state, '●')} {text}")]
+            pieces += _unit(unit["name"], "" if state in ("running", "ok") else state, style, short, first=not pieces)
         return pieces
     pieces = []
     for role, up in seen.connected.items():
         if role != "supervisor" and (up or seen.connected.get("supervisor") is None):
-            style, text = ("class:toolbar.good", f"● {role}") if up else ("class:toolbar.busy", f"● {role} away")
-            pieces += [("", "  " if pieces else ""), (style, text)]
+            style, state = ("class:toolbar.good", "") if up else ("class:toolbar.busy", "away")
+            pieces += _unit(role, state, style, short, first=not pieces)
     if any(seen.connected.values()):
-        return [*pieces, ("class:toolbar.off", "  no supervisor")]
+        return pieces if short else [*pieces, ("class:toolbar.off", "  no supervisor")]
     return [("class:toolbar.bad", "not connected")]
 
 
+def _unit(name: str, trouble: str, style: str, short: bool, *, first: bool) -> Fragments:
+    """One unit; ``trouble`` is its state where that isn't simply running. The short mark is ``●n``, and ``!n`` for any
+    trouble that has no mark of its own."""
+    dot = _DOTS.get(trouble, "●")
+    if short:
+        return [("", "" if first else " "), (style, f"{dot if not trouble or trouble in _DOTS else '!'}{name[0]}")]
+    return [("", "" if first else "  "), (style, f"{dot} {name} {trouble}".rstrip())]
+
+
 def coins(satoshis: Any) -> str:
-    """An amount in BTC, its last zeros left out but for two decimals."""
+    """An amount in BTC, with its eight decimals."""
     whole, fraction = divmod(abs(int(satoshis)), 100_000_000)
-    digits = f"{fraction:08d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if int(satoshis) < 0 else ''}{whole}.{digits}"
+    return f"{'-' if int(satoshis) < 0 else ''}{whole}.{fraction:08d}"

@@ -16,6 +16,7 @@ from bitcoind_mp.cli.format import (
     status_text,
     unit_line,
     unit_text,
+    wrapped,
 )
 from bitcoind_mp.cli.jsontext import parse
 
@@ -255,3 +256,16 @@ def test_a_log_line_cannot_play_with_the_terminal() -> None:
         == "peer \ufffd]0;title\ufffd \ufffd[31mred\ufffd\tend"
     )
     assert "\x1b" not in unit_text(node(log=[wicked], last_words=[wicked, "x"]), NOW)
+
+
+def test_help_is_broken_between_words_and_hangs_below_its_text() -> None:
+    line = "1. value    (string, required) " + " ".join(["word"] * 6)
+    assert wrapped(line, 40).split("\n") == [
+        "1. value    (string, required) word word",
+        "            word word word word",
+    ]
+    assert wrapped("    " + "abc " * 4 + "end", 16).split("\n") == ["    abc abc abc", "      abc end"]
+    assert wrapped("short\n\n  as  it is", 40) == "short\n\n  as  it is"
+    example = "> curl --user myusername " + "x" * 60
+    assert wrapped(example, 40) == example
+    assert wrapped("a " + "x" * 50, 40).split("\n") == ["a", "  " + "x" * 50]

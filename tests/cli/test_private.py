@@ -82,7 +82,7 @@ def test_one_is_offered_started_and_ended_with_the_shell(shell, home: Path) -> N
     terminal.sees('"name": "alice"')
     started = pids(status(home))
     assert all(map(running, started))
-    terminal.sees("alice 0.00 BTC")
+    terminal.sees("alice 0.00000000 BTC")
     terminal.type("\x04")
     assert terminal.wait() == 0
     assert not any(map(running, started))

@@ -22,9 +22,11 @@ def test_a_prompt_a_toolbar_a_result_and_leaving(daemon, shell) -> None:
     daemon.lively()
     terminal = shell()
     terminal.sees("● node  ● wallet")
-    screen = terminal.sees("alice 50.00 BTC")
+    screen = terminal.sees("alice 50.00000000 BTC")
     assert "bitcoin-mp 0.1.0 on regtest. Tab completes, help lists commands, Ctrl-D leaves." in screen
-    assert screen.split("\n")[-1] == (" regtest │ height 112, 2 peers │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet")
+    assert screen.split("\n")[-1] == (
+        " regtest │ height 112, 2 peers │ mempool 3 │ alice 50.00000000 BTC │ ● node  ● wallet"
+    )
     terminal.type("getblockstats 7\r")
     assert '\n{\n  "got": 7,\n' in terminal.sees('"stats": null\n}')
     terminal.type("getblockhash 999\r")
@@ -49,7 +51,7 @@ def test_nothing_crosses_any_socket_while_nobody_does_anything(daemon, shell) ->
     daemon.lively()
     terminal = shell()
     terminal.sees("● node  ● wallet")
-    terminal.sees("alice 50.00 BTC")
+    terminal.sees("alice 50.00000000 BTC")
     while terminal.read(1.0):
         pass
     quiet_since = time.monotonic()
@@ -149,7 +151,7 @@ def test_an_open_bracket_or_quote_goes_on_with_the_next_line(daemon, shell) -> N
 def test_tab_completes_from_live_data(daemon, shell) -> None:
     daemon.lively()
     terminal = shell()
-    terminal.sees("alice 50.00 BTC")
+    terminal.sees("alice 50.00000000 BTC")
     terminal.type("getblockcou\t")
     terminal.sees("regtest> getblockcount")
     terminal.type("\x15use a\t")
@@ -236,7 +238,7 @@ def test_what_is_typed_ahead_stays_as_it_was_typed(daemon, shell) -> None:
 def test_a_wallet_made_a_moment_ago_can_be_used(daemon, shell) -> None:
     daemon.lively()
     terminal = shell()
-    terminal.sees("alice 50.00 BTC")
+    terminal.sees("alice 50.00000000 BTC")
     daemon.wallet.loaded = ["alice", "new"]  # and nobody has been told yet
     terminal.type("use new\r")
     terminal.sees("regtest new>")
@@ -351,6 +353,18 @@ def test_help(daemon, shell) -> None:
     terminal.sees("Run a command again whenever what it shows may have changed.")
     terminal.type("help\r")
     terminal.sees("== Shell ==\nhelp    List all commands")
+
+
+@pytest.mark.parametrize("arguments", [[], ["help", "uptime"]])
+def test_help_is_broken_between_words_on_a_terminal(daemon, shell, arguments: list[str]) -> None:
+    daemon.lively()
+    terminal = shell(*arguments)
+    if not arguments:
+        terminal.sees(PROMPT)
+        terminal.type("help uptime\r")
+    terminal.sees(
+        "\nSeconds up, which is how long the supervisor has been there: since its start, and not since its\n  units began."
+    )
 
 
 def test_without_a_daemon_nothing_is_started_unasked(daemon, shell, tmp_path: Path) -> None:

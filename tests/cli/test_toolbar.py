@@ -35,7 +35,7 @@ def style_of(state: Seen, text: str) -> str:
 
 
 def test_all_well() -> None:
-    assert line(seen()) == " regtest │ height 112 │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet"
+    assert line(seen()) == " regtest │ height 112 │ mempool 3 │ alice 50.00000000 BTC │ ● node  ● wallet"
 
 
 def test_nothing_known_yet() -> None:
@@ -49,7 +49,7 @@ def test_catching_up_with_peers() -> None:
 
 def test_what_is_pending_and_scanned() -> None:
     state = seen(balance={"wallets": [wallet("", 1, pending=150_000_000, scanning=True)]})
-    assert "default wallet 0.00000001 BTC +1.50 scanning" in line(state)
+    assert "default wallet 0.00000001 BTC +1.50000000 scanning" in line(state)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_pending_and_scanned() -> None:
     [
         ([], None, "no wallet loaded"),
         ([wallet("a", 1), wallet("b", 2)], None, "2 wallets"),
-        ([wallet("a", 0), wallet("b", 200_000_000)], "b", "b 2.00 BTC"),
+        ([wallet("a", 0), wallet("b", 200_000_000)], "b", "b 2.00000000 BTC"),
         ([wallet("a", 0)], "gone", "gone: not loaded"),
     ],
 )
@@ -91,11 +91,11 @@ def test_workers_without_a_supervisor() -> None:
 @pytest.mark.parametrize(
     ("satoshis", "text"),
     [
-        (0, "0.00"),
+        (0, "0.00000000"),
         (1, "0.00000001"),
-        (150_000_000, "1.50"),
+        (150_000_000, "1.50000000"),
         (-123_456_789, "-1.23456789"),
-        (2_100_000_000_000_000, "21000000.00"),
+        (2_100_000_000_000_000, "21000000.00000000"),
     ],
 )
 def test_amounts(satoshis: int, text: str) -> None:
@@ -108,6 +108,19 @@ def test_a_narrow_terminal_still_shows_the_units() -> None:
     def at(width: int) -> str:
         return "".join(text for _, text in fragments(state, width))
 
-    assert at(80) == " regtest │ height 112, 8 peers │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet"
-    assert at(70) == " regtest │ height 112 │ mempool 3 │ alice 50.00 BTC │ ● node  ● wallet"
-    assert at(40) == " regtest │ height 112 │ alice 50.00 BTC │ ● node  ● wallet"
+    assert at(90) == " regtest │ height 112, 8 peers │ mempool 3 │ alice 50.00000000 BTC │ ● node  ● wallet"
+    assert at(80) == " regtest │ height 112 │ mempool 3 │ alice 50.00000000 BTC │ ● node  ● wallet"
+    assert at(70) == " regtest │ height 112 │ alice 50.00000000 BTC │ ● node  ● wallet"
+    assert at(60) == " height 112 │ alice 50.00000000 BTC │ ● node  ● wallet"
+    assert at(50) == " height 112 │ alice 50.00000000 BTC │ ●n ●w"
+    assert at(30) == " height 112 │ ●n ●w"
+    assert at(10) == " ●n ●w"
+
+
+def test_short_marks_tell_trouble_apart() -> None:
+    def marks(*units: dict[str, Any]) -> str:
+        return "".join(text for _, text in fragments(seen(unit={"units": units}), 10)).strip()
+
+    assert marks(unit("node", "failed"), unit("wallet", "stopped")) == "×n ○w"
+    assert marks(unit("node", "backoff"), unit("wallet", "running", "degraded")) == "!n !w"
+    assert "".join(text for _, text in fragments(seen(connected={"node": True}), 10)).strip() == "●n"
