@@ -37,8 +37,9 @@ USAGES = {
         "bitcoin-mp [options] <command> [params]",
         "bitcoin-mp [options] -named <command> [name=value]...",
         "bitcoin-mp [options] help [<command>]",
-        "bitcoin-mp [options] status [<unit>] | health | logs <unit> [-f]",
-        "bitcoin-mp [options] start | stop | restart | reload <unit>",
+        "bitcoin-mp [options] status [<unit>...] | health | logs [<unit>...] [-f]",
+        "bitcoin-mp [options] start <unit>... | stop [<unit>...]",
+        "bitcoin-mp [options] restart <unit>... | reload <unit>...",
     ),
 }
 

@@ -151,7 +151,7 @@ class ControlCommands:
 
     @command("control", changes=True)
     async def reload(self, unit: str) -> dict[str, Any]:
-        """Has a unit read its configuration and open its files again, without stopping it.
+        """Sends a unit SIGHUP and waits until it has dealt with it, without stopping it.
 
         Args:
             unit: The unit's name

@@ -100,7 +100,7 @@ class FakeSupervisor(Logs):
 
     @command("control")
     async def uptime(self) -> int:
-        """Seconds up, which is how long the supervisor has been there: since its start, and not since its units began."""
+        """Seconds up, that is how long the supervisor has been here: since its start, and not since its units began."""
         return 7
 
     async def follow(self, unit: str, lines: int, sink: LogSink) -> None:

@@ -363,7 +363,8 @@ def test_help_is_broken_between_words_on_a_terminal(daemon, shell, arguments: li
         terminal.sees(PROMPT)
         terminal.type("help uptime\r")
     terminal.sees(
-        "\nSeconds up, which is how long the supervisor has been there: since its start, and not since its\n  units began."
+        "\nSeconds up, that is how long the supervisor has been here: since its start, and not since its units\n"
+        "  began."
     )
 
 

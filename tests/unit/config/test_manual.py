@@ -1,14 +1,19 @@
 """The manual pages: generated from the table, committed as generated, and well-formed."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from bitcoind_mp.config.help import USAGES
 from bitcoind_mp.config.manual import pages
-from bitcoind_mp.config.option import PROGRAMS
+from bitcoind_mp.config.option import CLI, PROGRAMS
 from bitcoind_mp.config.options import TABLE
+from bitcoind_mp.node.service import NodeService
+from bitcoind_mp.service.worker import Service
+from bitcoind_mp.wallet.service import WalletService
 
 MAN = Path(__file__).resolve().parents[3] / "man"
 PAGES = pages(MAN)
@@ -57,3 +62,22 @@ def test_a_page_can_be_indexed(name: str) -> None:
     done = subprocess.run(["lexgrog", str(MAN / name)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0
     assert f'"{name.rpartition(".")[0]} - ' in done.stdout
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_example_goes_on_after_a_program_that_keeps_the_terminal(name: str) -> None:
+    examples = re.findall(r"^\.Dl \$ bitcoin-mp-(?:node|wallet)\b(.*)\n(?=\.Dl)", PAGES[name], re.MULTILINE)
+    assert all(rest.endswith(" &") for rest in examples), examples
+
+
+def test_the_units_of_logs_may_be_left_out_wherever_it_is_described() -> None:
+    assert "logs [<unit>...] [-f]" in "".join(USAGES[CLI])
+    assert PAGES["bitcoin-mp.1"].count("Cm logs Oo Ar unit ... Oc") == 2
+
+
+@pytest.mark.parametrize(
+    ("worker", "name"), [(NodeService, "bitcoin-mp-node.1"), (WalletService, "bitcoin-mp-wallet.1")]
+)
+def test_a_page_says_that_sighup_changes_nothing_as_long_as_that_is_so(worker: type[Service], name: str) -> None:
+    page = PAGES[name]
+    assert ("Nothing is read again" in page) is (worker.reload is Service.reload)
