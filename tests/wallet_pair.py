@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bitcoind_mp import __version__
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.blocking import call
@@ -74,7 +75,13 @@ class Pair:
 
         def answers() -> bool:
             assert process.poll() is None, f"the {role} ended with {process.returncode}:\n{self.log(role)[-3000:]}"
-            return isinstance(self.ask(role, "getmempoolinfo" if role == "node" else "listwallets"), dict | list)
+            try:
+                self.ask(role, "getmempoolinfo" if role == "node" else "listwallets")
+            except RpcError as error:
+                if error.code == RpcCode.IN_WARMUP:  # a busy machine takes longer than callers are kept in the queue
+                    return False
+                raise
+            return True
 
         wait_for(answers, f"the {role} to answer")
 
