@@ -314,16 +314,16 @@ def test_a_wallet_whose_time_runs_out_in_a_rescan_stays_unlocked_until_its_end(o
         wallet = await bench.wallet(passphrase="pass", blank=True)
         locks = EncryptCommands(bench.wallets)
         await locks.walletpassphrase(bench.call(), "pass", 100)
-        follow = bench.chain.follow
+        follow, begun = bench.chain.follow, asyncio.Event()
 
         async def slow_follow(*arguments):
+            begun.set()
             await asyncio.sleep(0.05)
             return await follow(*arguments)
 
         bench.chain.follow = slow_follow
         importing = asyncio.ensure_future(imported(bench, desc=desc, range=[0, 1], timestamp=0, active=True))
-        while wallet.scanning is None:
-            await asyncio.sleep(0)
+        await begun.wait()
         wallet.relock.start(0)
         with pytest.raises(RpcError, match="before locking the wallet"):
             locks.walletlock(bench.call())
