@@ -126,7 +126,8 @@ class Daemon:
 
     def logs(self) -> str:
         return "".join(
-            f"\n--- {path.name}\n{path.read_text(errors='replace')[-3000:]}" for path in self.directory.rglob("logs/*.log")
+            f"\n--- {path.name}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in self.directory.rglob("logs/*.log")
         )
 
     def running(self, *units: str) -> bool:
