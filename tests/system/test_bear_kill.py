@@ -125,7 +125,7 @@ def test_the_supervisor_killed_while_it_starts_and_stops(daemon: Daemon) -> None
     daemon.start()
     daemon.wallet(None, "createwallet", "w", False, False, "", False, True, True)
     record.mine(3, record.address("w", "kept"))
-    daemon.stop()
+    daemon.clean_up()  # so that there is a journal, which the next node must not take for dealt with
     command = [str(BIN / "bitcoind-mp"), "-regtest", f"-datadir={daemon.directory}", *daemon.options]
     for part in range(3):
         starting = subprocess.Popen(

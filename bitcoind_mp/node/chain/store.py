@@ -97,6 +97,7 @@ class Store:
         self._files: BlockFiles | None = None
         self._copies = 0
         self._unjournaled = False
+        self._replayed = False
         self.failed = ""
 
     def open(self) -> Opened:
@@ -110,6 +111,7 @@ class Store:
         for leftover in self._directory.glob(f"{_COPIES}*"):
             CoinDatabase.discard(leftover)
         self._journal = Journal(self._directory / JOURNAL)
+        self._replayed = not self._journal.size
         if self._options.wipe_index or self._options.wipe_coins:
             log.info("Rebuilding from the block files what was wiped")
             Kernel(self._params.name, self._directory, lambda event: None, self._options).close()
@@ -134,6 +136,7 @@ class Store:
             self._process(raw, hash256(raw[:80])[::-1])
             count += 1
             progress(count)
+        self._replayed = True
         return count
 
     def submit(self, raw: bytes, hash: bytes, *, journal: bool, durable: bool) -> Verdict:
@@ -213,7 +216,8 @@ class Store:
         self._emit(Rebased(coins))
 
     def close(self) -> None:
-        """Write everything to disk and let go. The journal is emptied if that went well."""
+        """Write everything to disk and let go. The journal is emptied if that went well; and not by a process that was
+        told to stop before the kernel had the blocks in it."""
         if self._kernel is not None:
             self._flush()
         if self._journal is not None:
@@ -227,7 +231,7 @@ class Store:
     def _flush(self) -> None:
         kernel, self._kernel = self._open_kernel, None
         kernel.close()
-        if not self.failed:
+        if not self.failed and self._replayed:
             self._open_journal.clear()
             self._unjournaled = False
 

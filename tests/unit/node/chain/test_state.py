@@ -302,6 +302,26 @@ def test_a_clean_stop_keeps_all_and_leaves_nothing_behind(chain_at, run, maker, 
     run(body())
 
 
+def test_a_start_that_is_broken_off_leaves_the_journal_to_the_next(chain_at, run, maker, tmp_path: Path) -> None:
+    """As when a process that was killed is started again, and told to stop while it still opens the chain."""
+    journal = Journal(tmp_path / JOURNAL)
+    for raw in maker.chain(maker.genesis_hash, 1, 5):
+        journal.append(raw, durable=False)
+    journal.close()
+
+    async def body():
+        opening = asyncio.ensure_future(chain_at().__aenter__())
+        while not (tmp_path / "chainstate" / "CURRENT").exists():  # noqa: ASYNC110 (another thread's work)
+            await asyncio.sleep(0.001)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        async with chain_at() as chain:
+            assert chain.height == 5
+
+    run(body())
+
+
 def test_blocks_can_be_read_after_each_kind_of_reopening(chain_at, run, maker) -> None:
     async def body():
         async with chain_at() as chain:
