@@ -65,6 +65,8 @@ class Wallets:
         self._loaded: dict[str, Wallet] = {}
         self._attached: dict[str, Attachment] = {}
         self._busy: set[str] = set()
+        self._awaited: list[str] = []
+        """Wallets that were to be loaded at the start, and aren't yet: a kill must not make them be forgotten."""
 
     def __iter__(self) -> Iterator[Wallet]:
         """In the order they were loaded."""
@@ -172,6 +174,8 @@ class Wallets:
         wallet.on_move(lambda: self.on_move())
         self._loaded[name] = wallet
         self.refused.pop(name, None)
+        if name in self._awaited:
+            self._awaited.remove(name)
         attachment = self._attached[name] = self._node.attach(wallet)
         warnings = [*self.options.warnings, *self._remember(name, load_on_startup)]
         wallet.log("loaded: %d descriptors, %d transactions", len(wallet.descriptors), len(wallet.history))
@@ -229,8 +233,9 @@ class Wallets:
 
     async def load_all(self, names: list[str]) -> None:
         """Load these at start, in order. One that can't be loaded is refused alone; the process serves the rest."""
-        for name in dict.fromkeys(names):
-            if name in self._loaded:
+        self._awaited = [name for name in dict.fromkeys(names) if name not in self._loaded]
+        for name in list(self._awaited):
+            if name in self._loaded:  # by a caller, meanwhile
                 continue
             try:
                 _, warnings = await self.load(name, patience=0)
@@ -255,7 +260,7 @@ class Wallets:
 
     def _remember(self, name: str, load_on_startup: bool | None) -> list[str]:
         try:
-            self._session.remember(list(self._loaded))
+            self._session.remember([*self._loaded, *self._awaited])
         except OSError as error:
             log.error("what is loaded can't be remembered: %s", error)
         if load_on_startup is None:

@@ -48,6 +48,22 @@ def test_what_is_loaded_at_the_start(on_bench):
     on_bench(scenario)
 
 
+def test_a_kill_while_they_are_loaded_makes_none_be_forgotten(on_bench):
+    async def scenario(bench):
+        for name in ("one", "two", "three"):
+            await bench.wallet(name)
+        await bench.wallets.close()
+        (bench.options.wallets_dir / "two" / "wallet.sqlite").write_bytes(b"nonsense" * 100)
+        bench.wallets = bench.manager()
+        told = []
+        bench.wallets.on_change = lambda: told.append(set(bench.manager().startup_names([])))
+        await bench.wallets.load_all(bench.wallets.startup_names([]))
+        assert [wallet.name for wallet in bench.wallets] == ["one", "three"]
+        assert told and all(names == {"one", "two", "three"} for names in told)
+
+    on_bench(scenario)
+
+
 def test_an_unnamed_wallet_lies_at_the_top_and_is_loaded_unless_others_are_named(on_bench):
     async def scenario(bench):
         await bench.wallet("w")
