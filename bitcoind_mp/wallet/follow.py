@@ -19,8 +19,8 @@ from .wallet import Wallet
 
 log = logging.getLogger("bitcoind_mp.wallet")
 
-#: Seconds before a stream that failed is asked for again.
-_RETRY = 1.0
+#: Seconds before a stream that failed is asked for again; twice as long each time, up to the second.
+_RETRY, _LONGEST_RETRY = 1.0, 8.0
 #: How long a command waits for a block that the node has and the wallet not yet, in seconds.
 _SETTLE = 10.0
 
@@ -43,6 +43,8 @@ class Attachment:
         self._after: asyncio.Task[None] | None = None
         self._has_far_to_go = False
         self._handed_over = asyncio.Event()
+        self._tries = 0
+        self._told = ""
         self.problem = ""
         """Why it isn't being followed, for people; empty while all is well."""
 
@@ -104,7 +106,8 @@ class Attachment:
                 await self._follow(lost)
             except (RpcError, Disconnected, CallTimeout) as error:
                 self._note(str(error))
-                await asyncio.sleep(0 if lost.done() else _RETRY)
+                self._tries += 1
+                await asyncio.sleep(0 if lost.done() else min(_RETRY * 2 ** (self._tries - 1), _LONGEST_RETRY))
             finally:
                 self._follower = None
 
@@ -140,6 +143,7 @@ class Attachment:
             await wallet.check_mempool()
         except (Disconnected, CallTimeout) as error:
             raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, str(error)) from error
+        self._tries, self._told = 0, ""
         wallet.log("synced at height %d", wallet.height)
         wallet.touch()
         wallet.changed()
@@ -162,8 +166,9 @@ class Attachment:
     def _note(self, problem: str) -> None:
         if problem != self.problem:
             self.problem = problem
-            if problem:
+            if problem and problem != self._told:
                 log.warning("[%s] %s", self.wallet.name, problem)
+                self._told = problem
             self.wallet.touch()
             self.wallet.changed()
 

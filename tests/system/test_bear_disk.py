@@ -139,6 +139,7 @@ def test_each_thing_on_a_disk_of_its_own(daemon: Daemon, mount: Callable[..., Sm
     assert daemon.wallet("w", "getwalletinfo")["lastprocessedblock"]["height"] == height
     assert refused(lambda: client.pay("w", there, "1")).code == RpcCode.DATABASE_ERROR
     assert refused(lambda: daemon.wallet("w", "setlabel", address, "x" * 9000)).code == RpcCode.DATABASE_ERROR
+    assert daemon.log("wallet").count("[w] The wallet file") == 1, "it is said once"
     daemon.kill("wallet")
     disks["wallets"].free()
     daemon.until_running()
