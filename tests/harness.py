@@ -50,6 +50,7 @@ class Daemon:
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [str(BIN / program), "-regtest", f"-datadir={self.directory}", *arguments],
+            cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
