@@ -5,6 +5,7 @@ What belongs here: which part is made when, and what it is given. What each part
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -138,8 +139,10 @@ class Supervisor:
         try:
             file.write_text(f"{os.getpid()}\n")
         except OSError as error:
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             raise FatalError(
-                f"-pid={file}: the file could not be written: {error.strerror}.", status=ExitStatus.CONFIG
+                f"-pid={file}: the file could not be written: {error.strerror}.",
+                status=ExitStatus.OS_ERROR if is_full else ExitStatus.CONFIG,
             ) from error
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan]) -> None:

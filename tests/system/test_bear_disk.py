@@ -120,6 +120,15 @@ def test_a_data_directory_without_a_byte_left(daemon: Daemon, mount: Callable[..
     assert daemon.tracebacks() == []
 
 
+def test_a_first_start_on_a_full_disk(daemon: Daemon, mount: Callable[..., SmallDisk]) -> None:
+    """Fails with words, and with the status that has systemd try again."""
+    mount(daemon.directory, "1m").fill()
+    failed = daemon.run("bitcoind-mp", "-daemonwait", *daemon.options, check=False)
+    assert (failed.returncode, failed.stderr.count("\n")) == (71, 1), failed.stderr
+    assert "No space left on device" in failed.stderr
+    assert not daemon.processes()
+
+
 def test_each_thing_on_a_disk_of_its_own(daemon: Daemon, mount: Callable[..., SmallDisk]) -> None:
     """Wallets, mempool, indexes and logs run full one after the other; whoever doesn't need them goes on."""
     network = daemon.directory / "regtest"
