@@ -87,8 +87,10 @@ class Daemon:
         return {unit["name"]: unit for unit in json.loads(self.run("bitcoin-mp", "-json", "status"))["units"]}
 
     def processes(self) -> dict[str, psutil.Process]:
-        pids = {name: unit["pid"] for name, unit in self.units().items()}
+        units = self.units()
+        pids = {name: unit["pid"] for name, unit in units.items()}
         supervisor = psutil.Process(next(iter(pids.values()))).parent()
+        pids |= {f"{name}, preloaded": unit["preloaded"] for name, unit in units.items() if unit["preloaded"]}
         assert supervisor is not None
         return {"supervisor": supervisor, **{name: psutil.Process(pid) for name, pid in pids.items()}}
 
@@ -244,7 +246,7 @@ def idle(daemon: Daemon) -> Iterator[Row]:
     before = {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
     time.sleep(IDLE_SECONDS)
     used = {name: sum(process.cpu_times()[:2]) - before[name] for name, process in processes.items()}
-    detail = ", ".join(f"{name} {seconds:.2f}" for name, seconds in used.items())
+    detail = ", ".join(f"{name} {seconds:.2f}" for name, seconds in used.items() if seconds)
     yield Row(f"CPU of all in {IDLE_SECONDS:.0f} idle seconds", sum(used.values()), "s", "≤ 0.05", detail)
     for name, process in processes.items():
         memory = process.memory_full_info()

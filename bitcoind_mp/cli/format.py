@@ -77,6 +77,8 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
     lines += _problems(unit.get("problems") or [], paint)
     if unit.get("pid") is not None:
         lines.append(_row("Main PID", str(unit["pid"])))
+    if unit.get("preloaded") is not None:
+        lines.append(_row("Preloaded", f"{unit['preloaded']} (what the next is forked from)"))
     lines.append(_row("Restarts", _restarts(unit, now)))
     lines += _resources(unit, unit.get("limits") or {})
     if unit.get("log_file"):

@@ -408,6 +408,16 @@ TABLE = (
         per_unit=True,
     ),
     Option(
+        "preload",
+        FLAG,
+        1,
+        (SUPERVISOR,),
+        UNITS,
+        "",
+        "Keep a process of each worker's program loaded, and fork the worker from it: it then restarts in less than "
+        "half the time. Start and restart, when a person asks for them, load the program anew (default: {default}).",
+    ),
+    Option(
         "healthinterval",
         SECONDS,
         10.0,

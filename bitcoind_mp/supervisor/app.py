@@ -44,6 +44,7 @@ from .process import Foundling
 from .report import WallClock
 from .states import SERVING, State
 from .streams import LogStreams, UnitTopic
+from .template import become_subreaper, reap_strays
 from .unit import Unit
 from .upward import Upward
 
@@ -158,8 +159,11 @@ class Supervisor:
             doorman.watch(supervised, self._sockets[supervised.name])
             upward.units(manager.units)
             self._look(manager, upward)
+            reap_strays(manager.owns)
 
         manager.on_change(changed)
+        become_subreaper()
+        self._loop.add_signal_handler(signal.SIGCHLD, reap_strays, manager.owns)
         try:
             await server.serve(self._sockets["supervisor"])
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())

@@ -13,11 +13,12 @@ from dataclasses import replace
 from . import events as ev
 from .logs import Pump, UnitLog
 from .notify import NotifySocket, parse
+from .origin import Origin
 from .orphans import Register
 from .plan import Plan
 from .policy import Exit
 from .process import Command, Foundling, Process, command, release
-from .states import State
+from .states import ALIVE, State
 from .unit import Unit, step
 
 log = logging.getLogger("bitcoind_mp.supervisor")
@@ -31,9 +32,12 @@ _LAST_WORDS = 10
 
 class Supervised:
     """One unit at work: its state, its process (None: it has none) and its output. ``was_ready`` says that some
-    process of it got as far as READY=1 since the supervisor came up."""
+    process of it got as far as READY=1 since the supervisor came up. ``is_waiting`` says that a process is to be made
+    as soon as its origin has loaded the program."""
 
-    def __init__(self, plan: Plan, log: UnitLog, listener: int | None, now: float) -> None:
+    def __init__(
+        self, plan: Plan, log: UnitLog, listener: int | None, environ: Mapping[str, str], loaded: "Loaded", now: float
+    ) -> None:
         self.plan = plan
         self.name = plan.name
         self.unit = Unit(plan.policy, since=now)
@@ -45,9 +49,12 @@ class Supervised:
         self.timer: asyncio.TimerHandle | None = None
         self.was_ready = False
         self.last_words: list[str] = []
+        self.origin = Origin(plan, environ, self.pump.writer, lambda: loaded(self))
+        self.is_waiting = False
 
 
 Listener = Callable[[Supervised, Unit], None]
+Loaded = Callable[[Supervised], None]
 
 
 class Manager:
@@ -69,7 +76,7 @@ class Manager:
 
     def add(self, plan: Plan, output: UnitLog, listener: int | None) -> Supervised:
         """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's."""
-        unit = Supervised(plan, output, listener, self._loop.time())
+        unit = Supervised(plan, output, listener, self._environ, self._loaded, self._loop.time())
         self._prepare(unit)
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
@@ -88,6 +95,10 @@ class Manager:
     def tell(self, supervised: Supervised, event: ev.Event) -> None:
         """Something happened: the one door through which a unit changes."""
         before = supervised.unit
+        if isinstance(event, ev.RestartRequested) or (
+            isinstance(event, ev.StartRequested) and before.state not in ALIVE
+        ):
+            supervised.origin.renew()  # a person's start is of the program as it is now on disk
         supervised.unit, actions = step(before, event, self._loop.time())
         for action in actions:
             self._do(supervised, action)
@@ -97,6 +108,13 @@ class Manager:
             supervised.was_ready = supervised.was_ready or after.state is State.RUNNING
             for listener in list(self._listeners):
                 listener(supervised, before)
+
+    def owns(self, pid: int) -> bool:
+        """Whether that is a process of a unit's, or one that they are forked from."""
+        return any(
+            (each.process is not None and each.process.pid == pid) or each.origin.template_pid == pid
+            for each in self.units.values()
+        )
 
     async def until(self, supervised: Supervised, states: Collection[State]) -> State:
         """Wait for a unit to be in one of these states; which one it was."""
@@ -120,6 +138,8 @@ class Manager:
     async def stop(self, order: Sequence[str]) -> None:
         """Stop the units one after the other, for good. Each takes as long as its stop ladder lets it."""
         self.stopping = True
+        for supervised in self.units.values():
+            supervised.origin.close()
         for name in order:
             if name in self.units:
                 self.tell(self.units[name], ev.StopRequested())
@@ -128,8 +148,11 @@ class Manager:
     def configure(self, plan: Plan) -> None:
         """A unit's configuration was read again. Its command counts from the next start on."""
         supervised = self.units[plan.name]
-        supervised.plan = plan
+        changed = plan.argv != supervised.plan.argv or plan.preload != supervised.plan.preload
+        supervised.plan = supervised.origin.plan = plan
         self._prepare(supervised)
+        if changed and not supervised.is_waiting and supervised.unit.state in ALIVE:
+            supervised.origin.renew()
         self.tell(supervised, ev.PolicyChanged(plan.policy))
 
     def close(self) -> None:
@@ -139,6 +162,7 @@ class Manager:
             assert supervised.process is None, f"{supervised.name} still runs"
             self._loop.remove_reader(supervised.pump.fileno())
             supervised.pump.close()
+            supervised.origin.close()
             if supervised.timer is not None:
                 supervised.timer.cancel()
             if supervised.command is not None:
@@ -173,6 +197,10 @@ class Manager:
         match action:
             case ev.Spawn():
                 self._spawn(supervised)
+            case ev.Send() | ev.KillGroup() if supervised.is_waiting:
+                supervised.is_waiting = False
+                supervised.origin.give_up("did not load in time")
+                self.tell(supervised, ev.Exited(Exit(error="it was told to end before it had begun")))
             case ev.Send(number):
                 if supervised.process is not None:
                     supervised.process.send(number)
@@ -183,10 +211,21 @@ class Manager:
                 log.log(level, "%s: %s", supervised.name, text)
 
     def _spawn(self, supervised: Supervised) -> None:
-        assert supervised.command is not None
         supervised.log.begin()
+        if supervised.origin.is_loading:
+            supervised.is_waiting = True
+        else:
+            self._begin(supervised)
+
+    def _loaded(self, supervised: Supervised) -> None:
+        if supervised.is_waiting:
+            self._begin(supervised)
+
+    def _begin(self, supervised: Supervised) -> None:
+        supervised.is_waiting = False
+        assert supervised.command is not None
         try:
-            process = Process.spawn(supervised.command)
+            process = supervised.origin.make(supervised.command)
         except OSError as error:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return

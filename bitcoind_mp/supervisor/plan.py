@@ -24,13 +24,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Plan:
-    """One unit as configured. ``enabled`` is whether it starts with the supervisor."""
+    """One unit as configured. ``enabled`` is whether it starts with the supervisor; ``preload`` the package whose
+    program a process keeps ready to fork it from, empty for none: then each start executes ``argv``."""
 
     name: str
     argv: tuple[str, ...]
     policy: Policy
     limits: Limits = Limits()
     enabled: bool = True
+    preload: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ def units(config: Config) -> list[Plan]:
 def _unit(config: Config, name: str, *, enabled: bool) -> Plan:
     # Its output is a pipe to us, whatever we do with it: hence the last option. -P keeps the cwd off its path.
     arguments = (*config.worker_arguments(name), "-printtoconsole=1")
+    package = f"bitcoind_mp.{name}"
     return Plan(
         name,
-        (sys.executable, "-P", "-m", f"bitcoind_mp.{name}", *arguments),
+        (sys.executable, "-P", "-m", package, *arguments),
         _policy(config, name),
         _limits(config, name),
         enabled,
+        package if config.get_bool("preload") else "",
     )
 
 

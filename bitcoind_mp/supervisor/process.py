@@ -4,6 +4,7 @@ How to start and end a process belongs here; when is ``unit.py``'s.
 
 LISTEN_PID and WATCHDOG_PID must be the child's own pid (sd_listen_fds(3)), which nobody knows before it exists: a
 shell's one line sets them and becomes the worker. That takes 0.7 ms; fork() in Python takes longer, and copies us.
+(A process that is there to be copied is ``template.py``'s.)
 """
 
 import errno
@@ -88,7 +89,7 @@ def command(
     if watchdog > 0:
         environment["WATCHDOG_USEC"] = str(round(watchdog * 1_000_000))
     high = tuple((name, _copy_high(fd)) for name, fd in fds)
-    return Command((_SHELL, "-c", _BECOME_WORKER, _SHELL, *argv), environment, high, _copy_high(output))
+    return Command(tuple(argv), environment, high, _copy_high(output))
 
 
 def release(made: Command) -> None:
@@ -118,14 +119,19 @@ class Process:
         ]
         actions += [(os.POSIX_SPAWN_DUP2, fd, _FIRST_FD + place) for place, (_, fd) in enumerate(what.fds)]
         pid = os.posix_spawn(
-            what.argv[0],
-            what.argv,
+            _SHELL,
+            (_SHELL, "-c", _BECOME_WORKER, _SHELL, *what.argv),
             what.environment,
             file_actions=actions,
             setpgroup=0,
             setsigmask=(),
             setsigdef=_DEFAULT_SIGNALS,
         )
+        return cls.of_child(pid)
+
+    @classmethod
+    def of_child(cls, pid: int) -> "Process":
+        """A child of ours that exists. Raises OSError, and ends it, where it can't be watched."""
         try:
             return cls(pid, os.pidfd_open(pid))
         except OSError:

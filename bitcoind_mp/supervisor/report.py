@@ -53,6 +53,7 @@ def unit_status(
         "active": _ACTIVE[unit.state],
         "enabled": supervised.plan.enabled,
         "command": list(supervised.plan.argv),
+        "preloaded": supervised.origin.template_pid,
         "started": clock.at(unit.started) if unit.pid is not None else None,
         "next_start": clock.at(unit.deadline) if unit.state is State.BACKOFF else None,
         "status": unit.text,

@@ -38,7 +38,7 @@ def wait_for(condition: Callable[[], T], what: str = "", deadline: float = DEADL
 class FakeSupervisor:
     """A supervisor over `workers/worker.py`, in a data directory of its own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, preload: str = "") -> None:
         self.directory = directory
         self.datadir = directory / "data"
         self.network = self.datadir / "regtest"
@@ -49,6 +49,7 @@ class FakeSupervisor:
         self.plans.mkdir(exist_ok=True)
         self.process: subprocess.Popen[str] | None = None
         self.environ = {**os.environ, "FAKE_PLANS": str(self.plans), "PYTHONDONTWRITEBYTECODE": "1"}
+        self.environ |= {"FAKE_PRELOAD": preload, "PYTHONPATH": str(WORKERS)}
         for name in ("NOTIFY_SOCKET", "JOURNAL_STREAM"):
             self.environ.pop(name, None)
         for name in ("node", "wallet"):
@@ -200,9 +201,9 @@ def listen(supervisor: FakeSupervisor) -> Iterator[Callable[..., Listener]]:
 
 
 @pytest.fixture
-def supervisor(tmp_path: Path) -> Iterator[FakeSupervisor]:
-    """One that is not started yet."""
-    made = FakeSupervisor(tmp_path / "s")
+def supervisor(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FakeSupervisor]:
+    """One that is not started yet. Its workers are executed; by the parameter "forked", forked from a preloaded one."""
+    made = FakeSupervisor(tmp_path / "s", preload="preloaded" if getattr(request, "param", "") == "forked" else "")
     try:
         yield made
     finally:

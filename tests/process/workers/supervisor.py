@@ -1,6 +1,7 @@
 """The supervisor as it is, with `worker.py` for its node and wallet: ``supervisor.py OPTIONS``.
 
-What each worker is to do wrong is in ``$FAKE_PLANS/node.json`` and ``wallet.json``.
+What each worker is to do wrong is in ``$FAKE_PLANS/node.json`` and ``wallet.json``. With ``$FAKE_PRELOAD`` it is forked
+from a preloaded process.
 """
 
 import os
@@ -17,8 +18,12 @@ HERE = Path(__file__).resolve().parent
 
 def plans(config: Config) -> list[plan.Plan]:
     where = Path(os.environ["FAKE_PLANS"])
-    fake = (sys.executable, "-I", "-S", str(HERE / "worker.py"))
-    return [replace(each, argv=(*fake, each.name, str(where / f"{each.name}.json"))) for each in plan.units(config)]
+    preload = os.environ.get("FAKE_PRELOAD", "")
+    how = ("-P", "-m", preload) if preload else ("-I", "-S", str(HERE / "worker.py"))
+    return [
+        replace(each, argv=(sys.executable, *how, each.name, str(where / f"{each.name}.json")), preload=preload)
+        for each in plan.units(config)
+    ]
 
 
 sys.exit(run(sys.argv[1:], plans))

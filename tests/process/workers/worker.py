@@ -35,6 +35,8 @@ def open_descriptors() -> list:
 
 BORN = time.monotonic()
 INHERITED = open_descriptors()
+#: What a preloaded one found when it was loaded.
+LOADED = None
 
 
 class Worker:
@@ -139,6 +141,9 @@ class Worker:
     def do_environ(self) -> dict:
         return dict(os.environ)
 
+    def do_loaded(self) -> str | None:
+        return LOADED
+
     def do_born(self) -> float:
         """Its first instruction, by CLOCK_MONOTONIC."""
         return BORN
@@ -192,6 +197,12 @@ class Worker:
     def do_child(self) -> int:
         return subprocess.Popen(["sleep", "1000"]).pid
 
+    def do_runaway(self) -> int:
+        """A child that leaves the process group and ends when its standard input does."""
+        made = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True)
+        self.runaway = made  # its stdin stays open as long as we live
+        return made.pid
+
     def feed(self) -> None:
         """One turn after the other until stopped."""
         due = time.monotonic()
@@ -225,4 +236,5 @@ def main() -> None:
     Path(plan_path).with_suffix(".stopped").write_text(str(os.getpid()))
 
 
-main()
+if __name__ == "__main__":
+    main()

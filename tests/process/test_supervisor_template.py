@@ -1,0 +1,118 @@
+"""Workers that are forked from a preloaded process: what a fork is, and what becomes of it when its template fails."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.parametrize("supervisor", ["forked"], indirect=True)
+
+
+def words(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_fork_is_the_supervisors_child_with_a_worker_s_name_group_and_surroundings(supervisor: Any) -> None:
+    supervisor.start()
+    unit = supervisor.unit("node")
+    pid = unit["pid"]
+    assert supervisor.worker("node", "loaded") == "", "it was there before the fork"
+    assert parent(pid) == parent(unit["preloaded"]) == supervisor.process.pid
+    assert os.getpgid(pid) == pid
+    assert words(pid) == unit["command"]
+    assert words(unit["preloaded"])[3:5] == ["bitcoind_mp.service.template", "preloaded"]
+    environ = supervisor.worker("node", "environ")
+    assert "LOADED" not in environ, "its environment is not its template's"
+    assert environ["LISTEN_PID"] == environ["WATCHDOG_PID"] == str(pid)
+
+
+def test_a_crash_is_mended_from_the_same_template_and_a_persons_restart_loads_anew(supervisor: Any) -> None:
+    supervisor.start()
+    first = supervisor.unit("node")
+    (supervisor.plans / "preload").write_text("newer program")
+    os.kill(first["pid"], signal.SIGKILL)
+    second = supervisor.wait_new("node", first["pid"])
+    assert second["preloaded"] == first["preloaded"]
+    assert supervisor.worker("node", "loaded") == ""
+    supervisor.ask("restart", "node")
+    third = supervisor.unit("node")
+    assert third["preloaded"] != first["preloaded"]
+    assert supervisor.worker("node", "loaded") == "newer program"
+    assert not Path(f"/proc/{first['preloaded']}").exists()
+
+
+def test_a_template_that_is_killed_is_made_again_and_its_worker_lives_on(
+    supervisor: Any, until: Callable[..., Any]
+) -> None:
+    supervisor.start()
+    before = supervisor.unit("node")
+    os.kill(before["preloaded"], signal.SIGKILL)
+    until(lambda: supervisor.unit("node")["preloaded"] is None, "its end to be noticed")
+    os.kill(before["pid"], signal.SIGKILL)
+    executed = supervisor.wait_new("node", before["pid"])
+    assert supervisor.worker("node", "loaded") is None, "with no template it is executed"
+    assert until(lambda: supervisor.unit("node")["preloaded"], "another") != before["preloaded"]
+    assert supervisor.pid("node") == executed["pid"]
+    assert f"its preloaded process (pid {before['preloaded']}) ended" in supervisor.log("supervisor")
+
+
+def test_a_template_that_stands_still_holds_nobody_up_and_never_makes_a_second_worker(supervisor: Any) -> None:
+    supervisor.start()
+    before = supervisor.unit("node")
+    os.kill(before["preloaded"], signal.SIGSTOP)
+    os.kill(before["pid"], signal.SIGKILL)
+    after = supervisor.wait_new("node", before["pid"])
+    assert supervisor.worker("node", "loaded") is None
+    assert not Path(f"/proc/{before['preloaded']}").exists()
+    nodes = [pid for pid in supervisor.processes() if words(pid) == after["command"]]
+    assert nodes == [after["pid"]]
+
+
+def test_a_program_that_cannot_be_preloaded_is_executed(supervisor: Any) -> None:
+    (supervisor.plans / "preload").write_text("fail")
+    supervisor.start()
+    assert supervisor.worker("node", "loaded") is None
+    assert "ImportError: half installed" in supervisor.log("node")
+
+
+def test_a_stop_does_not_wait_for_a_load_that_hangs(supervisor: Any, until: Callable[..., Any]) -> None:
+    (supervisor.plans / "preload").write_text("hang")
+    supervisor.start(ready=False)
+    loading = until(lambda: supervisor.unit("node"))
+    assert (loading["state"], loading["pid"]) == ("starting", None)
+    assert supervisor.ask("stop", "node")["state"] == "stopped"
+    (supervisor.plans / "preload").unlink()
+    assert supervisor.ask("start", "node")["state"] == "running"
+    assert supervisor.stop() == 0, "the wallet still loads"
+    assert supervisor.processes() == []
+
+
+def test_a_load_that_hangs_fails_the_start_at_its_deadline(supervisor: Any, until: Callable[..., Any]) -> None:
+    (supervisor.plans / "preload").write_text("hang")
+    supervisor.start("-starttimeout=node:0.5", ready=False)
+    ended = until(lambda: until(lambda: supervisor.unit("node"))["last_exit"], "the first start to be given up")
+    assert ended["why"].startswith("not ready after 0.5")
+
+
+def test_templates_end_with_a_killed_supervisor(supervisor: Any, until: Callable[..., Any]) -> None:
+    supervisor.start()
+    os.kill(supervisor.process.pid, signal.SIGKILL)
+    supervisor.process.wait()
+    until(lambda: supervisor.processes() == [], "all to end")
+
+
+def test_what_a_worker_left_behind_is_reaped(supervisor: Any, until: Callable[..., Any]) -> None:
+    supervisor.start()
+    runaway = supervisor.worker("node", "runaway")
+    os.kill(supervisor.pid("node"), signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{runaway}").exists(), "it to be gone, and no zombie")
+    children = Path(f"/proc/{supervisor.process.pid}/task/{supervisor.process.pid}/children").read_text().split()
+    known = {unit[key] for unit in supervisor.status()["units"] for key in ("pid", "preloaded")}
+    assert {int(child) for child in children} <= known
