@@ -256,7 +256,7 @@ def idle(daemon: Daemon) -> Iterator[Row]:
 def measure(directory: Path) -> Iterator[Row]:
     daemon = Daemon(directory)
     begun = time.perf_counter()
-    daemon.run("bitcoind-mp", "-daemonwait", "-fallbackfee=0.0002", "-listen=0")
+    daemon.run("bitcoind-mp", "-daemonwait", "-fallbackfee=0.0002", "-listen=0", "-restartdelay=0")
     try:
         yield Row("start to ready", time.perf_counter() - begun, "s", "", "supervisor, node and wallet")
         yield from calls(daemon, directory)

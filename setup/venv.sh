@@ -27,3 +27,5 @@ echo "Setting up $venv with $("$python" --version) (once; a minute or two) ..."
 "$python" -m venv "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+# An editable install compiles nothing, and where PYTHONDONTWRITEBYTECODE is set each start would do it over again.
+"$venv/bin/python" -m compileall -q bitcoind_mp
