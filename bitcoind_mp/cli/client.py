@@ -12,7 +12,7 @@ from typing import Any
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.events import Events, EventSink
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
@@ -171,7 +171,8 @@ class Connections:
         waiting: Callable[[str], None] | None = None,
     ) -> Any:
         """Call a command, waiting for its server where that is being started again: ``waiting`` is told so, and told
-        nothing ("") once it is over. What only reads is asked again when the connection ends under it.
+        nothing ("") once it is over. What only reads is asked again when the connection ends under it, and so is
+        whatever the server's end cancelled.
 
         Raises `RpcError`, `Disconnected` (a call that may have taken effect), `CallTimeout`.
         """
@@ -188,7 +189,11 @@ class Connections:
             except Disconnected:
                 if command.described.get("changes"):
                     raise
-                await asyncio.sleep(0)  # the link has yet to notice
+            except RpcError as error:
+                if (error.code, error.message) != (RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN):
+                    raise
+            session.abort()  # it is of no use any more, and the link is to notice
+            await asyncio.sleep(0)
 
     async def _awaited(self, link: Link) -> Session:
         """The session once there is one; given up where nobody will start that server: it is at rest, or there has

@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 
 #: Core's codes that this path knows (``src/rpc/protocol.h``); interfaces.errors would cost too much here.
 METHOD_NOT_FOUND = -32601
+CLIENT_NOT_CONNECTED = -9
 WALLET_NOT_SPECIFIED = -19
 IN_WARMUP = -28
 
+#: As in interfaces.errors: a call that a server's end cancelled before it took effect.
+SHUTTING_DOWN = "Shutting down"
 #: Columns where a terminal doesn't know how wide it is.
 NO_WIDTH = 80
 #: Seconds between attempts with -rpcwait.
@@ -49,7 +52,11 @@ class Unwritable(Exception):
 
 
 class Unanswered(NoServer):
-    """A server took the request and no answer came: never asked again, its outcome is unknown."""
+    """A server took the request and no answer came: its outcome is unknown."""
+
+
+class Lost(Unanswered):
+    """The same, and the server's process has ended."""
 
 
 def run(config: "Config") -> int:
@@ -154,8 +161,30 @@ def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]"
         line = request_line(config, command, words, wallet)
         connection = connected(server)
         if connection is not None:
-            return read_reply(exchange(config, server, connection, line))
+            return _answered(config, server, connection, line, changes=bool(command.described.get("changes")))
     return _call_unlisted(config, servers, name)
+
+
+def _answered(config: "Config", server: Server, connection: Connection, line: bytes, *, changes: bool) -> "Any":
+    """The result, from the server's next process where the one that was asked ends under the call: of a call that only
+    reads, and of one that is known not to have taken effect. Where there is no next one, the first word stands."""
+    try:
+        return read_reply(exchange(config, server, connection, line))
+    except Lost as lost:
+        if changes:
+            raise
+        first: Exception = lost
+    except Refused as refused:
+        if (refused.code, refused.message) != (CLIENT_NOT_CONNECTED, SHUTTING_DOWN):
+            raise
+        first = refused
+    again = connected(server)
+    if again is None:
+        raise first
+    try:
+        return read_reply(exchange(config, server, again, line))
+    except Lost:
+        raise first from None
 
 
 def _call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
@@ -215,7 +244,7 @@ def exchange(config: "Config", server: Server, connection: Connection, line: byt
     except TimeoutError:
         raise Unanswered(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
     except ConnectionError as error:
-        raise Unanswered(
+        raise Lost(
             f"the {server.role or 'server'} closed the connection before it answered. "
             "Whether the command took effect is unknown."
         ) from error

@@ -8,6 +8,10 @@ terminal (``cli/format.py``).
 from enum import IntEnum
 from typing import Any
 
+#: The message, with CLIENT_NOT_CONNECTED, of a call that a server's end cancelled before it took effect: asked again of
+#: the server's next process, it loses and doubles nothing.
+SHUTTING_DOWN = "Shutting down"
+
 
 class RpcCode(IntEnum):
     """Bitcoin Core's RPC error codes (``src/rpc/protocol.h``) and JSON-RPC 2.0's own."""

@@ -114,11 +114,16 @@ class Server:
         """The OpenRPC document of everything served."""
         return document(self.hello, self.methods)
 
+    def stop_accepting(self) -> None:
+        """Whoever connects from now on waits in the socket's queue. The sockets given to `serve` are closed."""
+        for listener in self._listeners:
+            listener.close()
+        self._listeners.clear()
+
     async def close(self, deadline: float = 5.0) -> None:
         """Stop accepting, cancel what hasn't committed, wait up to ``deadline`` seconds for the rest, disconnect."""
         self._shared.closing = True
-        for listener in self._listeners:
-            listener.close()
+        self.stop_accepting()
         for session in self.sessions:
             session.cancel_all()
         if self._shared.running:

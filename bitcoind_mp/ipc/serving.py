@@ -13,7 +13,7 @@ from jsonrpcserver.result import SuccessResult
 from jsonrpcserver.sentinels import NOID
 from oslash.either import Left, Right
 
-from bitcoind_mp.interfaces.errors import Disconnected, RpcCode
+from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode
 
 from .dispatch import Dispatcher, answer, refused, reply_text
 from .incoming import Incoming, refusal
@@ -211,7 +211,7 @@ class Serving:
     def _finished(self, incoming: Incoming, task: "asyncio.Task[Any]") -> None:
         """A handler's task is done: answer."""
         if task.cancelled():
-            result = refusal(Disconnected("Shutting down" if self._shared.closing else "Cancelled"))
+            result = refusal(Disconnected(SHUTTING_DOWN if self._shared.closing else "Cancelled"))
         elif (error := task.exception()) is not None:
             result = refusal(error, incoming)
         else:

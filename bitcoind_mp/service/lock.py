@@ -21,6 +21,11 @@ class DirectoryLock:
         self.path = path
         self._descriptor = descriptor
 
+    @property
+    def descriptor(self) -> int:
+        """What holds the lock: whoever inherits it holds it too."""
+        return self._descriptor
+
     def release(self) -> None:
         """Give it back. The file stays: to unlink it would let two processes lock two files of one name."""
         if self._descriptor >= 0:

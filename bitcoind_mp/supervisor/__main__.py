@@ -7,14 +7,15 @@ import sys
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.option import SUPERVISOR
-from bitcoind_mp.interfaces.errors import FatalError
+from bitcoind_mp.interfaces.errors import FatalError, RpcError
 from bitcoind_mp.service.worker import raise_open_files, status_of
 
-from . import plan
+from . import handover, plan
 from .announce import Announcer
 from .app import Plans, Start, Supervisor
 from .manager import log
 from .process import keep_to_ourselves
+from .upgrade import answer
 
 
 def main() -> None:
@@ -24,11 +25,20 @@ def main() -> None:
 
 def run(arguments: list[str], plans: Plans = plan.units) -> int:
     """The exit status. ``plans`` says which units a configuration has."""
+    if arguments[-2:] == ["reload", "--exec"]:
+        return _upgrade(arguments[:-2])
     config = configuration.start(arguments, SUPERVISOR)
     if isinstance(config, int):
         return config
+    if os.environ.get(handover.VARIABLE) == handover.CHECK:
+        print(answer(), flush=True)
+        return 0
     announcer = Announcer()
-    if config.get_bool("daemon"):
+    try:
+        handed = handover.taken(os.environ)
+    except FatalError as error:
+        return _failed(error, announcer)
+    if config.get_bool("daemon") and handed is None:
         from .daemonize import go_to_background
 
         announcer = go_to_background(wait_until="ready" if config.get_bool("daemonwait") else "started")
@@ -41,12 +51,32 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
         return configuration.load(arguments, SUPERVISOR, environ=environ)
 
     async def life() -> None:
-        await Supervisor(config, Start(environ, announcer, reread, plans)).run()
+        await Supervisor(config, Start(environ, announcer, reread, plans, handed)).run()
 
     try:
         asyncio.run(life())
     except Exception as error:  # noqa: BLE001 (reported, with its traceback where it is a defect)
         return _failed(error, announcer)
+    return 0
+
+
+def _upgrade(arguments: list[str]) -> int:
+    """``bitcoind-mp [options] reload --exec``: have the running supervisor become its new program. The exit status."""
+    config = configuration.start(arguments, SUPERVISOR)
+    if isinstance(config, int):
+        return config
+    from bitcoind_mp.ipc.blocking import call
+
+    path = str(config.socket_path("supervisor"))
+    try:
+        print(call(path, "upgrade"), flush=True)
+        print(call(path, "upgraded"), flush=True)
+    except RpcError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: no supervisor answers at {path}: {error.strerror or error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -32,6 +32,7 @@ from . import plan
 from .announce import Announcer
 from .control import ControlCommands, why_down
 from .doorman import Doorman
+from .handover import Handover
 from .health import HealthMonitor
 from .logbook import Logbook
 from .manager import Manager, Supervised, log
@@ -46,6 +47,7 @@ from .states import SERVING, State
 from .streams import LogStreams, UnitTopic
 from .template import become_subreaper, reap_strays
 from .unit import Unit
+from .upgrade import Upgrade, become, hold_back, let_through
 from .upward import Upward
 
 #: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
@@ -56,12 +58,14 @@ Plans = Callable[[Config], list[plan.Plan]]
 @dataclass(frozen=True)
 class Start:
     """What a supervisor is started with: ``reread`` reads the configuration anew (SIGHUP), ``plans`` makes the
-    units of one, ``announcer`` tells whoever waits for the start."""
+    units of one, ``announcer`` tells whoever waits for the start; ``handed`` is what the program before us in this
+    process gave, None where there was none."""
 
     environ: Mapping[str, str]
     announcer: Announcer
     reread: Callable[[], Config]
     plans: Plans = plan.units
+    handed: Handover | None = None
 
 
 class Supervisor:
@@ -73,13 +77,17 @@ class Supervisor:
         self._announcer = start.announcer
         self._reread = start.reread
         self._plans = start.plans
+        self._handed = start.handed
         self._loop = asyncio.get_running_loop()
         self._access = own_user(config.get_str("ipcgroup"))
         self._logs = Logbook(config, journal=service_logging.stderr_is_journal(start.environ))
         self._sockets = Listeners(config, self._access.gid)
-        self._stop_asked = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._upgrade = Upgrade(start.environ)
+        self._starter: int | None = None
+        self._since = self._handed.since if self._handed is not None else self._loop.time()
         self._stopping = False
-        self._was_ready = False
+        self._was_ready = self._handed is not None
         self._failure: FatalError | None = None
         self._not_yet_since: dict[str, float] = {}
         self._told: set[str] = set()
@@ -92,14 +100,14 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.shut_down)
         prepare(self._config)
-        held = lock.acquire(self._config.network_dir / "supervisor.lock", program="bitcoind-mp")
+        held = self._hold()
         try:
             self._open_log()
             interval = notify.watchdog_interval(self._environ, pid=os.getpid())
             upward = Upward(notify.from_environment(self._environ), watchdog=interval)
             try:
                 upward.busy()
-                await self._run_alone(upward)
+                await self._run_alone(upward, held)
             finally:
                 upward.close()
                 self._logs.close()
@@ -110,7 +118,25 @@ class Supervisor:
 
     def shut_down(self) -> None:
         """Begin the end of everything; returns at once."""
-        self._stop_asked.set()
+        self._upgrade.is_due = False
+        self._asked.set()
+
+    async def _ask_for_upgrade(self, manager: Manager, server: Server) -> str:
+        """The version of the new program, which takes over as soon as that is answered, and answers who comes then."""
+        version = await self._upgrade.ask(manager)
+        if not self._asked.is_set():
+            self._upgrade.listeners, self._upgrade.bound = self._sockets.hand_over()
+            server.stop_accepting()
+            self._upgrade.is_due = True
+            self._asked.set()
+        return version
+
+    def _hold(self) -> lock.DirectoryLock:
+        """The lock that says which supervisor of the data directory we are."""
+        path = self._config.network_dir / "supervisor.lock"
+        if self._handed is not None:
+            return lock.DirectoryLock(path, self._handed.lock)
+        return lock.acquire(path, program="bitcoind-mp")
 
     def _starter_gone(self, lifeline: int) -> None:
         """Whoever started us for itself (a shell) holds the other end and writes nothing: it has ended."""
@@ -118,18 +144,23 @@ class Supervisor:
         log.info("whoever started this supervisor has ended")
         self.shut_down()
 
-    async def _run_alone(self, upward: Upward) -> None:
+    async def _run_alone(self, upward: Upward, held: lock.DirectoryLock) -> None:
         """We have the lock: no other supervisor is on this data directory. Workers of one before us may be."""
         pid_file = self._config.pid_file
-        orphans = list(find(self._config.run_dir / "units"))
         try:
             given = inherit(self._environ, pid=os.getpid())
-            if given.lifeline is not None:
-                self._loop.add_reader(given.lifeline, self._starter_gone, given.lifeline)
-            self._sockets.open(bind_listener, given.socket, {orphan.unit for orphan in orphans})
-            if pid_file is not None:
-                self._write_pid(pid_file)
-            await self._supervise(upward, orphans)
+            self._starter = given.lifeline if self._handed is None else self._handed.starter
+            if self._starter is not None:
+                self._loop.add_reader(self._starter, self._starter_gone, self._starter)
+            if self._handed is not None:
+                self._sockets.take_over(self._handed.listeners, self._handed.bound)
+                orphans = []
+            else:
+                orphans = list(find(self._config.run_dir / "units"))
+                self._sockets.open(bind_listener, given.socket, {orphan.unit for orphan in orphans})
+                if pid_file is not None:
+                    self._write_pid(pid_file)
+            await self._supervise(upward, orphans, held)
         finally:
             if pid_file is not None:
                 with contextlib.suppress(OSError):
@@ -146,7 +177,7 @@ class Supervisor:
                 status=ExitStatus.OS_ERROR if is_full else ExitStatus.CONFIG,
             ) from error
 
-    async def _supervise(self, upward: Upward, orphans: list[Orphan]) -> None:
+    async def _supervise(self, upward: Upward, orphans: list[Orphan], held: lock.DirectoryLock) -> None:
         """The units' whole life."""
         manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
@@ -154,48 +185,100 @@ class Supervisor:
         health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
         publisher, streams, doorman = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect), Doorman()
         server = self._make_server(manager, health, publisher, streams, hello)
+        doors = contextlib.AsyncExitStack()
+        doors.push_async_callback(server.close)
+        doors.callback(publisher.close)
+        doors.push_async_callback(health.close)
+        doors.push_async_callback(streams.close)
+        doors.callback(doorman.close)
+        doors.push_async_callback(self._upgrade.close)
 
         def changed(supervised: Supervised, before: Unit) -> None:
             doorman.watch(supervised, self._sockets[supervised.name])
             upward.units(manager.units)
             self._look(manager, upward)
-            reap_strays(manager.owns)
+            reap_strays(self._owns(manager))
 
         manager.on_change(changed)
         become_subreaper()
-        self._loop.add_signal_handler(signal.SIGCHLD, reap_strays, manager.owns)
+        self._loop.add_signal_handler(signal.SIGCHLD, reap_strays, self._owns(manager))
         try:
             await server.serve(self._sockets["supervisor"])
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
             self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward)
-            self._adopt(manager, orphans)
-            self._start_units(manager, doorman)
+            let_through()
+            if self._handed is None:
+                self._adopt(manager, orphans)
+                self._start_units(manager, doorman)
+            else:
+                self._resume(manager, doorman, upward)
             health.start()
             self._announcer.started()
-            await self._stop_asked.wait()
+            await self._asked.wait()
         finally:
             self._stopping = True
+            if self._upgrade.is_due:
+                await self._hand_over(manager, upward, doors, held)
             self._loop.remove_signal_handler(signal.SIGHUP)
             upward.stopping()
             log.info("stopping")
             await manager.stop(plan.STOP_ORDER)
-            doorman.close()
-            await streams.close()
-            await health.close()
-            publisher.close()
-            await server.close()
+            await doors.aclose()
             manager.close()
             log.info("stopped")
+
+    async def _hand_over(
+        self, manager: Manager, upward: Upward, doors: contextlib.AsyncExitStack, held: lock.DirectoryLock
+    ) -> None:
+        """Become the new program. Returns only where that fails, or a stop was asked for: then everything stops."""
+        hold_back()  # a signal that comes from now on is the new program's
+        await doors.aclose()  # whoever asked has the answer; whoever comes now waits in the queue
+        if not self._upgrade.is_due:
+            let_through()
+            return
+        log.info("executing the program anew")
+        upward.reloading()
+        notify_socket, lifeline, units = manager.hand_over()
+        become(
+            Handover(
+                held.descriptor,
+                self._upgrade.listeners,
+                self._upgrade.bound,
+                notify_socket,
+                lifeline,
+                self._starter,
+                self._since,
+                units,
+            ),
+            {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")},
+        )
+        self._failure = FatalError("The new program could not be executed.", status=ExitStatus.OS_ERROR)
+
+    def _owns(self, manager: Manager) -> Callable[[int], bool]:
+        """Which children somebody here waits for."""
+        return lambda pid: manager.owns(pid) or self._upgrade.owns(pid)
 
     # Coming up
 
     def _make_manager(self, orphans: list[Orphan]) -> Manager:
         run_dir = self._config.run_dir
         plans = self._plans(self._config)
-        register = Register(run_dir / "units", [each.name for each in plans], orphans)
-        manager = Manager(NotifySocket(run_dir), register, environ=self._environ, journal=self._logs.journal)
+        names, handed = [each.name for each in plans], self._handed
+        if handed is not None:
+            orphans = [Orphan(name, unit.pid, -1) for name, unit in handed.units.items() if unit.pid is not None]
+        manager = Manager(
+            NotifySocket.taken(*handed.notify) if handed is not None else NotifySocket(run_dir),
+            Register(run_dir / "units", names, orphans),
+            environ=self._environ,
+            journal=self._logs.journal,
+            lifeline=handed.lifeline if handed is not None else None,
+        )
         for each in plans:
-            manager.add(each, self._logs.open(each.name), self._sockets[each.name].fileno())
+            output, listener = self._logs.open(each.name), self._sockets[each.name].fileno()
+            if handed is not None and each.name in handed.units:
+                manager.take_over(each, output, listener, handed.units[each.name])
+            else:
+                manager.add(each, output, listener)
         return manager
 
     def _make_server(
@@ -210,8 +293,19 @@ class Supervisor:
             "datadir": str(self._config.datadir),
             "log_file": None if self._logs.journal else str(self._config.log_dir / "supervisor.log"),
         }
-        control = ControlCommands(manager, health, clock, about=about, shut_down=self.shut_down, own_log=self._own_log)
-        server = Server([control, publisher, streams], hello=hello, access=self._access)
+        server = Server([], hello=hello, access=self._access)
+        control = ControlCommands(
+            manager,
+            health,
+            clock,
+            about=about,
+            since=self._since,
+            shut_down=self.shut_down,
+            upgrade=lambda: self._ask_for_upgrade(manager, server),
+            upgraded=self._upgrade.outcome,
+            own_log=self._own_log,
+        )
+        server.add(control, publisher, streams)
         tables = {name: self._config.socket_path(name).with_suffix(".json") for name in manager.units}
         server.add(SharedCommands(lambda: server.methods, health.connected, tables))
         return server
@@ -224,6 +318,14 @@ class Supervisor:
                 self._announcer.progress(
                     f"Waiting for the {orphan.unit} that an earlier supervisor left (pid {orphan.pid}) to stop."
                 )
+
+    def _resume(self, manager: Manager, doorman: Doorman, upward: Upward) -> None:
+        """The units are as they were; they are to have the new program too."""
+        for supervised in manager.units.values():
+            doorman.watch(supervised, self._sockets[supervised.name])
+        manager.resume()
+        upward.units(manager.units)
+        self._upgrade.roll(manager, tuple(reversed(plan.STOP_ORDER)), upward.ready)
 
     def _start_units(self, manager: Manager, doorman: Doorman) -> None:
         for supervised in manager.units.values():

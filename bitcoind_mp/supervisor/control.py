@@ -5,7 +5,7 @@ are in ``parts.py``.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bitcoind_mp.interfaces.command import command
@@ -21,8 +21,9 @@ from .vitals import Grade, Resources, measure
 
 
 class ControlCommands:
-    """Commands about the units. ``about`` is what ``status`` says of the supervisor itself; ``shut_down`` starts the
-    end of everything, and returns at once."""
+    """Commands about the units. ``about`` is what ``status`` says of the supervisor itself, and ``since`` when it came
+    up (monotonic); ``shut_down`` starts the end of everything, and returns at once; ``upgrade`` has the program on disk
+    take over, and returns its version before it does; ``upgraded`` is what came of that, told by the new program."""
 
     def __init__(
         self,
@@ -31,7 +32,10 @@ class ControlCommands:
         clock: WallClock,
         *,
         about: dict[str, Any],
+        since: float,
         shut_down: Callable[[], None],
+        upgrade: Callable[[], Awaitable[str]],
+        upgraded: Callable[[], Awaitable[str]],
         own_log: UnitLog,
     ) -> None:
         self._manager = manager
@@ -39,9 +43,11 @@ class ControlCommands:
         self._clock = clock
         self._about = about
         self._shut_down = shut_down
+        self._upgrade = upgrade
+        self._upgraded = upgraded
         self._own_log = own_log
         self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
+        self._started = since
 
     @command("control")
     async def status(self, unit: str = "", lines: int = 10) -> dict[str, Any]:
@@ -165,6 +171,25 @@ class ControlCommands:
         self._manager.tell(supervised, ev.ReloadRequested())
         await self._manager.until_unit(supervised, lambda now: now.state is not State.RELOADING)
         return self._line(supervised)
+
+    @command("control", changes=True)
+    async def upgrade(self) -> str:
+        """Replaces the supervisor by its program as it is on disk now, with the units running on, then restarts these
+        one after the other. Callers wait meanwhile. A program that can't take over is refused, and nothing changes.
+
+        Returns:
+            A string that says which version takes over
+        """
+        return f"bitcoind-mp {await self._upgrade()} takes over"
+
+    @command("control", hidden=True)
+    async def upgraded(self) -> str:
+        """Waits until the upgrade that this program began with is over.
+
+        Returns:
+            A string that says so
+        """
+        return await self._upgraded()
 
     @command("control")
     async def logs(self, unit: str = "", lines: int = 50) -> dict[str, Any]:

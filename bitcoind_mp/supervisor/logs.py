@@ -73,6 +73,10 @@ class UnitLog:
             return []
         return [_text(line) for line in list(self._newest)[-count:]]
 
+    def remember(self, lines: list[str]) -> None:
+        """Lines that are written already."""
+        self._newest.extend(line.encode() for line in lines)
+
     def begin(self) -> None:
         """What comes now is of a new process."""
         self._began = self._count
@@ -92,11 +96,17 @@ class UnitLog:
 class Pump:
     """The pipe that all the processes of one unit write to, one after the other: ``writer`` is for them."""
 
-    def __init__(self, log: UnitLog) -> None:
+    def __init__(self, log: UnitLog, ends: tuple[int, int] | None = None, partial: str = "") -> None:
+        """``ends`` and ``partial`` are of a pump before us, whose pipe goes on."""
         self.log = log
-        self.reader, self.writer = os.pipe2(os.O_CLOEXEC)
+        self.reader, self.writer = ends or os.pipe2(os.O_CLOEXEC)
         os.set_blocking(self.reader, False)
-        self._partial = b""
+        self._partial = bytes.fromhex(partial)
+
+    @property
+    def partial(self) -> str:
+        """The line that has only begun, in hexadecimal."""
+        return self._partial.hex()
 
     def fileno(self) -> int:
         return self.reader

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from . import events as ev
+from .handover import HandedUnit
 from .logs import Pump, UnitLog
 from .notify import NotifySocket, parse
 from .origin import Origin
@@ -26,6 +27,8 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 _REFUSALS_LOGGED = 5
 #: A timer this late (seconds) says that the loop stood still: the machine slept, or was far too busy.
 _HELD_UP = 1.0
+#: Newest lines of a log that a program that takes our place is told.
+_LINES_HANDED_OVER = 200
 #: Lines that are kept of what a process wrote last.
 _LAST_WORDS = 10
 
@@ -36,13 +39,13 @@ class Supervised:
     as soon as its origin has loaded the program."""
 
     def __init__(
-        self, plan: Plan, log: UnitLog, listener: int | None, environ: Mapping[str, str], loaded: "Loaded", now: float
+        self, plan: Plan, pump: Pump, listener: int | None, environ: Mapping[str, str], loaded: "Loaded", now: float
     ) -> None:
         self.plan = plan
         self.name = plan.name
         self.unit = Unit(plan.policy, since=now)
-        self.pump = Pump(log)
-        self.log = log
+        self.pump = pump
+        self.log = pump.log
         self.listener = listener
         self.process: Process | None = None
         self.command: Command | None = None
@@ -60,7 +63,16 @@ Loaded = Callable[[Supervised], None]
 class Manager:
     """All the units. Made in a running loop; `close` when every process has ended."""
 
-    def __init__(self, notify: NotifySocket, register: Register, *, environ: Mapping[str, str], journal: bool) -> None:
+    def __init__(
+        self,
+        notify: NotifySocket,
+        register: Register,
+        *,
+        environ: Mapping[str, str],
+        journal: bool,
+        lifeline: tuple[int, int] | None = None,
+    ) -> None:
+        """``lifeline``: both ends of the pipe that workers of a program before us hang on."""
         self.units: dict[str, Supervised] = {}
         self.refused = 0
         self.stopping = False
@@ -71,16 +83,48 @@ class Manager:
         self._notify = notify
         self._register = register
         # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
-        self._lifeline, self._lifeline_writer = os.pipe2(os.O_CLOEXEC)
+        self._lifeline, self._lifeline_writer = lifeline or os.pipe2(os.O_CLOEXEC)
         self._loop.add_reader(notify.fileno(), self._hear)
 
     def add(self, plan: Plan, output: UnitLog, listener: int | None) -> Supervised:
         """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's."""
-        unit = Supervised(plan, output, listener, self._environ, self._loaded, self._loop.time())
+        return self._add(plan, Pump(output), listener)
+
+    def _add(self, plan: Plan, pump: Pump, listener: int | None) -> Supervised:
+        unit = Supervised(plan, pump, listener, self._environ, self._loaded, self._loop.time())
         self._prepare(unit)
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
         return unit
+
+    def hand_over(self) -> tuple[tuple[int, str], tuple[int, int], dict[str, HandedUnit]]:
+        """The notify socket, the lifeline and the units, for a program that takes our place. Nothing may be told any
+        more."""
+        for supervised in self.units.values():
+            supervised.origin.close()
+        notify = (self._notify.fileno(), self._notify.address)
+        return (
+            notify,
+            (self._lifeline, self._lifeline_writer),
+            {name: _handed(each) for name, each in self.units.items()},
+        )
+
+    def take_over(self, plan: Plan, output: UnitLog, listener: int | None, handed: HandedUnit) -> None:
+        """A unit as it was in the program before us, with its process. Raises OSError."""
+        output.remember(handed.lines)
+        supervised = self._add(plan, Pump(output, (handed.reader, handed.writer), handed.partial), listener)
+        supervised.unit = handed.restored(plan.policy)
+        supervised.was_ready, supervised.last_words = handed.was_ready, handed.last_words
+        if handed.pid is not None:
+            of = Process.of_child if handed.is_child else Foundling.of_pid
+            supervised.process = of(handed.pid)
+            self._loop.add_reader(supervised.process.pidfd, self._ended, supervised)
+
+    def resume(self) -> None:
+        """After the last `take_over`: what was said meanwhile, then the clocks."""
+        self._hear()
+        for supervised in self.units.values():
+            self._arm(supervised)
 
     def adopt(self, supervised: Supervised, process: Foundling) -> None:
         """A process of the unit is there already: wait for its end before the first of ours."""
@@ -301,3 +345,18 @@ class Manager:
         due = supervised.unit.next_deadline
         late = self._loop.time() - due if due is not None else 0.0
         self.tell(supervised, ev.Tick(held_up=late if late > _HELD_UP else 0.0))
+
+
+def _handed(supervised: Supervised) -> HandedUnit:
+    process = supervised.process
+    return HandedUnit.of(
+        supervised.unit,
+        pid=process.pid if process is not None else None,
+        is_child=not isinstance(process, Foundling),
+        was_ready=supervised.was_ready,
+        reader=supervised.pump.reader,
+        writer=supervised.pump.writer,
+        partial=supervised.pump.partial,
+        last_words=supervised.last_words,
+        lines=supervised.log.tail(_LINES_HANDED_OVER),
+    )

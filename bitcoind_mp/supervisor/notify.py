@@ -48,6 +48,15 @@ class NotifySocket:
             self.socket.bind("\0" + self.address[1:])
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
+    @classmethod
+    def taken(cls, descriptor: int, address: str) -> "NotifySocket":
+        """The one that a program before us bound, by its ``fileno`` and ``address``."""
+        found = cls.__new__(cls)
+        found.socket = socket.socket(fileno=descriptor)
+        found.address = address
+        found.path = Path(address) if address.startswith("/") else None
+        return found
+
     def fileno(self) -> int:
         return self.socket.fileno()
 

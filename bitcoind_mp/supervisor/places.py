@@ -5,7 +5,7 @@ How a socket is bound is ``ipc/unix.py``'s, and is passed in.
 
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from bitcoind_mp.config import Config
@@ -53,6 +53,17 @@ class Listeners:
                 if self._gid not in (None, path.stat().st_gid):
                     os.chown(path, -1, self._gid)
             self._sockets[role] = listening
+
+    def hand_over(self) -> tuple[dict[str, int], list[str]]:
+        """The descriptor of each, and the roles of those that we bound. Copies: what serves the originals may close
+        them."""
+        bound = [role for role in ROLES if self._config.socket_path(role) in self._ours]
+        return {role: os.dup(listening.fileno()) for role, listening in self._sockets.items()}, bound
+
+    def take_over(self, listeners: Mapping[str, int], bound: Collection[str]) -> None:
+        """What `hand_over` gave."""
+        self._sockets = {role: socket.socket(fileno=descriptor) for role, descriptor in listeners.items()}
+        self._ours = [self._config.socket_path(role) for role in bound]
 
     def __getitem__(self, role: str) -> socket.socket:
         return self._sockets[role]

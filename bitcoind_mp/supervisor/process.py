@@ -165,6 +165,10 @@ class Process:
         _, status = os.waitpid(self.pid, 0)
         return Exit.from_returncode(os.waitstatus_to_exitcode(status))
 
+    def wait(self) -> None:
+        """Wait for the end of one that was killed; how it ended doesn't matter."""
+        os.waitpid(self.pid, 0)
+
     def close(self) -> None:
         """Close the pidfd, once nothing watches it any more."""
         os.close(self.pidfd)
@@ -173,6 +177,11 @@ class Process:
 class Foundling(Process):
     """A process that an earlier supervisor started: no child of ours, so that how it ends is not for us to know, and
     its process group may be another's once it has ended."""
+
+    @classmethod
+    def of_pid(cls, pid: int) -> "Foundling":
+        """Raises OSError where it can't be watched."""
+        return cls(pid, os.pidfd_open(pid))
 
     def kill_group(self) -> None:
         self.send(signal.SIGKILL)

@@ -123,5 +123,5 @@ class Template:
         self._loop.remove_reader(self._process.pidfd)
         self._control.close()
         self._process.kill_group()
-        os.waitpid(self._process.pid, 0)
+        self._process.wait()
         self._process.close()

@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -280,6 +281,7 @@ class Daemon:
         self.events: dict[str, Publisher] = {}
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._servers: dict[str, Server] = {}
+        self._listeners: dict[str, socket.socket] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake daemon")
         self._thread.start()
@@ -315,6 +317,10 @@ class Daemon:
         self.stop(role)
         self.start(role)
 
+    def replace(self, role: str, *, killed: bool) -> None:
+        """Another process on the same listening socket, as under a supervisor: its callers wait in the queue."""
+        self.wait(self._replace(role, killed))
+
     def sever(self, role: str) -> None:
         """Cut every connection, as a kill would."""
         self._loop.call_soon_threadsafe(lambda: [session.abort() for session in self._servers[role].sessions])
@@ -340,7 +346,14 @@ class Daemon:
         self._thread.join(DEADLINE)
         self._loop.close()
 
-    async def _start(self, role: str) -> None:
+    async def _replace(self, role: str, killed: bool) -> None:
+        listener = self._listeners[role].dup()
+        for session in self._servers[role].sessions if killed else ():
+            session.abort()
+        await self._stop(role, unlink=False)
+        await self._start(role, listener)
+
+    async def _start(self, role: str, listener: socket.socket | None = None) -> None:
         topics = {"supervisor": ["unit"], "node": ["tip", "mempool"], "wallet": ["balance"]}[role]
         self.events[role] = Publisher(topics, interval=0.01)
         for (teller, topic), state in self._told.items():
@@ -348,15 +361,18 @@ class Daemon:
                 self.events[role].publish(topic, state)
         hello = Hello(role, PROTOCOL_VERSION, "regtest", "1", os.getpid())
         server = Server([getattr(self, role), self.events[role]], hello=hello)
-        listener = bind_listener(self.run / f"{role}.sock")
+        listener = listener or bind_listener(self.run / f"{role}.sock")
+        self._listeners[role] = listener.dup()
         await server.serve(listener)
         manifest.write(self.run / f"{role}.json", server.manifest())
         self._servers[role] = server
 
-    async def _stop(self, role: str) -> None:
+    async def _stop(self, role: str, *, unlink: bool = True) -> None:
         self.events[role].close()
+        self._listeners.pop(role).close()
         await self._servers.pop(role).close(1.0)
-        (self.run / f"{role}.sock").unlink(missing_ok=True)
+        if unlink:
+            (self.run / f"{role}.sock").unlink(missing_ok=True)
 
 
 @pytest.fixture

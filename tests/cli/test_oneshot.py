@@ -238,11 +238,33 @@ def test_ctrl_c_ends_the_command_and_cancels_the_call(daemon) -> None:
 def test_a_server_that_dies_in_mid_call_leaves_the_outcome_unknown(daemon) -> None:
     daemon.start("node")
     command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
-    running = subprocess.Popen([*command_line, "-rpcwait", "waitforblock"], cwd=ROOT, stderr=subprocess.PIPE)
+    running = subprocess.Popen([*command_line, "-rpcwait", "mine"], cwd=ROOT, stderr=subprocess.PIPE)
     assert daemon.node.started.wait(20)
     daemon.sever("node")
     error = running.communicate(timeout=20)[1].decode()
     assert (running.returncode, "Whether the command took effect is unknown" in error) == (1, True)
+
+
+@pytest.mark.parametrize("cut", ["sever", "stop"])
+def test_what_only_reads_is_asked_again_of_the_next_process(daemon, cut: str) -> None:
+    daemon.start("node")
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    running = subprocess.Popen([*command_line, "waitforheight", "113"], cwd=ROOT, stdout=subprocess.PIPE)
+    assert daemon.node.started.wait(20)
+    daemon.replace("node", killed=cut == "sever")
+    daemon.node.height = 113
+    assert running.communicate(timeout=20)[0] == b"113\n"
+    assert daemon.node.calls == [("waitforheight", 113)] * 2
+
+
+def test_a_call_that_a_stop_cancels_says_so_where_nobody_comes_after(daemon) -> None:
+    daemon.start("node")
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    running = subprocess.Popen([*command_line, "waitforheight", "113"], cwd=ROOT, stderr=subprocess.PIPE)
+    assert daemon.node.started.wait(20)
+    daemon.stop("node")
+    assert running.communicate(timeout=20)[1] == b"error code: -9\nerror message:\nShutting down\n"
+    assert running.returncode == 9
 
 
 def test_a_reader_that_leaves_is_no_traceback(daemon, bitcoin_mp) -> None:

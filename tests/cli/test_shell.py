@@ -88,6 +88,18 @@ def test_a_node_that_dies_in_mid_call_is_asked_again_once_it_is_back(daemon, she
     assert daemon.node.calls == [("waitforheight", 113)] * 2
 
 
+def test_a_call_that_a_restart_cancelled_is_asked_again(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("waitforheight 113\r")
+    assert daemon.node.started.wait(20)
+    daemon.replace("node", killed=False)
+    daemon.node.height = 113
+    terminal.sees("\n113\n")
+    assert daemon.node.calls == [("waitforheight", 113)] * 2
+
+
 def test_a_call_that_changes_something_is_never_made_twice(daemon, shell) -> None:
     daemon.lively()
     terminal = shell()

@@ -14,6 +14,10 @@ from bitcoind_mp.supervisor import plan
 from bitcoind_mp.supervisor.__main__ import run
 
 HERE = Path(__file__).resolve().parent
+#: What is wrong with the program on disk, as one that is to take over finds it.
+BROKEN = Path(os.environ["FAKE_PLANS"], "broken")
+if BROKEN.exists():
+    sys.exit(BROKEN.read_text())
 
 
 def plans(config: Config) -> list[plan.Plan]:

@@ -1,0 +1,184 @@
+"""Upgrade in place: the supervisor becomes its program as it is on disk now, and its workers run on meanwhile.
+
+First the new program is asked whether it starts and can take over (`Upgrade.ask`); then this process executes it
+(`become`), which keeps pid, children and sockets; last, in the new program, the units are restarted one after the
+other (`Upgrade.roll`). What is handed over is ``handover.py``'s.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from bitcoind_mp import __version__
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+
+from . import events as ev
+from .handover import CHECK, VARIABLE, VERSION, Handover
+from .manager import Manager
+from .process import Process, command, release
+from .states import ALIVE, AT_REST, State
+
+log = logging.getLogger("bitcoind_mp.supervisor")
+#: Seconds that a new program has to say that it can take over.
+_PATIENCE = 60.0
+_LONGEST_ANSWER = 65536
+_HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def hold_back() -> None:
+    """Keep signals waiting until the new program has its handlers: between the two they would end everything."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+
+
+def let_through() -> None:
+    """The handlers are there."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
+
+
+def command_line() -> tuple[str, ...]:
+    """What executes this program again, with the same options."""
+    return (sys.executable, *sys.orig_argv[1:])
+
+
+def answer() -> str:
+    """What a program says that is asked whether it could take over."""
+    return json.dumps({"version": VERSION, "program": __version__})
+
+
+class Upgrade:
+    """One supervisor's. ``is_due`` says that this process is to execute the new program as soon as it can, and
+    ``listeners`` and ``bound`` (`Handover`) what that is then to answer callers on."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.is_due = False
+        self.listeners: dict[str, int] = {}
+        self.bound: list[str] = []
+        self._check = _Check(environ)
+        self._rolling: asyncio.Task[str] | None = None
+
+    def owns(self, pid: int) -> bool:
+        """Whether that is a child that we wait for."""
+        return pid == self._check.pid
+
+    async def ask(self, manager: Manager) -> str:
+        """Make sure that the program on disk can take over; its version.
+
+        Raises:
+            RpcError: it can't, or not now; why, and that nothing has changed.
+        """
+        waiting = next((each.name for each in manager.units.values() if each.is_waiting), None)
+        if waiting is not None or manager.stopping:
+            busy = f"The {waiting} is being started" if waiting is not None else "bitcoind-mp is stopping"
+            raise RpcError(RpcCode.MISC_ERROR, f"{busy}: try again in a moment.")
+        return await self._check.run()
+
+    def roll(self, manager: Manager, order: Sequence[str], done: Callable[[], None]) -> None:
+        """We are the new program: begin to restart the units, and call ``done`` when that is over."""
+        self._rolling = asyncio.get_running_loop().create_task(_roll(manager, order))
+        self._rolling.add_done_callback(lambda _: done())
+
+    async def outcome(self) -> str:
+        """What came of the upgrade that this program began with, once that is known. Raises RpcError."""
+        failure = await asyncio.shield(self._rolling) if self._rolling is not None else "There was no upgrade."
+        if failure:
+            raise RpcError(RpcCode.MISC_ERROR, failure)
+        return f"bitcoind-mp {__version__} has taken over, and every unit runs it"
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        if self._rolling is not None:
+            self._rolling.cancel()
+            await asyncio.gather(self._rolling, return_exceptions=True)
+
+
+async def _roll(manager: Manager, order: Sequence[str]) -> str:
+    """Restart each unit that is up, one after the other. Why one didn't come up again, which ends it; else empty."""
+    for name in order:
+        supervised = manager.units[name]
+        if supervised.unit.state in AT_REST:
+            continue
+        before = supervised.unit.pid
+        manager.tell(supervised, ev.RestartRequested())
+        await manager.until_unit(supervised, lambda now, old=before: now.pid != old or now.state not in ALIVE)  # type: ignore[misc]
+        state = await manager.until(supervised, (State.RUNNING, State.BACKOFF, *AT_REST))
+        if state is not State.RUNNING:
+            failure = f"The upgrade has come to a halt: the {name} did not start: {supervised.unit.reason or state}"
+            log.error("%s", failure)
+            return failure
+    log.info("upgraded to %s", __version__)
+    return ""
+
+
+class _Check:
+    """Runs the program on disk with our options, only to be asked. ``pid`` is its process's, None for none."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._loop = asyncio.get_running_loop()
+        self.pid: int | None = None
+
+    async def run(self) -> str:
+        """The version of the program that could take over.
+
+        Raises:
+            RpcError: it can't; why, and that nothing has changed.
+        """
+        if self.pid is not None:
+            raise RpcError(RpcCode.MISC_ERROR, "An upgrade is under way already.")
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            said = await self._said(reading, writing)
+        finally:
+            os.close(reading)
+        try:
+            found = json.loads(said.splitlines()[-1])
+            version, program = found["version"], str(found["program"])
+        except (ValueError, IndexError, KeyError, TypeError):
+            last = said.strip().splitlines()[-1:] or ["it said nothing"]
+            raise _refused(f"The new program does not start: {last[0]}") from None
+        if version != VERSION:
+            raise _refused(f"bitcoind-mp {program} can't take over from {__version__}")
+        return program
+
+    async def _said(self, reading: int, writing: int) -> str:
+        """All that the program says until it ends."""
+        environ = {**self._environ, VARIABLE: CHECK}
+        made = command(command_line(), environ, fds=(), output=writing, notify="", watchdog=0)
+        os.close(writing)
+        try:
+            process = Process.spawn(made)
+        finally:
+            release(made)
+        self.pid = process.pid
+        ended = asyncio.Event()
+        self._loop.add_reader(process.pidfd, ended.set)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await ended.wait()
+        except TimeoutError:
+            raise _refused(f"The new program did not start within {_PATIENCE:g} s") from None
+        finally:
+            self._loop.remove_reader(process.pidfd)
+            process.kill_group()
+            process.wait()
+            process.close()
+            self.pid = None
+        return os.read(reading, _LONGEST_ANSWER).decode(errors="replace")
+
+
+def _refused(why: str) -> RpcError:
+    return RpcError(RpcCode.MISC_ERROR, f"{why}. Nothing was changed: {__version__} runs on.")
+
+
+def become(handover: Handover, environ: Mapping[str, str]) -> None:
+    """Execute the program, signals held back. Returns only where that fails, and says why in the log."""
+    try:
+        line = command_line()
+        os.execve(line[0], line, handover.offer(environ))
+    except OSError as error:
+        log.error("the new program could not be executed: %s", error.strerror)
+        let_through()
