@@ -408,6 +408,17 @@ TABLE = (
         per_unit=True,
     ),
     Option(
+        "adopt",
+        FLAG,
+        0,
+        (SUPERVISOR,),
+        UNITS,
+        "",
+        "Let the workers live on when this process is killed, and take over those that an earlier one left so, instead "
+        "of stopping them. What they log meanwhile is lost. Under systemd it needs KillMode=process "
+        "(default: {default}).",
+    ),
+    Option(
         "preload",
         FLAG,
         1,

@@ -1,5 +1,6 @@
 """Telling the service manager how we are: sd_notify(3), nothing but a datagram to NOTIFY_SOCKET."""
 
+import array
 import contextlib
 import socket
 from collections.abc import MutableMapping
@@ -42,6 +43,14 @@ class Notifier:
     def reloading(self, monotonic_usec: int) -> None:
         """A reload begins; `ready` ends it. ``monotonic_usec`` is CLOCK_MONOTONIC now."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_usec}")
+
+    def store(self, name: str, descriptor: int) -> None:
+        """Give the manager a descriptor to keep (FDSTORE=1): one that has lost ours gets it back so."""
+        if self._socket is not None:
+            text = f"FDSTORE=1\nFDNAME={name}".encode()
+            with contextlib.suppress(OSError):
+                along = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+                self._socket.sendmsg([text], [along], 0, self._address)  # socket.send_fds takes no address
 
     def stopping(self, status: str = "") -> None:
         """Going down."""

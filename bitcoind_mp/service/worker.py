@@ -95,8 +95,9 @@ class Service(ABC):
 def run_worker(service: Service, *, name: str, environ: MutableMapping[str, str]) -> int:
     """Run until stopped; the exit status, for ``__main__`` to exit with. Call it on the main thread.
 
-    SIGTERM and SIGINT stop, SIGHUP reloads, the lifeline's end of file stops, SIGABRT prints every thread's stack to
-    stderr and dies. WATCHDOG=1 is sent by the serving loop alone, at half of WATCHDOG_USEC.
+    SIGTERM and SIGINT stop; SIGHUP reloads, and gives the manager the inherited sockets to keep; the lifeline's end of
+    file stops; SIGABRT prints every thread's stack to stderr and dies. WATCHDOG=1 is sent by the serving loop alone, at
+    half of WATCHDOG_USEC.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a stderr without a descriptor
         faulthandler.enable(all_threads=True)
@@ -204,6 +205,8 @@ class _Reloads:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             report(error, "reload")
+        for name, sockets in self._host.activation.sockets.items():
+            self._host.notify.store(name, sockets[0].fileno())
         self._host.notify.ready(self._service.ready_status())
         self.allow()
 

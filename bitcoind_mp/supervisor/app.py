@@ -27,8 +27,8 @@ from bitcoind_mp.service import lock, notify
 from bitcoind_mp.service import logging as service_logging
 from bitcoind_mp.service.activation import inherit
 
+from . import adoption, plan
 from . import events as ev
-from . import plan
 from .announce import Announcer
 from .control import ControlCommands, why_down
 from .doorman import Doorman
@@ -40,7 +40,7 @@ from .notify import NotifySocket
 from .orphans import Orphan, Register, find
 from .ownlog import OwnLog
 from .parts import SharedCommands
-from .places import Listeners, prepare
+from .places import Given, Listeners, prepare
 from .process import Foundling
 from .report import WallClock
 from .states import SERVING, State
@@ -85,6 +85,8 @@ class Supervisor:
         self._asked = asyncio.Event()
         self._upgrade = Upgrade(start.environ)
         self._starter: int | None = None
+        self._notify: NotifySocket
+        self._adopted: dict[str, int] = {}
         self._since = self._handed.since if self._handed is not None else self._loop.time()
         self._stopping = False
         self._was_ready = self._handed is not None
@@ -153,11 +155,12 @@ class Supervisor:
             if self._starter is not None:
                 self._loop.add_reader(self._starter, self._starter_gone, self._starter)
             if self._handed is not None:
+                self._notify = NotifySocket.taken(*self._handed.notify)
                 self._sockets.take_over(self._handed.listeners, self._handed.bound)
                 orphans = []
             else:
-                orphans = list(find(self._config.run_dir / "units"))
-                self._sockets.open(bind_listener, given.socket, {orphan.unit for orphan in orphans})
+                self._notify = NotifySocket(self._config.run_dir)
+                orphans = await self._find_orphans(given.socket)
                 if pid_file is not None:
                     self._write_pid(pid_file)
             await self._supervise(upward, orphans, held)
@@ -166,6 +169,16 @@ class Supervisor:
                 with contextlib.suppress(OSError):
                     pid_file.unlink()
             self._sockets.close()
+
+    async def _find_orphans(self, given: Given) -> list[Orphan]:
+        """The workers that an earlier supervisor left; and every listening socket, theirs among them where they are
+        to be taken over."""
+        orphans = list(find(self._config.run_dir / "units"))
+        if self._config.get_bool("adopt"):
+            self._adopted = await adoption.listeners(self._notify, orphans, self._config.network_dir)
+        going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
+        self._sockets.open(bind_listener, given, going, self._adopted)
+        return orphans
 
     def _write_pid(self, file: Path) -> None:
         try:
@@ -267,10 +280,12 @@ class Supervisor:
         if handed is not None:
             orphans = [Orphan(name, unit.pid, -1) for name, unit in handed.units.items() if unit.pid is not None]
         manager = Manager(
-            NotifySocket.taken(*handed.notify) if handed is not None else NotifySocket(run_dir),
+            self._notify,
             Register(run_dir / "units", names, orphans),
+            run_dir,
             environ=self._environ,
             journal=self._logs.journal,
+            outlived=self._config.get_bool("adopt"),
             lifeline=handed.lifeline if handed is not None else None,
         )
         for each in plans:
@@ -311,9 +326,12 @@ class Supervisor:
         return server
 
     def _adopt(self, manager: Manager, orphans: list[Orphan]) -> None:
-        """Workers that a killed supervisor left are on their way out; what they start on is theirs until then."""
+        """Workers that a killed supervisor left: those that handed over their sockets stay. The others are on their way
+        out; what they start on is theirs until then."""
         for orphan in orphans:
-            if orphan.unit in manager.units:
+            if orphan.unit in manager.units and orphan.unit in self._adopted:
+                manager.own(manager.units[orphan.unit], Foundling(orphan.pid, orphan.pidfd))
+            elif orphan.unit in manager.units:
                 manager.adopt(manager.units[orphan.unit], Foundling(orphan.pid, orphan.pidfd))
                 self._announcer.progress(
                     f"Waiting for the {orphan.unit} that an earlier supervisor left (pid {orphan.pid}) to stop."

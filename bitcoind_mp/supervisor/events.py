@@ -47,7 +47,14 @@ class Spawned:
 
 @dataclass(frozen=True)
 class Adopted:
-    """A process that an earlier supervisor left was found. It is on its way out: its lifeline has ended."""
+    """A process that an earlier supervisor left was found, and is not to stay. Any lifeline of it has ended."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """A process that an earlier supervisor left was found at work, and is ours from now on."""
 
     pid: int
 
@@ -127,6 +134,7 @@ Event = (
     | PolicyChanged
     | Spawned
     | Adopted
+    | TakenOver
     | Exited
     | Tick
     | Ready

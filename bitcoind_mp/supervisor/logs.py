@@ -8,6 +8,7 @@ import re
 import select
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from .logfile import LogFile
@@ -96,10 +97,14 @@ class UnitLog:
 class Pump:
     """The pipe that all the processes of one unit write to, one after the other: ``writer`` is for them."""
 
-    def __init__(self, log: UnitLog, ends: tuple[int, int] | None = None, partial: str = "") -> None:
-        """``ends`` and ``partial`` are of a pump before us, whose pipe goes on."""
+    def __init__(
+        self, log: UnitLog, *, fifo: Path | None = None, ends: tuple[int, int] | None = None, partial: str = ""
+    ) -> None:
+        """``fifo``: the pipe has this name, is made where it isn't there, and is removed by `close`. ``ends`` and
+        ``partial`` are of a pump before us, whose pipe goes on."""
         self.log = log
-        self.reader, self.writer = ends or os.pipe2(os.O_CLOEXEC)
+        self._fifo = fifo
+        self.reader, self.writer = ends or (os.pipe2(os.O_CLOEXEC) if fifo is None else _named_pipe(fifo))
         os.set_blocking(self.reader, False)
         self._partial = bytes.fromhex(partial)
 
@@ -145,6 +150,18 @@ class Pump:
     def close(self) -> None:
         os.close(self.reader)
         os.close(self.writer)
+        if self._fifo is not None:
+            self._fifo.unlink(missing_ok=True)
+
+
+def _named_pipe(path: Path) -> tuple[int, int]:
+    """Both ends of the pipe of that name, which may have writers from before us."""
+    if path.exists() and not path.is_fifo():
+        path.unlink()
+    if not path.exists():
+        os.mkfifo(path, 0o600)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return reader, os.open(path, os.O_WRONLY | os.O_CLOEXEC)
 
 
 class Console:

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from . import events as ev
 from .handover import HandedUnit
@@ -67,12 +68,15 @@ class Manager:
         self,
         notify: NotifySocket,
         register: Register,
+        run_dir: Path,
         *,
         environ: Mapping[str, str],
         journal: bool,
+        outlived: bool = False,
         lifeline: tuple[int, int] | None = None,
     ) -> None:
-        """``lifeline``: both ends of the pipe that workers of a program before us hang on."""
+        """``outlived``: workers are to live on when we are killed, and get no lifeline. ``lifeline``: both ends of the
+        pipe that workers of a program before us hang on."""
         self.units: dict[str, Supervised] = {}
         self.refused = 0
         self.stopping = False
@@ -80,6 +84,8 @@ class Manager:
         self._loop = asyncio.get_running_loop()
         self._environ = environ
         self._journal = journal
+        self._outlived = outlived
+        self._fifos = run_dir
         self._notify = notify
         self._register = register
         # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
@@ -88,7 +94,11 @@ class Manager:
 
     def add(self, plan: Plan, output: UnitLog, listener: int | None) -> Supervised:
         """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's."""
-        return self._add(plan, Pump(output), listener)
+        return self._add(plan, Pump(output, fifo=self._fifo(plan.name)), listener)
+
+    def _fifo(self, unit: str) -> Path | None:
+        """Where the unit's output goes by a name, so that the next supervisor finds it."""
+        return self._fifos / f"{unit}.out" if self._outlived else None
 
     def _add(self, plan: Plan, pump: Pump, listener: int | None) -> Supervised:
         unit = Supervised(plan, pump, listener, self._environ, self._loaded, self._loop.time())
@@ -112,7 +122,8 @@ class Manager:
     def take_over(self, plan: Plan, output: UnitLog, listener: int | None, handed: HandedUnit) -> None:
         """A unit as it was in the program before us, with its process. Raises OSError."""
         output.remember(handed.lines)
-        supervised = self._add(plan, Pump(output, (handed.reader, handed.writer), handed.partial), listener)
+        pump = Pump(output, fifo=self._fifo(plan.name), ends=(handed.reader, handed.writer), partial=handed.partial)
+        supervised = self._add(plan, pump, listener)
         supervised.unit = handed.restored(plan.policy)
         supervised.was_ready, supervised.last_words = handed.was_ready, handed.last_words
         if handed.pid is not None:
@@ -128,9 +139,17 @@ class Manager:
 
     def adopt(self, supervised: Supervised, process: Foundling) -> None:
         """A process of the unit is there already: wait for its end before the first of ours."""
+        supervised.origin.renew()
         supervised.process = process
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Adopted(process.pid))
+
+    def own(self, supervised: Supervised, process: Foundling) -> None:
+        """A process of the unit is there already, and is to stay: it is the unit's as one of ours would be."""
+        supervised.process = process
+        self._loop.add_reader(process.pidfd, self._ended, supervised)
+        supervised.origin.renew()
+        self.tell(supervised, ev.TakenOver(process.pid))
 
     def on_change(self, listener: Listener) -> None:
         """Call ``listener(supervised, the unit before)`` whenever a unit's state changes."""
@@ -225,7 +244,7 @@ class Manager:
         made = command(
             supervised.plan.argv,
             environ,
-            fds=[*handed, ("lifeline", self._lifeline)],
+            fds=handed if self._outlived else [*handed, ("lifeline", self._lifeline)],
             output=supervised.pump.writer,
             notify=self._notify.address,
             watchdog=supervised.plan.policy.watchdog,
@@ -309,14 +328,16 @@ class Manager:
 
     def _hear(self) -> None:
         """Messages on NOTIFY_SOCKET: each counts for the unit whose process sent it, and nobody else's does."""
-        for pid, message in self._notify.receive():
-            supervised = self._unit_of(pid)
+        for message in self._notify.receive():
+            for descriptor in message.descriptors:  # BARRIER=1 waits for just that; FDSTORE=1 brings what we have
+                os.close(descriptor)
+            supervised = self._unit_of(message.pid)
             if supervised is None:
                 self.refused += 1
                 if self.refused <= _REFUSALS_LOGGED:
-                    log.warning("refused a notification from pid %d, which is no unit's process", pid)
+                    log.warning("refused a notification from pid %d, which is no unit's process", message.pid)
                 continue
-            for event in parse(message):
+            for event in parse(message.text):
                 self.tell(supervised, event)
 
     def _unit_of(self, pid: int) -> Supervised | None:

@@ -10,6 +10,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import events as ev
@@ -25,6 +26,16 @@ _LONGEST_STATUS = 400
 _LONGEST_EXTENSION = 86400.0
 _CREDENTIALS = struct.Struct("3i")
 _FDS_AT_MOST = 64
+
+
+@dataclass(frozen=True)
+class Datagram:
+    """One message: the sender's pid, 0 where the kernel doesn't vouch for one; what it says, empty for one that was too
+    long; the descriptors that came along, which are the receiver's to close."""
+
+    pid: int
+    text: bytes
+    descriptors: tuple[int, ...] = ()
 
 
 class NotifySocket:
@@ -60,8 +71,8 @@ class NotifySocket:
     def fileno(self) -> int:
         return self.socket.fileno()
 
-    def receive(self) -> Iterator[tuple[int, bytes]]:
-        """The datagrams that wait: (sender's pid, contents). Empty contents stand for one that was too long."""
+    def receive(self) -> Iterator[Datagram]:
+        """The datagrams that wait."""
         for _ in range(_MOST_AT_ONCE):
             try:
                 message, ancillary, flags, _ = self.socket.recvmsg(
@@ -71,8 +82,7 @@ class NotifySocket:
                 )
             except BlockingIOError:
                 return
-            pid = _sender(ancillary)
-            yield pid, b"" if flags & socket.MSG_TRUNC else message
+            yield _datagram(b"" if flags & socket.MSG_TRUNC else message, ancillary)
 
     def close(self) -> None:
         self.socket.close()
@@ -80,19 +90,17 @@ class NotifySocket:
             self.path.unlink(missing_ok=True)
 
 
-def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """The pid in the credentials (0 for none). Descriptors sent along are closed: BARRIER=1 waits for just that."""
-    pid = 0
+def _datagram(text: bytes, ancillary: list[tuple[int, int, bytes]]) -> Datagram:
+    """With what came along."""
+    pid, descriptors = 0, array.array("i")
     for level, kind, data in ancillary:
         if level != socket.SOL_SOCKET:
             continue
         if kind == socket.SCM_CREDENTIALS:
             pid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0]
         elif kind == socket.SCM_RIGHTS:
-            fds = array.array("i", data[: len(data) - len(data) % 4])
-            for fd in fds:
-                os.close(fd)
-    return pid
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    return Datagram(pid, text, tuple(descriptors))
 
 
 def parse(message: bytes) -> list[ev.Event]:

@@ -36,15 +36,18 @@ class Listeners:
         self._sockets: dict[str, socket.socket] = {}
         self._ours: list[Path] = []
 
-    def open(self, bind: Bind, given: Given, left: Collection[str]) -> None:
+    def open(self, bind: Bind, given: Given, left: Collection[str], adopted: Mapping[str, int]) -> None:
         """Take those that systemd bound, and bind the others. Raises FatalError.
 
         Whoever answers on a path is left alone, but for a worker that is known to be going (``left``): its callers are
-        ours from now on.
+        ours from now on. ``adopted`` are those of workers that stay.
         """
         for role in ROLES:
             path = self._config.socket_path(role)
             listening = given(role)
+            if role in adopted:
+                listening = socket.socket(fileno=adopted[role])
+                self._ours.append(path)
             if listening is None:
                 if role in left:
                     path.unlink(missing_ok=True)

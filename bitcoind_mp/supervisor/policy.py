@@ -107,7 +107,7 @@ class Exit:
         if self.signal is not None:
             return f"killed by {signal_name(self.signal)}"
         if self.is_anothers:
-            return "left over from a supervisor that was killed"
+            return "left over from a supervisor that was killed, so that its exit status is lost"
         word = _WORDS.get(self.code)  # type: ignore[call-overload]
         said = f": {self.said}" if self.said and self.code != ExitStatus.OK else ""
         return f"exit status {self.code}" + (f" ({word})" if word else "") + said

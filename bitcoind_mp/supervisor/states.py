@@ -30,7 +30,8 @@ _ENDED = frozenset({State.STOPPED, State.STARTING, State.BACKOFF, State.FAILED})
 
 #: Every legal move. One that is not here is a defect of ours, and raises.
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.STOPPED: frozenset({State.STARTING, State.STOPPING}),  # the latter: a process found going down
+    # the latter two: a process that was found, going down or at work
+    State.STOPPED: frozenset({State.STARTING, State.STOPPING, State.RUNNING}),
     State.STARTING: _ENDED | ENDING | {State.RUNNING},
     State.RUNNING: _ENDED | ENDING | {State.RELOADING},
     State.RELOADING: _ENDED | ENDING | {State.RUNNING},

@@ -170,7 +170,18 @@ def _adopted(unit: Unit, event: ev.Adopted, now: float) -> Result:
         raise IllegalMove(f"adopted while {unit.state}")
     limit = now + unit.policy.stop_timeout
     text = f"waiting for pid {event.pid}, which an earlier supervisor left, to stop"
-    return _move(unit, State.STOPPING, now, deadline=limit, pid=event.pid), (ev.Log(logging.WARNING, text),)
+    actions = (ev.Log(logging.WARNING, text), ev.Send(Signals.SIGTERM))
+    return _move(unit, State.STOPPING, now, deadline=limit, pid=event.pid), actions
+
+
+def _taken_over(unit: Unit, event: ev.TakenOver, now: float) -> Result:
+    if unit.state is not State.STOPPED:
+        raise IllegalMove(f"taken over while {unit.state}")
+    policy = unit.policy
+    unit = replace(unit, wanted=True, watchdog=policy.watchdog)
+    running = _move(unit, State.RUNNING, now, pid=event.pid, ready_at=now, watchdog_at=_expiry(unit, now))
+    text = f"taken over: pid {event.pid}, which an earlier supervisor started, runs on"
+    return running, (ev.Log(logging.WARNING, text),)
 
 
 # -- what the process said --------------------------------------------------------------------------------------
@@ -364,6 +375,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Unit, Any, float], Result]] = {
     ev.PolicyChanged: _policy_changed,
     ev.Spawned: _spawned,
     ev.Adopted: _adopted,
+    ev.TakenOver: _taken_over,
     ev.Exited: _exited,
     ev.Tick: _tick,
     ev.Ready: _ready,

@@ -152,7 +152,7 @@ def test_a_worker_that_will_not_go_is_killed_by_the_next_start(supervisor: Any) 
     assert f"The node (pid {old}) did not stop within 0.5 s: killing it." in done.stderr
     assert (
         supervisor.unit("node")["last_exit"]["why"]
-        == "did not stop within 0.5 s; left over from a supervisor that was killed"
+        == "did not stop within 0.5 s; left over from a supervisor that was killed, so that its exit status is lost"
     )
     assert old not in supervisor.processes()
     supervisor.ask("stop")
@@ -160,7 +160,7 @@ def test_a_worker_that_will_not_go_is_killed_by_the_next_start(supervisor: Any) 
 
 def test_a_worker_that_is_left_and_reports_progress_is_waited_for(supervisor: Any, until: Callable[..., Any]) -> None:
     """And meanwhile the new supervisor answers, and callers of the worker wait."""
-    supervisor.plan("node", lifeline=False)
+    supervisor.plan("node", lifeline=False, ignore=["SIGTERM"])
     supervisor.start()
     old = supervisor.pid("node")
     busy = socket.socket(socket.AF_UNIX)

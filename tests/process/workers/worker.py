@@ -7,10 +7,12 @@ is what any systemd service would.
     {"ready": false}                    never say READY=1
     {"ignore": ["SIGTERM"]}             signals to ignore
     {"lifeline": false}                 don't look at the lifeline
+    {"store": false}                    don't hand the listening socket over at SIGHUP
     {"stop_delay": 0.5}                 seconds between STOPPING=1 and the end
     {"watchdog": false}                 never say WATCHDOG=1
 """
 
+import array
 import contextlib
 import faulthandler
 import json
@@ -64,8 +66,8 @@ class Worker:
         listener = socket.socket(fileno=3 + names.index(self.name))
         listener.setblocking(False)
         self.selector.register(listener, selectors.EVENT_READ, self.accept)
-        self.lifeline = 3 + names.index("lifeline")
-        if self.plan.get("lifeline", True):
+        if "lifeline" in names and self.plan.get("lifeline", True):
+            self.lifeline = 3 + names.index("lifeline")
             self.selector.register(self.lifeline, selectors.EVENT_READ, self.lifeline_ended)
 
     def signals(self) -> None:
@@ -81,13 +83,23 @@ class Worker:
 
     def signalled(self, reading: socket.socket) -> None:
         for number in reading.recv(100):
-            print(f"got {signal.Signals(number).name}", flush=True)
+            with contextlib.suppress(BrokenPipeError):  # nobody may read it at present
+                print(f"got {signal.Signals(number).name}", flush=True)
             if number == signal.SIGHUP:
                 self.reloads += 1
                 self.notify("RELOADING=1")
+                self.store()
                 self.notify("READY=1")
             else:
                 self.stop()
+
+    def store(self) -> None:
+        """sd_pid_notify_with_fds(3): the listening socket, for the manager to keep."""
+        if self.plan.get("store", True):
+            with contextlib.suppress(OSError):
+                text = b"FDSTORE=1\nFDNAME=" + self.name.encode()
+                along = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [3]))
+                self.notify_socket.sendmsg([text], [along], 0, self.address)
 
     def lifeline_ended(self, lifeline: int) -> None:
         if os.read(lifeline, 1) == b"":

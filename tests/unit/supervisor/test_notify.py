@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.supervisor import events as ev
-from bitcoind_mp.supervisor.notify import NotifySocket, parse
+from bitcoind_mp.supervisor.notify import Datagram, NotifySocket, parse
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_message_carries_its_senders_pid(notify: NotifySocket) -> None:
         send(notify.address, b"STATUS=child")
         os._exit(0)
     os.waitpid(child, 0)
-    assert list(notify.receive()) == [(os.getpid(), b"READY=1"), (child, b"STATUS=child")]
+    assert list(notify.receive()) == [Datagram(os.getpid(), b"READY=1"), Datagram(child, b"STATUS=child")]
     notify.close()
 
 
@@ -121,7 +121,7 @@ def test_nothing_waits_and_nothing_blocks(notify: NotifySocket) -> None:
 
 def test_a_message_that_is_too_long_counts_for_nothing(notify: NotifySocket) -> None:
     send(notify.address, b"READY=1\n" + b"x" * 5000)
-    assert list(notify.receive()) == [(os.getpid(), b"")]
+    assert list(notify.receive()) == [Datagram(os.getpid(), b"")]
     notify.close()
 
 
@@ -129,14 +129,18 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_descriptors_sent_along_are_closed(notify: NotifySocket) -> None:
+def test_descriptors_sent_along_are_handed_on_and_never_more_than_there_is_room_for(notify: NotifySocket) -> None:
     reading, writing = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
         sending.connect(notify.address)
         before = descriptors()
         socket.send_fds(sending, [b"BARRIER=1"], [writing] * 100)
-        assert [message for _, message in notify.receive()] == [b"BARRIER=1"]
-        assert descriptors() == before
+        (message,) = notify.receive()
+        assert message.text == b"BARRIER=1"
+        assert descriptors() == before + len(message.descriptors)
+        assert 0 < len(message.descriptors) < 100
+        for descriptor in message.descriptors:
+            os.close(descriptor)
     os.close(writing)
     assert os.read(reading, 1) == b"", "no copy of the writing end is left"
     os.close(reading)
@@ -166,5 +170,5 @@ def test_a_path_that_is_too_long_gives_an_abstract_name(tmp_path: Path) -> None:
     assert notify.address.startswith("@")
     assert len(notify.address) <= 107
     send(notify.address, b"READY=1")
-    assert list(notify.receive()) == [(os.getpid(), b"READY=1")]
+    assert list(notify.receive()) == [Datagram(os.getpid(), b"READY=1")]
     notify.close()

@@ -570,14 +570,14 @@ def test_signals_are_those_of_the_ladder(running: Script) -> None:
 
 def test_a_process_that_is_found_is_waited_for_and_then_replaced(script: Script) -> None:
     script.tell(ev.Adopted(77), ev.StartRequested())
-    assert (script.state, script.unit.pid, script.signals()) == (State.STOPPING, 77, [])
+    assert (script.state, script.unit.pid, script.signals()) == (State.STOPPING, 77, ["SIGTERM"])
     script.after(19, ev.Status("flushing")).after(19, ev.Exited(Exit()))
     assert (script.state, script.unit.pid, script.unit.restarts) == (State.STARTING, 101, 0)
 
 
 def test_a_process_that_is_found_and_does_not_go_is_killed(script: Script) -> None:
     script.tell(ev.Adopted(77), ev.StartRequested()).after(20)
-    assert (script.state, script.signals()) == (State.KILLING, ["KILLGROUP"])
+    assert (script.state, script.signals()) == (State.KILLING, ["SIGTERM", "KILLGROUP"])
     script.tell(ev.Exited(Exit()))
     assert script.state is State.STARTING
 
@@ -587,8 +587,22 @@ def test_one_that_is_found_and_not_wanted_rests_afterwards(script: Script) -> No
 
 
 def test_only_a_unit_at_rest_adopts(running: Script) -> None:
-    with pytest.raises(IllegalMove):
-        running.tell(ev.Adopted(77))
+    for event in (ev.Adopted(77), ev.TakenOver(77)):
+        with pytest.raises(IllegalMove):
+            running.tell(event)
+
+
+def test_a_process_that_is_taken_over_is_as_one_of_ours(script: Script) -> None:
+    script.tell(ev.TakenOver(77))
+    assert (script.state, script.unit.pid, script.spawned, script.signals()) == (State.RUNNING, 77, [], [])
+    watchdog = script.unit.watchdog_at
+    assert watchdog is not None
+    script.after(watchdog - script.now)
+    assert script.state is State.ABORTING
+    script.tell(ev.Exited(Exit()))
+    assert (script.state, script.unit.pid) == (State.STARTING, 101)
+    assert script.unit.ended is not None
+    assert script.unit.ended.why.endswith("so that its exit status is lost")
 
 
 # -- a machine that stood still ---------------------------------------------------------------------------------
