@@ -55,6 +55,15 @@ def interpret(option: Option, value: "str | None", negated: bool, shown: str) ->
     return text
 
 
+def is_text(argument: str) -> bool:
+    """Whether it was UTF-8: it is passed on in JSON, and written into logs."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parse_command_line(arguments: "list[str]", program: str, settings: Settings) -> "list[str]":
     """Read options up to the first argument that is none; returns that one and the rest. Raises `Refused`."""
     for position, argument in enumerate(arguments):
@@ -65,7 +74,9 @@ def parse_command_line(arguments: "list[str]", program: str, settings: Settings)
         section, name, negated = split_key(key)
         option = BY_NAME.get(name)
         if option is None or section or not option.taken_by(program):
-            raise unknown(f"Invalid parameter {argument}", name, program)
+            raise unknown(f"Invalid parameter {argument}", f"{section}.{name}" if section else name, program)
+        if not is_text(argument):
+            raise Refused(f"Invalid value in {argument}: not UTF-8")
         value = interpret(option, text if equals else None, negated, argument)
         if option.where == "file" and value is not False:
             raise Refused(f"-{name} cannot be used from commandline; -{name}={text}")
@@ -166,10 +177,13 @@ def read_files(
 def _text(path: str, what: str) -> str:
     try:
         with open(path, encoding="utf-8") as stream:
-            return stream.read()
+            text = stream.read()
     except IsADirectoryError:
         raise Refused(f"{what} is a directory.") from None
     except UnicodeDecodeError:
         raise Refused(f"{what} is not UTF-8 text.") from None
     except OSError as error:
         raise Refused(f"{what} could not be opened: {error.strerror}.") from None
+    if "\0" in text:
+        raise Refused(f"{what} is not text: it has a null character.")
+    return text

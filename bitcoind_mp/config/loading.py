@@ -9,7 +9,7 @@ import sys
 
 from .chains import CHAINS, SELECTORS
 from .configuration import Config
-from .grammar import ConfigFile, Refused, parse_command_line, read_files
+from .grammar import ConfigFile, Refused, is_text, parse_command_line, read_files
 from .option import CLI, interpret_flag
 from .options import TABLE
 from .settings import Settings
@@ -101,9 +101,12 @@ def _datadir(settings: Settings, cwd: str, environ: "dict[str, str]") -> str:
         home = environ.get("HOME")
         if home is None:
             home = os.path.expanduser("~")
-        return os.path.join(home or "/", ".bitcoind-mp")
-    path = os.path.normpath(os.path.join(cwd, str(named)))
-    if not os.path.isdir(path):
+        path = os.path.join(home or "/", ".bitcoind-mp")
+    else:
+        path = os.path.normpath(os.path.join(cwd, str(named)))
+    if not is_text(path):
+        raise Refused(f'The name of the data directory "{path}" is not UTF-8.', "Choose another with -datadir.")
+    if named and not os.path.isdir(path):
         raise Refused(f'Specified data directory "{named}" does not exist.', "Make it, or drop -datadir.")
     return path
 
@@ -112,7 +115,8 @@ def _config_file(settings: Settings, datadir: str) -> str:
     value = settings.one("conf", "")
     if value is False:
         return ""
-    return os.path.normpath(os.path.join(datadir, str(value or "bitcoin.conf")))
+    # -noconf=0 is the text 1, as everywhere.
+    return os.path.normpath(os.path.join(datadir, "1" if value is True else value or "bitcoin.conf"))
 
 
 def _chain(settings: Settings) -> str:
@@ -149,15 +153,17 @@ def _warnings(settings: Settings, chain: str, files: "list[ConfigFile]") -> "lis
 def _read_dynamic(settings: Settings, path: str) -> None:
     """Core's settings.json: which wallets to load is all that is kept there. Raises `Refused`."""
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, "rb") as stream:
             text = stream.read()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise Refused(f"Settings file {path} could not be read: {error.strerror}.") from None
     import json
 
     try:
-        content = json.loads(text)
-    except ValueError:
+        content = json.loads(text.decode())
+    except (ValueError, RecursionError):
         raise Refused(
             f"Settings file {path} does not contain valid JSON.", "Removing it resets settings to default values."
         ) from None

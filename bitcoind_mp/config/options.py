@@ -906,6 +906,7 @@ TABLE = (
         "=<n>",
         "Replace actual time with UNIX epoch time <n>, 0 for actual time (default: {default}).",
         minimum=0,
+        maximum=9_223_372_036,
         debug=True,
     ),
     Option(

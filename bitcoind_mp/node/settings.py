@@ -69,9 +69,15 @@ def block_limits(config: Config) -> BlockLimits:
 
 
 def peers_config(config: Config) -> PeersConfig:
-    """Whom to call, and where to be called."""
+    """Whom to call, and where to be called.
+
+    Raises:
+        FatalError: CONFIG, nobody could call where it is to be.
+    """
     comments = config.get_list("uacomment")
     connect = config.get_list("connect")
+    if config.get_list("bind") and not config.get_bool("listen"):
+        raise FatalError("Cannot set -bind together with -listen=0.", status=ExitStatus.CONFIG)
     return PeersConfig(
         listen=config.get_bool("listen"),
         bind=tuple(config.get_list("bind")),

@@ -58,6 +58,7 @@ def test_options_end_at_the_first_argument_that_is_none() -> None:
 def test_an_unknown_option_is_named() -> None:
     assert refusal("-foo=3") == 'Invalid parameter -foo=3. See "bitcoind-mp -help" for the options there are.'
     assert refusal("--nofoo").startswith("Invalid parameter --nofoo")
+    assert refusal("-main.port=1").endswith('See "bitcoind-mp -help" for the options there are.')
     assert refusal("-regtest.port=3").startswith("Invalid parameter -regtest.port=3")
 
 

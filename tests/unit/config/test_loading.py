@@ -120,10 +120,33 @@ def test_the_wallets_to_load_are_in_cores_settings_file(loaded, datadir) -> None
     assert loaded("-regtest", program="bitcoin-mp-wallet").get_list("wallet") == ["a", "b"]
     assert loaded("-regtest", "-wallet=c", program="bitcoin-mp-wallet").get_list("wallet") == ["c", "a", "b"]
     assert loaded("-regtest", "-nowallet", program="bitcoin-mp-wallet").get_list("wallet") == []
-    for broken in ("{", "[1]", '{"wallet": [1]}'):
-        file.write_text(broken)
+    for broken in (b"{", b"[1]", b'{"wallet": [1]}', b'{"wallet": ["\xff"]}', b"[" * 100_000):
+        file.write_bytes(broken)
         with pytest.raises(FatalError, match=r"settings\.json"):
             loaded("-regtest", program="bitcoin-mp-wallet")
+
+
+def test_a_settings_file_that_cant_be_read_is_no_empty_one(loaded, datadir) -> None:
+    (datadir / "regtest" / "settings.json").mkdir(parents=True)
+    with pytest.raises(FatalError, match=r"settings\.json could not be read: Is a directory"):
+        loaded("-regtest", program="bitcoin-mp-wallet")
+
+
+def test_names_that_cant_be_told_in_json_are_refused(loaded, datadir) -> None:
+    with pytest.raises(FatalError, match="is not UTF-8"):
+        load(["-regtest"], "bitcoind-mp", environ={"HOME": f"{datadir}/\udcff"})
+    with pytest.raises(FatalError, match="Invalid value in -uacomment=\udcff: not UTF-8"):
+        loaded("-uacomment=\udcff")
+
+
+def test_a_null_character_in_a_file_is_refused(loaded) -> None:
+    with pytest.raises(FatalError, match=r"bitcoin\.conf.* has a null character"):
+        loaded(conf="pid=a\0b\n")
+
+
+def test_a_double_negation_is_the_text_1(loaded, datadir) -> None:
+    (datadir / "1").write_text("keypool=7\n")
+    assert loaded("-noconf=0").get_int("keypool") == 7
 
 
 def test_a_stray_argument_stops_a_daemon(loaded) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import NODE
+from bitcoind_mp.interfaces.errors import FatalError
 from bitcoind_mp.node.settings import peers_config
 
 
@@ -27,3 +28,9 @@ def test_whom_connect_calls(tmp_path: Path, arguments: list[str], called: tuple[
 def test_blocksonly_takes_no_transactions_of_peers(tmp_path: Path, arguments: list[str], takes: bool) -> None:
     config = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
     assert peers_config(config).take_transactions is takes
+
+
+def test_where_to_be_called_and_not_to_listen_are_at_odds(tmp_path: Path) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-bind=127.0.0.1", "-listen=0"], NODE)
+    with pytest.raises(FatalError, match="Cannot set -bind together with -listen=0"):
+        peers_config(config)
