@@ -142,7 +142,7 @@ class PsbtCommands:
         """
         keys = KeyStore()
         for value in descriptors or []:
-            add_descriptor(keys, value, self._chain)
+            await add_descriptor(keys, value, self._chain)
         keys.secrets.clear()
         work = read(psbt)
         await process(work, keys, self._lookup, None, finalize=False)
@@ -171,7 +171,7 @@ class PsbtCommands:
         """
         keys = KeyStore()
         for value in expect(descriptors, "array"):
-            add_descriptor(keys, value, self._chain)
+            await add_descriptor(keys, value, self._chain)
         if not bip32derivs:
             keys.origins = dict.fromkeys(keys.origins)
         work = read(psbt)

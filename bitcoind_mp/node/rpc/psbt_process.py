@@ -1,6 +1,7 @@
 """What the node can add to a PSBT: what its inputs spend, what descriptors given in the call tell, and signatures of
 the keys in those (``ProcessPSBT``, ``src/rpc/rawtransaction.cpp``)."""
 
+import asyncio
 from typing import Any
 
 from btclib.script.script_pub_key import is_segwit
@@ -14,6 +15,9 @@ from bitcoind_mp.signing import psbt as roles
 from bitcoind_mp.signing.keystore import KeyStore
 
 from .lookup import Lookup
+
+#: Indexes of a descriptor that are expanded before others are served; a range may have a million.
+_EXPAND_AT_ONCE = 50
 
 
 async def process(psbt: Psbt, keys: KeyStore, lookup: Lookup, hash_type: int | None, *, finalize: bool) -> None:
@@ -48,7 +52,7 @@ def _pays_segwit(script: bytes, keys: KeyStore) -> bool:
     return is_segwit(script)
 
 
-def add_descriptor(keys: KeyStore, value: Any, chain: str) -> None:
+async def add_descriptor(keys: KeyStore, value: Any, chain: str) -> None:
     """Put what a descriptor tells into the key store (``EvalDescriptorStringOrObject``)."""
     begin, end = 0, 1000
     if isinstance(value, str):
@@ -66,6 +70,8 @@ def add_descriptor(keys: KeyStore, value: Any, chain: str) -> None:
         begin = end = 0
     for descriptor in parsed.descriptors:
         for index in range(begin, end + 1):
+            if index % _EXPAND_AT_ONCE == 0:
+                await asyncio.sleep(0)
             try:
                 keys.add(descriptor.provider(index, parsed.prv_keys))
             except ValueError:
