@@ -1,11 +1,10 @@
-"""``bitcoin-mp-node``: reads the configuration, sets up the log, runs the node, exits."""
+"""``bitcoin-mp-node``: reads the configuration, runs the node, exits."""
 
-import os
 import sys
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import NODE
-from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.service.standard import open_standard_streams
 
 
 def main() -> None:
@@ -15,27 +14,16 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status."""
+    open_standard_streams()
     config = configuration.start(arguments, NODE)
     if isinstance(config, int):
         return config
-    os.umask(0o077)
     # What follows takes a third of a second to import; --help and a wrong option needn't wait for it.
-    from bitcoind_mp.service import logging as service_logging
-    from bitcoind_mp.service.worker import run_worker
+    from bitcoind_mp.service.program import run_program
 
     from .service import NodeService
 
-    try:
-        service_logging.setup(
-            console=config.get_bool("printtoconsole"),
-            debug=config.get_list("debug"),
-            exclude=config.get_list("debugexclude"),
-            environ=os.environ,
-        )
-    except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return int(ExitStatus.CONFIG)
-    return run_worker(NodeService(config), name="node", environ=os.environ)
+    return run_program(NodeService, config, name="node")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 
 def preload() -> None:
     """Import; nothing runs, no thread is started, no file stays open."""
-    from bitcoind_mp.service import worker
+    from bitcoind_mp.service import program
 
     from . import service
 
-    assert worker and service
+    assert program and service

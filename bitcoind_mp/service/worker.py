@@ -23,6 +23,10 @@ from .activation import Activation, inherit
 from .notify import Notifier, from_environment, watchdog_interval
 
 logger = logging.getLogger("bitcoind_mp")
+#: What a process asks for.
+_MOST_OPEN_FILES = 65536
+#: Without so many the supervisor can't hand descriptors down, nor the node open its databases and take a caller.
+_LEAST_OPEN_FILES = 128
 
 
 class Host:
@@ -101,12 +105,12 @@ def run_worker(service: Service, *, name: str, environ: MutableMapping[str, str]
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a stderr without a descriptor
         faulthandler.enable(all_threads=True)
-    raise_open_files()
     pid = os.getpid()
     activation = inherit(environ, pid=pid)
     notify = from_environment(environ)
     watchdog = watchdog_interval(environ, pid=pid)
     try:
+        raise_open_files()
         return int(asyncio.run(_live(service, name, Host(activation, notify), watchdog)))
     except Exception as error:  # noqa: BLE001 (reported with its traceback)
         report(error, name)
@@ -240,9 +244,21 @@ def report(error: BaseException, what: str) -> None:
 
 
 def raise_open_files() -> None:
-    """Lift the limit on open files to what may be had: a thousand idle callers must not starve the rest."""
+    """Lift the limit on open files to what may be had: a thousand idle callers must not starve the rest.
+
+    Raises:
+        FatalError: CONFIG, it may not be lifted far enough to work at all.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    wanted = _MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_OPEN_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted >= _LEAST_OPEN_FILES:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    available, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if available < _LEAST_OPEN_FILES:
+        raise FatalError(
+            f"Not enough file descriptors available. {available} available, {_LEAST_OPEN_FILES} required.",
+            hint="Raise the limit (ulimit -Hn, LimitNOFILE=).",
+            status=ExitStatus.CONFIG,
+        )

@@ -8,6 +8,7 @@ from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.option import SUPERVISOR
 from bitcoind_mp.interfaces.errors import FatalError, RpcError
+from bitcoind_mp.service.standard import open_standard_streams
 from bitcoind_mp.service.worker import raise_open_files, status_of
 
 from . import handover, plan
@@ -25,6 +26,7 @@ def main() -> None:
 
 def run(arguments: list[str], plans: Plans = plan.units) -> int:
     """The exit status. ``plans`` says which units a configuration has."""
+    open_standard_streams()
     if arguments[-2:] == ["reload", "--exec"]:
         return _upgrade(arguments[:-2])
     config = configuration.start(arguments, SUPERVISOR)
@@ -44,13 +46,13 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
         announcer = go_to_background(wait_until="ready" if config.get_bool("daemonwait") else "started")
     os.umask(0o077)
     keep_to_ourselves()
-    raise_open_files()
     environ = dict(os.environ)
 
     def reread() -> Config:
         return configuration.load(arguments, SUPERVISOR, environ=environ)
 
     async def life() -> None:
+        raise_open_files()
         await Supervisor(config, Start(environ, announcer, reread, plans, handed)).run()
 
     try:

@@ -90,6 +90,7 @@ class Supervisor:
         self._since = self._handed.since if self._handed is not None else self._loop.time()
         self._stopping = False
         self._was_ready = self._handed is not None
+        self._reload_wanted = False
         self._failure: FatalError | None = None
         self._not_yet_since: dict[str, float] = {}
         self._told: set[str] = set()
@@ -101,6 +102,8 @@ class Supervisor:
         """Come up, stay until asked to stop, go down. Raises FatalError for what kept it from starting."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.shut_down)
+        # Where nothing handles it, it kills: a reload may be asked for at any moment.
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload_later)
         prepare(self._config)
         held = self._hold()
         try:
@@ -218,13 +221,15 @@ class Supervisor:
         try:
             await server.serve(self._sockets["supervisor"])
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward)
             let_through()
             if self._handed is None:
                 self._adopt(manager, orphans)
                 self._start_units(manager, doorman)
             else:
                 self._resume(manager, doorman, upward)
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward)
+            if self._reload_wanted:
+                self._reload(manager, health, upward)
             health.start()
             self._announcer.started()
             await self._asked.wait()
@@ -232,7 +237,7 @@ class Supervisor:
             self._stopping = True
             if self._upgrade.is_due:
                 await self._hand_over(manager, upward, doors, held)
-            self._loop.remove_signal_handler(signal.SIGHUP)
+            self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)
             upward.stopping()
             log.info("stopping")
             await manager.stop(plan.STOP_ORDER)
@@ -403,9 +408,14 @@ class Supervisor:
 
     # Reloading
 
+    def _reload_later(self) -> None:
+        """SIGHUP before there is anything to reload."""
+        self._reload_wanted = True
+
     def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward) -> None:
         """SIGHUP: read the configuration again, open the logs again, and have each unit do the same."""
-        upward.reloading()
+        if self._was_ready:
+            upward.reloading()
         self._logs.reopen()
         try:
             self._config = self._reread()
@@ -424,7 +434,8 @@ class Supervisor:
     async def _reloaded(self, manager: Manager, upward: Upward) -> None:
         for supervised in manager.units.values():
             await manager.until_unit(supervised, lambda unit: unit.state is not State.RELOADING)
-        upward.ready()
+        if self._was_ready and not self._stopping:  # else READY=1 is not for a reload to say
+            upward.ready()
 
 
 def _start_failure(failed: Supervised) -> FatalError:

@@ -1,11 +1,10 @@
-"""``bitcoin-mp-wallet``: reads the configuration, sets up the log, runs the wallet process, exits."""
+"""``bitcoin-mp-wallet``: reads the configuration, runs the wallet process, exits."""
 
-import os
 import sys
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import WALLET
-from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.service.standard import open_standard_streams
 
 
 def main() -> None:
@@ -15,27 +14,16 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status."""
+    open_standard_streams()
     config = configuration.start(arguments, WALLET)
     if isinstance(config, int):
         return config
-    os.umask(0o077)
     # What follows takes a fifth of a second to import; --help and a wrong option needn't wait for it.
-    from bitcoind_mp.service import logging as service_logging
-    from bitcoind_mp.service.worker import run_worker
+    from bitcoind_mp.service.program import run_program
 
     from .service import WalletService
 
-    try:
-        service_logging.setup(
-            console=config.get_bool("printtoconsole"),
-            debug=config.get_list("debug"),
-            exclude=config.get_list("debugexclude"),
-            environ=os.environ,
-        )
-    except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return int(ExitStatus.CONFIG)
-    return run_worker(WalletService(config), name="wallet", environ=os.environ)
+    return run_program(WalletService, config, name="wallet")
 
 
 if __name__ == "__main__":

@@ -365,6 +365,53 @@ def test_it_tells_systemd_what_its_workers_tell_it(supervisor: Any, above: Above
     assert supervisor.process.wait(30) == 0
 
 
+def test_a_reload_while_it_starts_does_not_say_that_it_is_ready(supervisor: Any, above: Above) -> None:
+    supervisor.plan("node", ready=False)
+    supervisor.environ |= {"NOTIFY_SOCKET": str(above.path)}
+    supervisor.start(ready=False)
+    supervisor.wait_state("wallet", "running")
+    supervisor.process.send_signal(signal.SIGHUP)
+    above.until("STATUS=node starting, wallet reloading")
+    above.until("STATUS=node starting, wallet running")
+    supervisor.worker("node", "notify", "STATUS=further")
+    above.until("STATUS=node starting (further), wallet running")
+    assert "READY=1" not in above.heard
+    supervisor.worker("node", "notify", "READY=1")
+    above.until("READY=1")
+
+
+def test_a_reload_while_it_stops_does_not_kill_it(supervisor: Any, until: Callable[..., Any]) -> None:
+    supervisor.plan("wallet", stop_delay=1)
+    supervisor.start()
+    moved = supervisor.logs / "supervisor.log.old"
+    supervisor.process.send_signal(signal.SIGTERM)
+    until(lambda: "stopping" in supervisor.log("supervisor"))
+    (supervisor.logs / "supervisor.log").rename(moved)
+    supervisor.process.send_signal(signal.SIGHUP)
+    assert supervisor.process.wait(30) == 0
+    assert supervisor.log("supervisor").rstrip().endswith("stopped"), "it went on in a new file"
+
+
+def test_it_starts_without_standard_streams(supervisor: Any) -> None:
+    """What comes to descriptor 1 is not taken for a console."""
+    close = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    command = [*close, *supervisor.command("-printtoconsole=1", "-daemonwait")]
+    assert subprocess.run(command, env=supervisor.environ, check=False, timeout=30).returncode == 0
+    pid = supervisor.status()["supervisor"]["pid"]
+    assert {os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)} == {"/dev/null"}  # noqa: PTH115
+    os.kill(pid, signal.SIGTERM)
+
+
+def test_too_few_open_files_are_refused_in_one_line(supervisor: Any) -> None:
+    limit = ["/bin/sh", "-c", 'ulimit -n 100; exec "$@"', "sh"]
+    done = subprocess.run(
+        [*limit, *supervisor.command()], env=supervisor.environ, check=False, timeout=30, capture_output=True, text=True
+    )
+    assert done.returncode == 78
+    assert done.stderr.startswith("Error: Not enough file descriptors available. 100 available, 128 required.")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_no_worker_hears_of_systemds_variables(supervisor: Any, above: Above) -> None:
     supervisor.environ |= {"NOTIFY_SOCKET": str(above.path), "INVOCATION_ID": "abc", "WATCHDOG_USEC": "99000000"}
     supervisor.start()

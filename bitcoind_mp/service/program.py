@@ -1,0 +1,40 @@
+"""A worker's program, from its configuration to its exit status: what both workers' ``__main__`` have in common.
+
+What the worker does is its `Service`'s affair; how it lives is ``worker.py``'s.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from bitcoind_mp.interfaces.errors import ExitStatus
+
+from . import logging as service_logging
+from .worker import Service, run_worker
+
+
+class Settings(Protocol):
+    """What of a configuration is the same for every worker."""
+
+    def get_bool(self, name: str) -> bool: ...
+    def get_list(self, name: str) -> list[str]: ...
+
+
+Configured = TypeVar("Configured", bound=Settings)
+
+
+def run_program(make: Callable[[Configured], Service], config: Configured, *, name: str) -> int:
+    """Set up what every worker has, then make the service of its configuration and run it; the exit status."""
+    os.umask(0o077)
+    try:
+        service_logging.setup(
+            console=config.get_bool("printtoconsole"),
+            debug=config.get_list("debug"),
+            exclude=config.get_list("debugexclude"),
+            environ=os.environ,
+        )
+    except ValueError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return int(ExitStatus.CONFIG)
+    return run_worker(make(config), name=name, environ=os.environ)
