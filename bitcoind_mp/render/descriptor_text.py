@@ -15,8 +15,8 @@ from .descriptor_faults import find_fault
 from .json_values import integer, type_name
 from .network import network_name
 
-#: Characters that are read of a descriptor, once for each of its paths: that takes some seconds at most, in which nobody
-#: else is served. Core knows no such bound; its longest multi_a(), 999 keys with their origins and two paths, fits.
+#: Characters that are read of a descriptor, once for each of its paths: it takes some seconds at most, in which nobody
+#: else is served. Core has no such bound; its longest multi_a(), 999 keys with their origins and two paths, fits.
 MOST_READ = 300_000
 _PATHS = re.compile(r"<[^<>]*>")
 _WIF = re.compile(r"(?<![1-9A-HJ-NP-Za-km-z])[1-9A-HJ-NP-Za-km-z]{51,52}(?![1-9A-HJ-NP-Za-km-z])")

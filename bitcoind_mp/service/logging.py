@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Mapping
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
+from typing import TextIO
 
 ROOT = "bitcoind_mp"
 #: What ``-debug=`` may name: Core's (``src/logging.cpp``), so that its configuration files are understood, and ours.
@@ -101,6 +102,38 @@ class LogFile(WatchedFileHandler):
             super().close()
 
 
+class Stderr(logging.StreamHandler[TextIO]):
+    """Standard error; once its reader (a supervisor) is gone, ``heir``: the file where that had put the lines. Where
+    there is none, and whatever else fails, the line is lost."""
+
+    def __init__(self, heir: Path | None) -> None:
+        super().__init__(sys.stderr)
+        self._heir = heir
+        self._file: LogFile | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._file is None:
+            super().emit(record)
+        else:
+            self._file.emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif isinstance(error, BrokenPipeError) and self._heir is not None:
+            heir, self._heir = self._heir, None
+            with contextlib.suppress(OSError):
+                self._file = LogFile(heir, encoding="utf-8", errors="backslashreplace")
+                self._file.setFormatter(self.formatter)
+                self._file.emit(record)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        super().close()
+
+
 def _prefix(record: logging.LogRecord) -> str:
     category = record.name.removeprefix(ROOT).lstrip(".").partition(".")[0]
     if record.levelno > logging.INFO:
@@ -116,12 +149,14 @@ def setup(
     debug: Iterable[str] = (),
     exclude: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
+    heir: Path | None = None,
 ) -> None:
     """Log to stderr (``console``) and ``file``; with neither, nowhere.
 
     ``debug``: categories to log at debug level; "1" or "all" for every one, "0" or "none" takes back what came
     before. ``exclude``: categories not to (-debugexclude), whatever ``debug`` says.
-    With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's.
+    With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's. Otherwise those for a stderr
+    that nobody reads any more go to ``heir``, in a directory that exists.
 
     Raises:
         ValueError: ``debug`` or ``exclude`` names no category of ours.
@@ -136,8 +171,9 @@ def setup(
         handler.setFormatter(LineFormatter())
         root.addHandler(handler)
     if console:
-        stream = logging.StreamHandler(sys.stderr)
-        stream.setFormatter(JournalFormatter() if stderr_is_journal(environ or {}) else LineFormatter())
+        is_journal = stderr_is_journal(environ or {})
+        stream = Stderr(None if is_journal else heir)
+        stream.setFormatter(JournalFormatter() if is_journal else LineFormatter())
         root.addHandler(stream)
     if not root.handlers:
         root.addHandler(logging.NullHandler())  # else Python writes warnings to stderr all the same

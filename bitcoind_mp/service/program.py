@@ -6,6 +6,7 @@ What the worker does is its `Service`'s affair; how it lives is ``worker.py``'s.
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bitcoind_mp.interfaces.errors import ExitStatus
@@ -17,6 +18,8 @@ from .worker import Service, run_worker
 class Settings(Protocol):
     """What of a configuration is the same for every worker."""
 
+    @property
+    def log_dir(self) -> Path: ...
     def get_bool(self, name: str) -> bool: ...
     def get_list(self, name: str) -> list[str]: ...
 
@@ -33,6 +36,7 @@ def run_program(make: Callable[[Configured], Service], config: Configured, *, na
             debug=config.get_list("debug"),
             exclude=config.get_list("debugexclude"),
             environ=os.environ,
+            heir=config.log_dir / f"{name}.log",
         )
     except ValueError as error:
         print(f"Error: {error}", file=sys.stderr)

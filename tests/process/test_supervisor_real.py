@@ -67,6 +67,8 @@ def test_when_it_is_killed_nothing_is_orphaned(daemon: Daemon) -> None:
     daemon.start()
     os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGKILL)
     wait_until("the workers have stopped", lambda: not daemon.processes())
+    for unit in ("node", "wallet"):
+        assert "Z Stopping: the supervisor is gone\n" in daemon.log(unit), "its last lines it writes itself"
 
 
 def test_reload_restart_and_health_of_the_real_ones(daemon: Daemon) -> None:

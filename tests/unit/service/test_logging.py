@@ -149,6 +149,40 @@ def test_a_full_disk_costs_the_line_alone(capsys: Any) -> None:
     assert capsys.readouterr().err == ""
 
 
+def stderr_without_reader() -> io.TextIOWrapper:
+    reading, writing = os.pipe()
+    os.close(reading)
+    return io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True)
+
+
+@pytest.mark.parametrize("place", ["node.log", "nosuch/node.log", None])
+def test_lines_that_nobody_reads_any_more_go_to_the_heir(tmp_path: Path, capfd: Any, place: str | None) -> None:
+    heir = tmp_path / place if place else None
+    real, sys.stderr = sys.stderr, stderr_without_reader()
+    try:
+        setup(heir=heir)
+        logging.getLogger("bitcoind_mp").info("one")
+        logging.getLogger("bitcoind_mp").info("two")
+    finally:
+        sys.stderr.close()
+        sys.stderr = real
+    written = [line.split("Z ")[1] for line in heir.read_text().splitlines()] if heir and heir.exists() else None
+    assert written == (["one", "two"] if place == "node.log" else None)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_journals_lines_have_no_heir(tmp_path: Path) -> None:
+    real, sys.stderr = sys.stderr, stderr_without_reader()
+    status = os.fstat(sys.stderr.fileno())
+    try:
+        setup(environ={"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}, heir=tmp_path / "node.log")
+        logging.getLogger("bitcoind_mp").info("lost")
+    finally:
+        sys.stderr.close()
+        sys.stderr = real
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_excluded_category_is_not_logged_whatever_debug_says() -> None:
     setup(console=False, debug=["1"], exclude=["net"])
     shown = categories()
