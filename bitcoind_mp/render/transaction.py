@@ -12,6 +12,7 @@ from btclib.tx.tx_out import TxOut
 
 from bitcoind_mp.interfaces.amounts import btc
 
+from .hex_values import hex_bytes
 from .script import asm, script_json
 
 #: the highest byte that is an op code (``MAX_OPCODE``, ``src/script/script.h``)
@@ -101,10 +102,7 @@ def decode_transaction(text: str, *, try_witness: bool = True, try_no_witness: b
     The serialisation with witnesses and the one without can both fit; the first whose scripts make sense wins,
     and the one with witnesses where neither's do.
     """
-    try:
-        raw = bytes.fromhex(text) if text and not any(c.isspace() for c in text) else None
-    except ValueError:
-        raw = None
+    raw = hex_bytes(text)
     return None if raw is None else parse_transaction(raw, try_witness=try_witness, try_no_witness=try_no_witness)
 
 

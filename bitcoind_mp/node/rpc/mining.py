@@ -19,6 +19,7 @@ from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.mempool.standard import dust
 from bitcoind_mp.node.mining.assembler import BlockLimits, Template
 from bitcoind_mp.node.mining.work import block_time, next_bits
+from bitcoind_mp.render.hex_values import hex_bytes
 from bitcoind_mp.render.json_values import integer, real
 
 _WITNESS_COMMITMENT = b"\x6a\x24\xaa\x21\xa9\xed"
@@ -205,7 +206,7 @@ class MiningCommands:
         Returns:
             null
         """
-        raw = _hex(hexdata)
+        raw = hex_bytes(hexdata)
         if raw is None or len(raw) < 80:
             raise RpcError(RpcCode.DESERIALIZATION_ERROR, "Block header decode failed")
         header = raw[:80]
@@ -220,7 +221,7 @@ class MiningCommands:
 
 def parse_block(text: str) -> bytes:
     """A block from hex (``DecodeHexBlk``): what follows the block is cut off."""
-    raw = _hex(text)
+    raw = hex_bytes(text)
     if raw is not None:
         stream = BytesIO(raw)
         try:
@@ -235,12 +236,3 @@ def parse_block(text: str) -> bytes:
 def block_hash(raw: bytes) -> bytes:
     """A serialised block's hash, in the order it is printed."""
     return hash256(raw[:80])[::-1]
-
-
-def _hex(text: str) -> bytes | None:
-    if not text or any(character.isspace() for character in text):
-        return None
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return None

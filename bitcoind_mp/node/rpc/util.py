@@ -10,7 +10,6 @@ from btclib.hashes import hash160
 from btclib.key import PrvKeyData
 from btclib.script.script import serialize
 from btclib.script.solver import solver
-from btclib_secp256k1.keys import pubkey_verify
 from btclib_wallet.descriptors import (
     AddrDescriptor,
     Descriptor,
@@ -24,6 +23,7 @@ from bitcoind_mp.interfaces.command import Secret, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, decode_secret, describe_destination, encode_address
 from bitcoind_mp.render.descriptor_text import parse_descriptors, parse_range
+from bitcoind_mp.render.hex_values import public_key
 from bitcoind_mp.render.json_values import integer
 from bitcoind_mp.render.network import network_name
 from bitcoind_mp.signing.produce import witness_script_of
@@ -206,21 +206,6 @@ class UtilCommands:
         key, compressed = secret
         data = PrvKeyData(int.from_bytes(key, "big"), network_name(self._chain), compressed)
         return base64.b64encode(bms.sign(message.encode(), data).serialize()).decode()
-
-
-def public_key(text: str) -> bytes:
-    """A public key from hex (``HexToPubKey``)."""
-    try:
-        sec = bytes.fromhex(text) if text and not any(c.isspace() for c in text) else None
-    except ValueError:
-        sec = None
-    if sec is None:
-        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f'Pubkey "{text}" must be a hex string')
-    if len(sec) not in (33, 65):
-        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f'Pubkey "{text}" must have a length of either 33 or 65 bytes')
-    if len(sec) != {2: 33, 3: 33, 4: 65, 6: 65, 7: 65}.get(sec[0], 0) or not pubkey_verify(sec):
-        raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f'Pubkey "{text}" must be cryptographically valid.')
-    return sec
 
 
 def _multisig_script(required: int, secs: list[bytes]) -> bytes:
