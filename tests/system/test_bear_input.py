@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 import pytest
 from harness import Daemon, wait_until
+from nobody import NOBODY, as_nobody
 
 from bitcoind_mp.interfaces.errors import RpcCode
 from bitcoind_mp.ipc.limits import MAX_REQUEST
@@ -27,7 +28,6 @@ from bitcoind_mp.ipc.limits import MAX_REQUEST
 ROLES = {"node": "getblockcount", "wallet": "listwallets", "supervisor": "uptime"}
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 MEGABYTE = 1 << 20
-NOBODY = 65534
 
 
 class Victims:
@@ -256,29 +256,6 @@ def test_wrong_types_in_every_method(victims: Victims, role: str, others: list[f
                 answer = ask(method["name"], params)
                 assert answer.get("error", {}).get("code") != RpcCode.INTERNAL_ERROR, (method["name"], params, answer)
     victims.check_memory(role, 200 * MEGABYTE)
-
-
-def as_nobody(path: str, line: bytes) -> bytes:
-    """What a process of another user gets from that socket: a fork of this one, the only kind sure to run."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            with socket.socket(socket.AF_UNIX) as connected:
-                connected.settimeout(10)
-                connected.connect(path)
-                with contextlib.suppress(BrokenPipeError):
-                    connected.sendall(line)
-                os.write(writing, connected.recv(1000))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    os.waitpid(child, 0)
-    with os.fdopen(reading, "rb") as pipe:
-        return pipe.read()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -1,5 +1,7 @@
 """`walletprocesspsbt` and `signrawtransactionwithwallet`: every kind of script that descriptors can say."""
 
+import sys
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -10,8 +12,7 @@ from btclib_wallet.descriptors import add_checksum
 from btclib_wallet.psbt import Psbt
 
 from bitcoind_mp.interfaces.errors import RpcError
-from bitcoind_mp.signing import psbt as psbt_roles
-from bitcoind_mp.signing.psbt import utxo_of
+from bitcoind_mp.signing.psbt import utxos_of
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.coins import OutputType
@@ -210,16 +211,28 @@ def test_an_outputs_tree_is_told_from_right_to_left(spender, tree, depths) -> No
     assert told == list(reversed(descriptor.parsed.taproot_tree(3)))
 
 
-def test_the_work_all_inputs_share_is_done_once(spender, monkeypatch) -> None:
+def test_the_work_all_inputs_share_is_done_once(spender) -> None:
     mine = spender(ALONE["wpkh"])
     script = mine.coin.vout[0].script_pub_key.script
     coins = [mine.coin, *(mine.purse.fund(COIN, script=script) for _ in range(5))]
     inputs = [TxIn(TxOutPoint(coin.id, 0), b"", 5, check_validity=False) for coin in coins]
     tx = Tx(2, 0, inputs, [TxOut(COIN, script)], check_validity=False)
-    calls = []
-    monkeypatch.setattr(psbt_roles, "utxos_of", lambda psbt: calls.append(1) or [utxo_of(psbt, i) for i in range(6)])
-    assert mine.process(encode_psbt(Psbt.from_tx(tx, check_validity=False)))["complete"] is True
-    assert len(calls) == len(["filling in", "finalizing"])
+    psbt = encode_psbt(Psbt.from_tx(tx, check_validity=False))
+    calls = 0
+
+    def count(frame, event, argument) -> None:
+        nonlocal calls
+        calls += event == "call" and frame.f_code is utxos_of.__code__
+
+    threading.setprofile(count)  # signing has a thread of its own
+    sys.setprofile(count)
+    try:
+        done = mine.process(psbt)
+    finally:
+        threading.setprofile(None)
+        sys.setprofile(None)
+    assert done["complete"] is True
+    assert calls == len(["filling in", "finalizing"])
 
 
 def test_a_hash_type_other_than_the_psbts_is_refused(spender) -> None:
