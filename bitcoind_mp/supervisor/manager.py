@@ -288,14 +288,14 @@ class Manager:
         supervised.is_waiting = False
         assert supervised.command is not None
         try:
-            process = supervised.origin.make(supervised.command)
+            # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
+            process = supervised.origin.make(supervised.command, lambda pid: self._remember(supervised.name, pid))
         except OSError as error:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return
         supervised.process = process
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Spawned(process.pid))
-        self._remember(supervised.name, process.pid)
 
     def _remember(self, name: str, pid: int | None) -> None:
         try:

@@ -54,17 +54,19 @@ class Origin:
             log.warning("%s: could not be preloaded: %s", plan.name, error.strerror or error)
             self._renew_later()
 
-    def make(self, what: Command) -> Process:
-        """A new process. Raises OSError where the system can't."""
+    def make(self, what: Command, known: Callable[[int], None]) -> Process:
+        """A new process. ``known`` is told its pid first of all. Raises OSError where the system can't."""
         if self._template is not None and self._template.is_ready:
             try:
-                process = self._template.fork(what)
+                process = self._template.fork(what, known)
             except OSError as error:
                 self.give_up(f"failed: {error}")
             else:
                 self._pause = _PAUSE
                 return process
-        return Process.spawn(what)
+        process = Process.spawn(what)
+        known(process.pid)
+        return process
 
     def give_up(self, why: str) -> None:
         """This template is no good: the next process is executed."""

@@ -73,8 +73,8 @@ class Template:
     def pid(self) -> int:
         return self._process.pid
 
-    def fork(self, what: Command) -> Process:
-        """A new process of the unit, a child of ours.
+    def fork(self, what: Command, known: Callable[[int], None]) -> Process:
+        """A new process of the unit, a child of ours. ``known`` is told its pid before it begins.
 
         Raises:
             OSError: none could be made, TimeoutError among it: this template is then of no use any more.
@@ -88,6 +88,7 @@ class Template:
             if pid <= 0:
                 raise OSError("the preloaded process could not fork")
             process = Process.of_child(pid)
+            known(pid)
             os.write(go, b"1")  # only now, when we know it: one that came too late for us ends by itself
             return process
         finally:
