@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -29,6 +30,13 @@ def wait_until(what: str, condition: Callable[[], Any], deadline: float = DEADLI
             return value
         assert time.monotonic() < end, f"gave up waiting until {what}"
         time.sleep(0.02)
+
+
+def seconds_in(text: str) -> float:
+    """The first time that a message tells: what a deadline's length is held against, since it may run out late."""
+    found = re.search(r"([\d.]+) s\b", text)
+    assert found, text
+    return float(found[1])
 
 
 def free_port() -> int:
