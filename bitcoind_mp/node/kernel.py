@@ -8,11 +8,12 @@ The bindings' own conversions copy byte by byte in Python (70 ms for a block of 
 the buffer itself (2.7 ms).
 """
 
+import contextlib
 import ctypes
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from pbk.capi.library import BITCOINKERNEL_LIB
 from pbk.notifications import NotificationInterfaceCallbacks
 from pbk.script import PrecomputedTransactionData
 
+from .kernel_exports import Exports, NotExported
+
 log = logging.getLogger("bitcoind_mp.kernel")
 
 _CHAIN_TYPES = {
@@ -35,11 +38,11 @@ _CHAIN_TYPES = {
     "signet": pbk.ChainType.SIGNET,
     "regtest": pbk.ChainType.REGTEST,
 }
+_VALID = 0
 _INVALID = 1
 _MUTATED = 4
 _ALL_CONSENSUS_FLAGS = int(pbk.ScriptVerificationFlags.ALL)
-#: C++'s ``SetMockTime(int64_t)``, which the library exports and the C interface doesn't offer.
-_SET_MOCK_TIME = "_Z11SetMockTimel"
+_exports = Exports(BITCOINKERNEL_LIB)
 
 #: Where the kernel says why: it has no other way to tell (``src/validation.cpp``).
 _REASONS = (
@@ -114,6 +117,20 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class Invalidated:
+    """Somebody had the block marked as invalid: it, and all that build on it."""
+
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class Reconsidered:
+    """Nothing is held against the block any more, nor against its ancestors and what builds on it."""
+
+    hash: bytes
+
+
+@dataclass(frozen=True)
 class Warned:
     """A warning that holds from now on, or (``text`` None) no longer."""
 
@@ -128,7 +145,7 @@ class Failed:
     text: str
 
 
-KernelEvent = Indexed | Connected | Disconnected | TipChanged | Refused | Warned | Failed
+KernelEvent = Indexed | Connected | Disconnected | TipChanged | Refused | Invalidated | Reconsidered | Warned | Failed
 
 
 @dataclass(frozen=True)
@@ -257,6 +274,41 @@ class Kernel:
         reason, detail = _log_tap.why()
         return Verdict(ok=False, new=False, indexed=known, checked=True, reason=reason or "rejected", detail=detail)
 
+    def invalidate(self, hash: bytes) -> None:
+        """Mark a block as invalid, disconnect it, and connect the best branch without it. Nothing happens to genesis.
+
+        Raises:
+            KernelError: no such block, it failed half way, or this build can't.
+        """
+        state, entry = pbk.BlockValidationState(), self._required_entry(hash)
+        with _explaining():
+            if _exports.invalidate_block(self._handle, state._as_parameter_, entry):
+                self._emit(Invalidated(hash))
+            self._activate(state)
+
+    def reconsider(self, hash: bytes) -> None:
+        """Forget what is held against a block, its ancestors and what builds on it, and connect the best branch.
+
+        Raises:
+            KernelError: no such block, it failed half way, or this build can't.
+        """
+        entry = self._required_entry(hash)
+        with _explaining():
+            _exports.reset_block_failure_flags(self._handle, entry)
+            self._emit(Reconsidered(hash))
+            self._activate(pbk.BlockValidationState())
+
+    def prefer(self, hash: bytes) -> None:
+        """Treat a block as if it had come before any other of its work.
+
+        Raises:
+            KernelError: no such block, it failed half way, or this build can't.
+        """
+        state, entry = pbk.BlockValidationState(), self._required_entry(hash)
+        with _explaining():
+            _exports.precious_block(self._handle, state._as_parameter_, entry)
+            _require_valid(state)
+
     def tip_hash(self) -> bytes:
         """The active chain's tip."""
         chain = self._open.get_active_chain()
@@ -304,6 +356,21 @@ class Kernel:
         if self._manager is None:
             raise KernelError("the kernel is closed")
         return self._manager
+
+    @property
+    def _handle(self) -> object:
+        return self._open._as_parameter_
+
+    def _activate(self, state: pbk.BlockValidationState) -> None:
+        _require_valid(state)
+        _exports.activate_best_chain(self._handle, state._as_parameter_)
+        _require_valid(state)
+
+    def _required_entry(self, hash: bytes) -> object:
+        entry = self._entry(hash)
+        if entry is None:
+            raise KernelError(f"the kernel doesn't know block {hash.hex()}")
+        return entry
 
     def _entry(self, hash: bytes) -> object | None:
         name = pbk.BlockHash(hash[::-1])
@@ -426,14 +493,27 @@ _LEVELS = {"info": logging.DEBUG, "warning": logging.WARNING, "error": logging.I
 _log_tap = _LogTap()
 
 
+@contextlib.contextmanager
+def _explaining() -> Iterator[None]:
+    """What is said in here belongs to one call, and a function that the library lacks is the kernel's failure."""
+    _log_tap.forget()
+    try:
+        yield
+    except NotExported as error:
+        raise KernelError(str(error)) from None
+
+
+def _require_valid(state: pbk.BlockValidationState) -> None:
+    if state.validation_mode != _VALID:
+        raise KernelError(_log_tap.errors or "the kernel could not do it")
+
+
 def set_mock_time(timestamp: int) -> bool:
     """Set the kernel's clock (seconds since 1970, 0: the real one); False where this build doesn't export it."""
-    function = getattr(BITCOINKERNEL_LIB, _SET_MOCK_TIME, None)
-    if function is None:
+    try:
+        _exports.set_mock_time(timestamp)
+    except NotExported:
         return False
-    function.argtypes = [ctypes.c_int64]
-    function.restype = None
-    function(timestamp)
     return True
 
 

@@ -199,17 +199,32 @@ class HeaderTree:
         _set_tip(self._active, node.previous)
 
     def invalidate(self, node: BlockNode) -> None:
-        """The node broke a rule: it and all that build on it are invalid, for good."""
+        """The node broke a rule, or somebody says so: it and all that build on it are invalid."""
         node.failed = True
-        for other in list(self._nodes.values()):
-            if other.height > node.height and not other.failed and self.ancestor(other, node.height) is node:
-                other.failed = True
+        for other in self._above(node):
+            other.failed = True
         if self.best_header.failed:
-            best = self.tip
-            for other in self._nodes.values():
-                if not other.failed and other.chain_work > best.chain_work:
-                    best = other
-            _set_tip(self._best, best)
+            self._find_best()
+
+    def reconsider(self, node: BlockNode) -> None:
+        """Nothing is held against the node any more, nor against its ancestors and what builds on it."""
+        walk: BlockNode | None = node
+        while walk is not None:
+            walk.failed = False
+            walk = walk.previous
+        for other in self._above(node):
+            other.failed = False
+        self._find_best()
+
+    def _above(self, node: BlockNode) -> list[BlockNode]:
+        return [n for n in self._nodes.values() if n.height > node.height and self.ancestor(n, node.height) is node]
+
+    def _find_best(self) -> None:
+        best = self.tip
+        for other in self._nodes.values():
+            if not other.failed and other.chain_work > best.chain_work:
+                best = other
+        _set_tip(self._best, best)
 
 
 def _set_tip(chain: list[BlockNode], node: BlockNode) -> None:

@@ -61,7 +61,7 @@ T = TypeVar("T")
 
 log = logging.getLogger("bitcoind_mp.chain")
 
-LONG_CALLS = ("open", "replay blocks", "write to disk", "close")
+LONG_CALLS = ("open", "replay blocks", "write to disk", "invalidate block", "reconsider block", "prefer block", "close")
 """The calls of the kernel that may well take minutes, as `ChainState.kernel_busy` names them."""
 _HUNG_AFTER = 30.0
 """Seconds after which a call of the kernel is reported as one that doesn't come back."""
@@ -241,6 +241,27 @@ class ChainState:
             reason=refused.reason if refused is not None else None,
             refused=start + taken if refused is not None else None,
         )
+
+    async def invalidate(self, node: BlockNode) -> None:
+        """Treat the block as if it broke a rule. All listeners have been told when this returns, and it is on disk.
+
+        Raises:
+            DiskFull, ChainFailed, MarkFailed
+        """
+        await self._thread.run(
+            "invalidate block", lambda: self._store.mark(lambda kernel: kernel.invalidate(node.hash))
+        )
+
+    async def reconsider(self, node: BlockNode) -> None:
+        """Undo `invalidate` for the block, its ancestors and what builds on it; a rule that one of them really breaks
+        is found again. Raises as it does."""
+        await self._thread.run(
+            "reconsider block", lambda: self._store.mark(lambda kernel: kernel.reconsider(node.hash))
+        )
+
+    async def prefer(self, node: BlockNode) -> None:
+        """Treat the block as if it had come before any other of its work. Raises as `invalidate`."""
+        await self._thread.run("prefer block", lambda: self._store.mark(lambda kernel: kernel.prefer(node.hash)))
 
     async def read_block(self, node: BlockNode) -> bytes:
         """The raw block with witnesses.

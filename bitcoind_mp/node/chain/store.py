@@ -35,7 +35,7 @@ from .headers import HeaderTree
 from .journal import Journal
 from .params import ChainParams
 from .tree import build_tree, without_collection
-from .values import BlockDecodeError, ChainFailed, DiskFull
+from .values import BlockDecodeError, ChainFailed, DiskFull, MarkFailed
 
 log = logging.getLogger("bitcoind_mp.chain")
 
@@ -180,6 +180,22 @@ class Store:
         if taken:
             self._emit(Indexed(taken))
         return len(taken), refused
+
+    def mark(self, act: Callable[[Kernel], None]) -> None:
+        """Have the kernel change what it holds against a block, and write that to disk: the journal has no words for
+        it.
+
+        Raises:
+            DiskFull, ChainFailed, MarkFailed
+        """
+        self._require_room(0)
+        try:
+            act(self._open_kernel)
+        except KernelError as error:
+            self._require_well()
+            raise MarkFailed(str(error)) from error
+        self._require_well()
+        self.reopen()
 
     @property
     def kernel(self) -> Kernel:

@@ -8,7 +8,17 @@ from collections.abc import Callable
 
 from btclib.tx.coin import Coin
 
-from bitcoind_mp.node.kernel import Connected, Disconnected, Failed, Indexed, Refused, TipChanged, Warned
+from bitcoind_mp.node.kernel import (
+    Connected,
+    Disconnected,
+    Failed,
+    Indexed,
+    Invalidated,
+    Reconsidered,
+    Refused,
+    TipChanged,
+    Warned,
+)
 
 from .blockfiles import BlockFiles
 from .coins import CoinsView
@@ -81,6 +91,10 @@ class Tracker:
                 node = self._index(hash, header)
                 if node is not None:
                     self.tree.invalidate(node)
+            case Invalidated(hash):
+                self.tree.invalidate(self._node(hash))
+            case Reconsidered(hash):
+                self.tree.reconsider(self._node(hash))
             case Rebased(coins):
                 self.coins.rebase(coins)
                 self.connected_bytes = 0

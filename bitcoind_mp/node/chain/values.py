@@ -96,3 +96,10 @@ class ChainFailed(RpcError):
     def __init__(self, why: str) -> None:
         super().__init__(RpcCode.DATABASE_ERROR, f"The chain can't be written any more, and the node stops: {why}")
         self.why = why
+
+
+class MarkFailed(RpcError):
+    """The kernel could not change what it holds against a block."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(RpcCode.DATABASE_ERROR, why)

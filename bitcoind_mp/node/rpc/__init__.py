@@ -16,6 +16,7 @@ from .control import NodeControlCommands
 from .deployments import DeploymentCommands
 from .fees import FeeCommands
 from .generate import GenerateCommands
+from .invalidation import InvalidationCommands
 from .lookup import Lookup
 from .mempool import MempoolCommands
 from .mining import LastTemplate, MiningCommands
@@ -42,6 +43,7 @@ def command_objects(node: Node) -> list[object]:
         DeploymentCommands(chain),
         FeeCommands(mempool),
         GenerateCommands(chain, mempool, limits, last, verify_scripts),
+        InvalidationCommands(chain),
         MempoolCommands(mempool),
         MiningCommands(chain, mempool, limits, last),
         NetworkCommands(chain, mempool, peers),
