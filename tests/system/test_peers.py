@@ -173,6 +173,41 @@ def test_a_longer_branch_wins_and_its_losers_transactions_come_back(make_daemon:
         daemon.stop()
 
 
+def test_a_node_that_was_told_a_block_is_invalid_keeps_its_peer_and_comes_back(
+    make_daemon: Callable[..., Daemon],
+) -> None:
+    a, b = pair(make_daemon)
+    b.wallet(None, "createwallet", "w")
+    b.node("generatetoaddress", 101, b.wallet("w", "getnewaddress"))
+    tips_agree(a, b)
+    b.wallet("w", "sendtoaddress", ANYONE, 1)
+    mempools_agree(a, b, 1)
+    (mined,) = a.node("generatetoaddress", 1, ANYONE)
+    tips_agree(a, b)
+
+    b.node("invalidateblock", mined)
+    assert (b.node("getblockcount"), b.node("getblockchaininfo")["headers"]) == (101, 101)
+    assert b.node("getmempoolinfo")["size"] == 1, "its payment is unconfirmed again"
+    b.kill("node")
+    wait_until("they have met again", lambda: b.patiently(lambda: b.node("getpeerinfo")))
+    wait_until("headers came", lambda: "headers" in b.node("getpeerinfo")[0]["bytesrecv_per_msg"])
+    (peer,) = b.node("getpeerinfo")
+    before = peer["bytesrecv_per_msg"]["headers"]
+    a.node("generatetoaddress", 1, ANYONE)
+    wait_until("it is told", lambda: b.node("getpeerinfo")[0]["bytesrecv_per_msg"]["headers"] > before)
+    assert [known["id"] for known in b.node("getpeerinfo")] == [peer["id"]]
+    assert b.node("getblockcount") == 101, "the kill has not undone it"
+
+    b.node("reconsiderblock", mined)
+    a.node("generatetoaddress", 1, ANYONE)
+    tips_agree(a, b)
+    assert b.node("getblockcount") == 104
+    assert b.node("getmempoolinfo")["size"] == 0
+    assert [known["id"] for known in b.node("getpeerinfo")] == [peer["id"]]
+    for daemon in (a, b):
+        daemon.stop()
+
+
 def test_ours_and_bitcoin_core_keep_one_chain_and_one_mempool(make_daemon: Callable[..., Daemon], core: Core) -> None:
     ours = make_daemon("ours", f"-connect=127.0.0.1:{core.port}", "-fallbackfee=0.0002")
     wait_until("they are connected", lambda: ours.node("getconnectioncount") == 1)

@@ -29,8 +29,11 @@ MAX_UNCONNECTING = 10
 #: Blocks told in answer to a ``getblocks``.
 _GETBLOCKS_LIMIT = 500
 
-#: Why a header or block may be refused without its sender being to blame: one of the two clocks is.
-_AHEAD = "time-too-new"
+#: Why a header or block may be refused without its sender being to blame: one of the two clocks is, or somebody said
+#: here that the block is invalid (`invalidateblock`).
+_BLAMELESS = ("time-too-new", "duplicate-invalid")
+#: The same, of a peer that the operator named.
+_PARDONED = "bad-prevblk"
 
 BLOCK_TYPES = {InventoryType.MSG_BLOCK, InventoryType.MSG_WITNESS_BLOCK, InventoryType.MSG_CMPCT_BLOCK}
 
@@ -86,7 +89,7 @@ class BlockRelay:
         outcome = await self._chain.submit_headers(headers)
         if outcome.last is not None:
             peer.learned(outcome.last)
-        if outcome.reason not in (None, _AHEAD):
+        if outcome.reason is not None and not _pardoned(peer, outcome.reason):
             raise PeerMisbehavedError(f"invalid header received: {outcome.reason}")
         peer.unconnecting_headers = 0
         if len(headers) == MAX_HEADERS_RESULTS and outcome.last is not None:
@@ -127,7 +130,8 @@ class BlockRelay:
         node = self._chain.by_hash(hash)
         if node is not None and outcome.accepted:
             peer.learned(node)
-        if not outcome.accepted and outcome.reason not in (None, "duplicate", "inconclusive", _AHEAD):
+        refused = not outcome.accepted and outcome.reason not in (None, "duplicate", "inconclusive")
+        if refused and not _pardoned(peer, str(outcome.reason)):
             raise PeerMisbehavedError(f"invalid block {hash.hex()}: {outcome.reason}")
         self._ask_for_blocks()
 
@@ -222,3 +226,8 @@ class BlockRelay:
 
 def _headers(nodes: Iterable[BlockNode]) -> Headers:
     return Headers([BlockHeader.parse(node.header, check_validity=False) for node in nodes], check_validity=False)
+
+
+def _pardoned(peer: Peer, reason: str) -> bool:
+    """Whether a peer that sent something refused for this reason is kept (``MaybePunishNodeForBlock``)."""
+    return reason in _BLAMELESS or (peer.manual and reason == _PARDONED)
