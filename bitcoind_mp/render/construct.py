@@ -1,5 +1,6 @@
 """A transaction from the JSON of `createrawtransaction` and its kin (Core's ``src/rpc/rawtransaction_util.cpp``)."""
 
+from decimal import Decimal
 from typing import Any
 
 from btclib.script.script import serialize
@@ -100,7 +101,7 @@ def parse_outputs(outputs: Any, chain: str) -> list[tuple[bytes, int]]:
             if has_data:
                 raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, duplicate key: data")
             has_data = True
-            data = parse_hex(value if isinstance(value, str) else str(value), "Data")
+            data = parse_hex(_text_of(value), "Data")
             parsed.append((serialize(["OP_RETURN", data]) if data else b"\x6a\x00", 0))
             continue
         script = decode_destination(name, chain).script
@@ -112,3 +113,11 @@ def parse_outputs(outputs: Any, chain: str) -> list[tuple[bytes, int]]:
         paid.add(script)
         parsed.append((script, amount))
     return parsed
+
+
+def _text_of(value: Any) -> str:
+    """What Core takes for the text of a value (``UniValue::getValStr``). True's is "1"; what is no string, number or
+    flag has none."""
+    if isinstance(value, bool):
+        return "1" if value else ""
+    return str(value) if isinstance(value, str | int | float | Decimal) else ""

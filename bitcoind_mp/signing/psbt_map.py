@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from btclib.tx.tx import Tx
+from btclib.tx.tx_out import TxOut
 from btclib_secp256k1.keys import pubkey_verify
 
 from bitcoind_mp.render.stream import Stream, StreamFault
@@ -11,11 +13,15 @@ _PROPRIETARY = 0xFC
 
 
 class PsbtStream(Stream):
-    """``unknown`` has for each map the fields that version 0 doesn't know and btclib may: kept as what nobody knows."""
+    """``unknown`` has for each map the fields that version 0 doesn't know and btclib may: kept as what nobody knows.
+    ``outputs`` and ``transactions`` have, by the number of their map, coins that btclib would refuse for their amounts.
+    """
 
     def __init__(self, raw: bytes) -> None:
         super().__init__(raw)
         self.unknown: list[dict[bytes, bytes]] = []
+        self.outputs: dict[int, TxOut] = {}
+        self.transactions: dict[int, Tx] = {}
         self._cuts: list[tuple[int, int]] = []
 
     def set_aside(self, start: int, key: bytes) -> None:
@@ -23,7 +29,19 @@ class PsbtStream(Stream):
         self.unknown[-1][key] = self.vector()
         self._cuts.append((start, self.at))
 
-    def without_unknown(self, raw: bytes) -> bytes:
+    def set_aside_output(self, start: int, output: TxOut) -> None:
+        """The field that began at ``start`` and has just been read is one of ``outputs``. With an amount of -1 it is
+        none at all to Core (``CTxOut::IsNull``)."""
+        if output.value != -1:
+            self.outputs[len(self.unknown) - 1] = output
+        self._cuts.append((start, self.at))
+
+    def set_aside_transaction(self, start: int, tx: Tx) -> None:
+        """The same for ``transactions``."""
+        self.transactions[len(self.unknown) - 1] = tx
+        self._cuts.append((start, self.at))
+
+    def remainder(self, raw: bytes) -> bytes:
         """The bytes without what was set aside."""
         kept, at = [], 0
         for start, stop in self._cuts:
@@ -38,12 +56,13 @@ class PsbtMap:
     def __init__(self, reader: PsbtStream, separator_fault: str) -> None:
         self.reader = reader
         self.seen: set[bytes] = set()
+        self.field_start = 0
         self._separator_fault = separator_fault
 
     def read(self, field: Callable[[int, bytes], object]) -> None:
         self.reader.unknown.append({})
         while self.reader.left:
-            start = self.reader.at
+            start = self.field_start = self.reader.at
             key = self.reader.vector()
             if not key:
                 return

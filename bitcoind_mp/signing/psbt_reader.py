@@ -9,9 +9,12 @@ import binascii
 from collections.abc import Callable
 
 from btclib.exceptions import BTClibValueError
+from btclib.script.script_pub_key import ScriptPubKey
 from btclib.tx.tx import Tx
+from btclib.tx.tx_out import TxOut
 from btclib_wallet.psbt import Psbt, PsbtIn, PsbtOut
 
+from bitcoind_mp.interfaces.amounts import MAX_MONEY
 from bitcoind_mp.render.stream import IOSTREAM, Stream, StreamFault
 
 from .psbt_map import PsbtMap, PsbtStream, valid_key
@@ -52,12 +55,15 @@ def parse_psbt(raw: bytes) -> Psbt:
     if reader.left:
         raise PsbtDecodeError("extra data after PSBT")
     try:
-        psbt = Psbt.parse(reader.without_unknown(raw), check_validity=False)
+        psbt = Psbt.parse(reader.remainder(raw), check_validity=False)
     except BTClibValueError as error:
         raise PsbtDecodeError(str(error)) from error
     maps: list[Psbt | PsbtIn | PsbtOut] = [psbt, *psbt.inputs, *psbt.outputs]
     for map, unknown in zip(maps, reader.unknown, strict=True):
         map.unknown = {**map.unknown, **unknown}
+    for number, psbt_in in enumerate(psbt.inputs, 1):
+        psbt_in.witness_utxo = reader.outputs.get(number, psbt_in.witness_utxo)
+        psbt_in.non_witness_utxo = reader.transactions.get(number, psbt_in.non_witness_utxo)
     return psbt
 
 
@@ -120,7 +126,6 @@ def _global(reader: PsbtStream) -> Tx:
 
 #: type: (what is given twice, name where the key has data, None for any value or what reads it)
 _SINGLE_INPUT_FIELDS: dict[int, tuple[str, str, Callable[[Stream], object] | None]] = {
-    0x01: ("input witness utxo", "Witness utxo", lambda r: (r.read(8), r.vector())),
     0x03: ("input sighash type", "Sighash type", lambda r: r.read(4)),
     0x04: ("input redeemScript", "Input redeemScript", None),
     0x05: ("input witnessScript", "Input witnessScript", None),
@@ -144,6 +149,14 @@ def _input(reader: PsbtStream) -> Tx | None:
         if kind == 0x00:
             map.single(key, "input non-witness utxo", "Non-witness utxo")
             reader.sized(lambda r: utxo.append(r.transaction(witness=True)))
+            if not all(_is_money(output.value) for output in utxo[0].vout):
+                reader.set_aside_transaction(map.field_start, utxo[0])
+        elif kind == 0x01:
+            map.single(key, "input witness utxo", "Witness utxo")
+            value, script = reader.sized(lambda r: (int.from_bytes(r.read(8), "little", signed=True), r.vector()))
+            if not _is_money(value):
+                output = TxOut(value, ScriptPubKey(script, check_validity=False), check_validity=False)
+                reader.set_aside_output(map.field_start, output)
         elif kind in _SINGLE_INPUT_FIELDS:
             what, name, parse = _SINGLE_INPUT_FIELDS[kind]
             map.single(key, what, name)
@@ -187,6 +200,10 @@ def _input(reader: PsbtStream) -> Tx | None:
 
     map.read(field)
     return utxo[0] if utxo else None
+
+
+def _is_money(value: int) -> bool:
+    return 0 <= value <= MAX_MONEY
 
 
 def _derivation(map: PsbtMap, key: bytes) -> None:

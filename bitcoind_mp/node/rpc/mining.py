@@ -158,7 +158,7 @@ class MiningCommands:
         return listed
 
     @command("mining", changes=True)
-    async def submitblock(self, hexdata: str, dummy: Any = None) -> str | None:
+    async def submitblock(self, hexdata: str, dummy: str | None = None) -> str | None:
         """Submits a new block to the network (BIP22).
 
         Args:
