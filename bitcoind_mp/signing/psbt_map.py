@@ -22,30 +22,34 @@ class PsbtStream(Stream):
         self.unknown: list[dict[bytes, bytes]] = []
         self.outputs: dict[int, TxOut] = {}
         self.transactions: dict[int, Tx] = {}
-        self._cuts: list[tuple[int, int]] = []
+        self._cuts: list[tuple[int, int, bytes]] = []
 
     def set_aside(self, start: int, key: bytes) -> None:
         """The field that began at ``start``, whose value follows, is unknown."""
         self.unknown[-1][key] = self.vector()
-        self._cuts.append((start, self.at))
+        self._cuts.append((start, self.at, b""))
 
     def set_aside_output(self, start: int, output: TxOut) -> None:
         """The field that began at ``start`` and has just been read is one of ``outputs``. With an amount of -1 it is
         none at all to Core (``CTxOut::IsNull``)."""
         if output.value != -1:
             self.outputs[len(self.unknown) - 1] = output
-        self._cuts.append((start, self.at))
+        self._cuts.append((start, self.at, b""))
 
     def set_aside_transaction(self, start: int, tx: Tx) -> None:
         """The same for ``transactions``."""
         self.transactions[len(self.unknown) - 1] = tx
-        self._cuts.append((start, self.at))
+        self._cuts.append((start, self.at, b""))
+
+    def replace(self, start: int, field: bytes) -> None:
+        """Put another field where the one stands that began at ``start`` and has just been read."""
+        self._cuts.append((start, self.at, field))
 
     def remainder(self, raw: bytes) -> bytes:
-        """The bytes without what was set aside."""
+        """The bytes without what was set aside, and with what replaces it."""
         kept, at = [], 0
-        for start, stop in self._cuts:
-            kept.append(raw[at:start])
+        for start, stop, instead in self._cuts:
+            kept += [raw[at:start], instead]
             at = stop
         return b"".join([*kept, raw[at:]])
 

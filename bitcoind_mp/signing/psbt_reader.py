@@ -8,6 +8,7 @@ import base64
 import binascii
 from collections.abc import Callable
 
+from btclib import var_bytes
 from btclib.exceptions import BTClibValueError
 from btclib.script.script_pub_key import ScriptPubKey
 from btclib.tx.tx import Tx
@@ -49,7 +50,7 @@ def parse_psbt(raw: bytes) -> Psbt:
     """
     reader = PsbtStream(raw)
     try:
-        _walk(reader)
+        tx = _walk(reader)
     except StreamFault as fault:
         raise PsbtDecodeError(f"{fault}{IOSTREAM}") from None
     if reader.left:
@@ -64,10 +65,12 @@ def parse_psbt(raw: bytes) -> Psbt:
     for number, psbt_in in enumerate(psbt.inputs, 1):
         psbt_in.witness_utxo = reader.outputs.get(number, psbt_in.witness_utxo)
         psbt_in.non_witness_utxo = reader.transactions.get(number, psbt_in.non_witness_utxo)
+    for psbt_out, tx_out in zip(psbt.outputs, tx.vout, strict=True):
+        psbt_out.amount = tx_out.value
     return psbt
 
 
-def _walk(reader: PsbtStream) -> None:
+def _walk(reader: PsbtStream) -> Tx:
     if reader.read(5) != _MAGIC:
         raise StreamFault("Invalid PSBT magic bytes")
     tx = _global(reader)
@@ -89,6 +92,7 @@ def _walk(reader: PsbtStream) -> None:
         outputs += 1
     if outputs != len(tx.vout):
         raise StreamFault("Outputs provided does not match the number of outputs in transaction.")
+    return tx
 
 
 def _global(reader: PsbtStream) -> Tx:
@@ -101,6 +105,8 @@ def _global(reader: PsbtStream) -> Tx:
             reader.sized(lambda r: found.append(r.transaction(witness=False)))
             if any(tx_in.script_sig for tx_in in found[0].vin):
                 raise StreamFault("Unsigned tx does not have empty scriptSigs and scriptWitnesses.")
+            if not _pays_money(found[0]):
+                reader.replace(map.field_start, _field(key, _without_amounts(found[0])))
         elif kind == 0x01:
             if len(key) != 79:
                 raise StreamFault("Size of key was not the expected size for the type global xpub")
@@ -149,7 +155,7 @@ def _input(reader: PsbtStream) -> Tx | None:
         if kind == 0x00:
             map.single(key, "input non-witness utxo", "Non-witness utxo")
             reader.sized(lambda r: utxo.append(r.transaction(witness=True)))
-            if not all(_is_money(output.value) for output in utxo[0].vout):
+            if not _pays_money(utxo[0]):
                 reader.set_aside_transaction(map.field_start, utxo[0])
         elif kind == 0x01:
             map.single(key, "input witness utxo", "Witness utxo")
@@ -200,6 +206,21 @@ def _input(reader: PsbtStream) -> Tx | None:
 
     map.read(field)
     return utxo[0] if utxo else None
+
+
+def _without_amounts(tx: Tx) -> bytes:
+    outputs = [TxOut(0, output.script_pub_key, check_validity=False) for output in tx.vout]
+    bare = Tx(tx.version, tx.lock_time, tx.vin, outputs, check_validity=False)
+    return bare.serialize(include_witness=False, check_validity=False)
+
+
+def _field(key: bytes, value: bytes) -> bytes:
+    return var_bytes.serialize(key) + var_bytes.serialize(value)
+
+
+def _pays_money(tx: Tx) -> bool:
+    amounts = [output.value for output in tx.vout]
+    return all(_is_money(amount) for amount in (*amounts, sum(amounts)))
 
 
 def _is_money(value: int) -> bool:
