@@ -15,6 +15,7 @@ ARROWS = {
     "config": {"interfaces"},
     "ipc": {"interfaces"},
     "service": {"interfaces"},
+    "sandbox": {"interfaces"},
     "supervisor": {"interfaces", "config"},
     "node": {"interfaces", "config", "render", "signing"},
     "wallet": {"interfaces", "config", "render", "signing"},
@@ -60,7 +61,7 @@ def test_a_file_imports_only_what_its_package_may(path: Path) -> None:
         return
     allowed = ARROWS[package] | {package, "", "__version__"}
     if path.name in ADAPTERS.get(package, set()):
-        allowed |= {"ipc", "service"}
+        allowed |= {"ipc", "sandbox", "service"}
     wrong = {ours for ours, _ in imports(path)} - allowed
     assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
 

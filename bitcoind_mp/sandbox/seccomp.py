@@ -1,0 +1,133 @@
+"""A filter of system calls (seccomp(2)), made by libseccomp through its C interface.
+
+``ctypes`` on ``libseccomp.so.2``, four functions, and not the package pyseccomp: that looks for the library by
+spawning a compiler, and wraps what isn't needed here. Where the library is missing there is no filter, and
+`Unavailable` says so.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+import termios
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from . import syscalls
+
+_LIBRARY = "libseccomp.so.2"
+#: SCMP_ACT_ALLOW; SCMP_ACT_ERRNO(n) is the latter plus n.
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+#: enum scmp_filter_attr
+_TSYNC, _OPTIMIZE = 4, 8
+_BINARY_TREE = 2
+#: enum scmp_compare
+_NE, _EQ, _MASKED_EQ = 1, 4, 7
+_UNKNOWN = -1
+_CLONE_THREAD = 0x00010000
+_32_BITS = 0xFFFFFFFF
+#: AF_MAX, or more
+_FAMILIES = 46
+#: What the interpreter asks of descriptors. Not TIOCSTI, which types on a terminal for whoever reads it next.
+_IOCTLS = (
+    termios.FIOCLEX, termios.FIONBIO, termios.FIONCLEX, termios.FIONREAD, termios.TCGETS, termios.TIOCGWINSZ,
+    termios.TIOCOUTQ,
+)  # fmt: skip
+
+
+class Unavailable(Exception):
+    """There is no filter; why, in words."""
+
+
+class _Compare(ctypes.Structure):
+    """struct scmp_arg_cmp"""
+
+    _fields_ = (
+        ("arg", ctypes.c_uint),
+        ("op", ctypes.c_int),
+        ("first", ctypes.c_uint64),
+        ("second", ctypes.c_uint64),
+    )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One system call: what it answers (0: it is carried out), where every condition on its arguments holds."""
+
+    name: str
+    error: int = 0
+    conditions: tuple[tuple[int, int, int, int], ...] = ()
+
+
+def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
+    """What is carried out and what is refused. What is in neither is answered as by a kernel that doesn't have it
+    (ENOSYS): the C library then does without.
+
+    ``families``: of the sockets that may still be made. ``pid``: this process, whose own threads alone it may signal.
+    """
+    allowed = [Rule(name) for name in syscalls.ALLOWED]
+    refused = [Rule(name, errno.EPERM) for name in syscalls.REFUSED]
+    own = [Rule(name, 0, ((0, _EQ, pid, 0),)) for name in syscalls.TO_A_PROCESS]
+    others = [Rule(name, errno.EPERM, ((0, _NE, pid, 0),)) for name in syscalls.TO_A_PROCESS]
+    limits = [
+        Rule("prlimit64", 0, ((0, _EQ, 0, 0),)),
+        Rule("prlimit64", 0, ((0, _EQ, pid, 0),)),
+    ]
+    threads = [
+        Rule("clone", 0, ((0, _MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD),)),
+        Rule("clone", errno.EPERM, ((0, _MASKED_EQ, _CLONE_THREAD, 0),)),
+    ]
+    # 32 bits wide: what stands above them in the register counts for nothing.
+    wanted = set(families)
+    controls = [Rule("ioctl", 0, ((1, _MASKED_EQ, _32_BITS, number),)) for number in _IOCTLS]
+    sockets = [Rule("socket", 0, ((0, _MASKED_EQ, _32_BITS, family),)) for family in wanted]
+    strange = [
+        Rule("socket", errno.EAFNOSUPPORT, ((0, _MASKED_EQ, _32_BITS, family),))
+        for family in range(_FAMILIES)
+        if family not in wanted
+    ]
+    pairs = [Rule("socketpair", 0, ((0, _MASKED_EQ, _32_BITS, socket.AF_UNIX),))]
+    return (*allowed, *refused, *own, *others, *limits, *threads, *controls, *sockets, *strange, *pairs)
+
+
+def install(families: Iterable[int]) -> None:
+    """Bind every thread of this process by the filter, for good. no_new_privs must be set.
+
+    Raises:
+        Unavailable: there is no library, or the kernel takes no filter.
+    """
+    try:
+        library = ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        raise Unavailable(f"{_LIBRARY} is not installed") from error
+    library.seccomp_init.restype = ctypes.c_void_p
+    context = library.seccomp_init(ctypes.c_uint32(_ERRNO | errno.ENOSYS))
+    if not context:
+        raise Unavailable("libseccomp could not make a filter")
+    filtering = ctypes.c_void_p(context)
+    try:
+        for rule in rules(families, os.getpid()):
+            _add(library, filtering, rule)
+        library.seccomp_attr_set(filtering, _OPTIMIZE, ctypes.c_uint32(_BINARY_TREE))  # since 2.5; else a longer way
+        _check(library.seccomp_attr_set(filtering, _TSYNC, ctypes.c_uint32(1)), "TSYNC")
+        _check(library.seccomp_load(filtering), "loading the filter")
+    finally:
+        library.seccomp_release(filtering)
+
+
+def _add(library: ctypes.CDLL, context: ctypes.c_void_p, rule: Rule) -> None:
+    number = int(library.seccomp_syscall_resolve_name(rule.name.encode()))
+    if number == _UNKNOWN:
+        return  # newer than the library: not in the filter, so ENOSYS
+    action = ctypes.c_uint32(_ERRNO | rule.error if rule.error else _ALLOW)
+    comparisons = (_Compare * len(rule.conditions))(*(_Compare(*condition) for condition in rule.conditions))
+    result = library.seccomp_rule_add_array(
+        context, action, ctypes.c_int(number), ctypes.c_uint(len(rule.conditions)), comparisons
+    )
+    if result not in (0, -errno.EDOM, -errno.EOPNOTSUPP):  # not a system call of this architecture
+        raise Unavailable(f"libseccomp refused {rule.name}: {os.strerror(-result)}")
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        raise Unavailable(f"{what}: {os.strerror(-result) if -result in errno.errorcode else result}")

@@ -1,0 +1,27 @@
+"""The rules of the filter, without loading one."""
+
+import errno
+import socket
+
+from bitcoind_mp.sandbox import seccomp, syscalls
+
+
+def test_no_call_is_both_carried_out_and_refused() -> None:
+    decided = {"socket", "socketpair", "ioctl", "clone", "prlimit64", *syscalls.TO_A_PROCESS}
+    assert not set(syscalls.ALLOWED) & set(syscalls.REFUSED)
+    assert not decided & {*syscalls.ALLOWED, *syscalls.REFUSED}
+    assert "clone3" not in {*syscalls.ALLOWED, *syscalls.REFUSED}
+
+
+def test_only_the_families_given_get_sockets() -> None:
+    made = [rule for rule in seccomp.rules([socket.AF_UNIX], 7) if rule.name == "socket"]
+    allowed = [rule.conditions[0][3] for rule in made if not rule.error]
+    assert allowed == [socket.AF_UNIX]
+    refused = {rule.conditions[0][3] for rule in made if rule.error == errno.EAFNOSUPPORT}
+    assert {socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET} <= refused
+
+
+def test_a_process_signals_itself_alone() -> None:
+    made = [rule for rule in seccomp.rules([], 7) if rule.name == "tgkill"]
+    assert [(rule.error, rule.conditions[0][2]) for rule in made] == [(0, 7), (errno.EPERM, 7)]
+    assert made[0].conditions[0][1] != made[1].conditions[0][1]
