@@ -24,8 +24,8 @@ ARROWS = {
 #: besides those, the files that put a process together or speak for it on the wire
 ADAPTERS = {
     "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "template.py"},
-    "node": {"__main__.py", "app.py", "feed.py", "preload.py", "service.py"},
-    "wallet": {"__main__.py", "app.py", "preload.py", "upstream.py", "service.py"},
+    "node": {"__main__.py", "app.py", "feed.py", "preload.py", "reach.py", "service.py"},
+    "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "service.py"},
     "cli": {"__main__.py", "client.py", "session.py", "oneshot.py", "shell.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

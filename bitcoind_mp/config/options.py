@@ -429,6 +429,19 @@ TABLE = (
         "half the time. Start and restart, when a person asks for them, load the program anew (default: {default}).",
     ),
     Option(
+        "sandbox",
+        TEXT,
+        "auto",
+        WORKERS,
+        IPC,
+        "=<mode>",
+        "What the workers' processes give up before they serve anyone, so that one that is broken into reaches neither "
+        "the other's files nor the network or programs that it doesn't need (auto, strict, off): auto takes what the "
+        "kernel has and logs what it lacks, strict doesn't start without all of it, off is for debuggers "
+        "(default: {default}).",
+        choices=("auto", "strict", "off"),
+    ),
+    Option(
         "healthinterval",
         SECONDS,
         10.0,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import BinaryIO
 
     from bitcoind_mp.interfaces.init import Hello
 
@@ -87,6 +88,32 @@ def write(path: "str | os.PathLike[str]", manifest: dict[str, Any]) -> None:
         raise
 
 
+class Table:
+    """The manifest's file, opened by a process that can't make files beside its socket later.
+
+    What is in it stays until `write`, or is nothing yet. A reader that meets half of it waits (`read`).
+
+    Raises:
+        OSError: it can't be opened.
+    """
+
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        self._path = os.fspath(path)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def write(self, manifest: dict[str, Any]) -> None:
+        """Write it, once. Raises OSError."""
+        import fcntl
+        import json
+
+        text = json.dumps(manifest, separators=(",", ":")).encode()
+        with os.fdopen(self._descriptor, "r+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _share(file.fileno(), self._path.removesuffix(".json") + ".sock")
+            file.write(text)
+            file.truncate(len(text))
+
+
 def _share(descriptor: int, beside: str) -> None:
     try:
         socket = os.stat(beside)  # noqa: PTH116 (no pathlib here)
@@ -103,7 +130,19 @@ def read(path: "str | os.PathLike[str]") -> dict[str, Any] | None:
 
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            found = json.loads(file.read())
+            try:
+                found = json.loads(file.read())
+            except ValueError:
+                found = json.loads(_whole(file))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("commands"), list) else None
+
+
+def _whole(file: "BinaryIO") -> bytes:
+    """The file once nobody writes it."""
+    import fcntl
+
+    fcntl.flock(file, fcntl.LOCK_SH)
+    file.seek(0)
+    return file.read()

@@ -65,8 +65,16 @@ class Node:
         self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._importing: asyncio.Task[None] | None = None
 
+    def claim(self) -> None:
+        """Take the data directory for ourselves. Nothing in it was touched before.
+
+        Raises:
+            FatalError: TRY_AGAIN, Bitcoin Core has it.
+        """
+        self._lock = CoreLock(self.directory)
+
     async def open(self) -> None:
-        """Come up; nobody is called or listened to before `go_online`.
+        """Come up, after `claim`; nobody is called or listened to before `go_online`.
 
         Raises:
             FatalError: with the exit status that says what may help.
@@ -75,7 +83,6 @@ class Node:
             "bitcoin-mp-node version %s on chain %s, data directory %s", __version__, self.config.chain, self.directory
         )
         policy, peers = mempool_policy(self.config), peers_config(self.config)
-        self._lock = CoreLock(self.directory)
         self.chain = await open_chain(
             params_for(self.config.chain),
             self.directory,

@@ -1,8 +1,7 @@
 """How the node is: for the supervisor's checks, its status line and the subscribers' topics."""
 
 import asyncio
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bitcoind_mp.interfaces.health import Health, HealthCheck
@@ -13,15 +12,24 @@ from .chain.header import BlockNode
 from .chain.state import ChainState, Listener
 from .mempool.entry import MempoolEntry, Removal
 
-_SELF = Path("/proc/self")
 _LONG_FOR_A_BLOCK = 1.0
 
 
 class NodeHealth(HealthCheck):
-    """Answered from the first moment on. ``doing`` is what the node does while it comes up or goes down."""
+    """Answered from the first moment on. ``doing`` is what the node does while it comes up or goes down; ``counters``
+    gives the process's own figures."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(
+        self,
+        node: Node,
+        counters: Callable[[], dict[str, int]],
+        protections: Sequence[str] = (),
+        unprotected: Sequence[str] = (),
+    ) -> None:
         self._node = node
+        self._process_counters = counters
+        self._protections = list(protections)
+        self._unprotected = list(unprotected)
         self.doing = "Starting"
 
     async def check(self) -> Health:
@@ -29,7 +37,9 @@ class NodeHealth(HealthCheck):
         return Health(
             status=(self.doing or describe(self._node.chain)) + (_busy(chain) if chain is not None else ""),
             problems=[*(chain.problems if chain is not None else []), *self._index_problems()],
-            counters={**process_counters(), **(self._counters() if not self.doing else {})},
+            counters={**self._process_counters(), **(self._counters() if not self.doing else {})},
+            protections=self._protections,
+            unprotected=self._unprotected,
         )
 
     def _index_problems(self) -> list[str]:
@@ -56,16 +66,6 @@ def describe(chain: ChainState) -> str:
     if behind > 0:
         return f"downloading blocks: height {chain.height} of {chain.best_header.height}"
     return f"synced at height {chain.height}"
-
-
-def process_counters() -> dict[str, int]:
-    """What a process that isn't dumpable hides from others (proc(5))."""
-    counters = {"open_files": sum(1 for _ in (_SELF / "fd").iterdir())}
-    for line in (_SELF / "io").read_text().splitlines():
-        name, _, value = line.partition(": ")
-        if name in ("read_bytes", "write_bytes"):
-            counters[name] = int(value)
-    return counters
 
 
 class Changes(Listener):

@@ -1,6 +1,7 @@
 """The node as a process: its lock, its socket, who may call, what it tells its service manager."""
 
 import asyncio
+import contextlib
 import logging
 import os
 
@@ -13,6 +14,7 @@ from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.status import StatusLine
@@ -22,6 +24,7 @@ from .app import Node
 from .broadcast import Broadcaster
 from .feed import Feed
 from .health import Changes, NodeHealth, describe, topics
+from .reach import confinement, prepare
 from .rpc import command_objects
 
 log = logging.getLogger("bitcoind_mp")
@@ -63,7 +66,10 @@ class NodeService(Service):
             self._bound = True
         self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         self._node = node = Node(self._config, progress=self._progress, stop=host.request_stop)
-        self._health = NodeHealth(node)
+        node.claim()
+        table = manifest.Table(self._path.with_suffix(".json"))
+        protections = self._confine()
+        self._health = NodeHealth(node, host.counters.read, protections.active, protections.missing)
         self._line = StatusLine(host.notify, self._status)
         hello = Hello("node", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         access = own_user(self._config.get_str("ipcgroup"))
@@ -82,7 +88,7 @@ class NodeService(Service):
             coming_up.cancel()
             await asyncio.gather(coming_up, return_exceptions=True)
             raise
-        manifest.write(self._path.with_suffix(".json"), server.manifest())
+        table.write(server.manifest())
         self._busy.cancel()
 
     async def _come_up(self, node: Node, server: Server) -> None:
@@ -116,7 +122,8 @@ class NodeService(Service):
         if self._busy is not None:
             self._busy.cancel()
         if self._bound:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(PermissionError):  # confined: it stays, and the next one takes its place
+                self._path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 
@@ -151,6 +158,13 @@ class NodeService(Service):
         while self._node is None or not self._node.is_stuck:
             self._host.notify.extend_timeout(_BUSY_FOR)
             await asyncio.sleep(_BUSY_EVERY)
+
+    def _confine(self) -> Protections:
+        """Before there is a second thread, so before the chain is opened."""
+        mode = Mode(self._config.get_str("sandbox") or Mode.OFF)
+        if mode is not Mode.OFF:
+            prepare(self._config.network_dir)
+        return confine(confinement(self._config), mode)
 
     def _make_directories(self) -> None:
         try:

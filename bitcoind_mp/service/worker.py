@@ -20,6 +20,7 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 from .activation import Activation, inherit
+from .counters import OwnCounters
 from .notify import Notifier, from_environment, watchdog_interval
 
 logger = logging.getLogger("bitcoind_mp")
@@ -35,6 +36,7 @@ class Host:
     def __init__(self, activation: Activation, notify: Notifier) -> None:
         self.activation = activation
         self.notify = notify
+        self.counters = OwnCounters()
         self.status = ExitStatus.OK
         self.failure: BaseException | None = None
         self.stopping = asyncio.Event()

@@ -9,6 +9,7 @@ from .clock import NodeClock
 from .coins import OutputType
 from .manager import Wallets
 from .options import WalletOptions
+from .reach import own_directory
 from .rebroadcast import Rebroadcaster
 from .startup import SessionList, StartupList, parent_identity
 from .upstream import Upstream
@@ -52,6 +53,6 @@ class WalletApp:
             self.upstream,
             clock,
             StartupList(config.settings_file),
-            SessionList(config.run_dir / "wallet-loaded.json", parent_identity()),
+            SessionList(own_directory(config) / "loaded.json", parent_identity()),
         )
         self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain)

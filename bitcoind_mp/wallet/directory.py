@@ -3,7 +3,6 @@
 
 import errno
 import os
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,17 +10,23 @@ from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
-from .core_file import CORE_FILE_NAME, HOW_TO_BRING_IT, is_core_file
+from .carrier import Carrier, Direct
+from .core_file import CORE_FILE_NAME, HOW_TO_BRING_IT
 from .ledger import FILE_NAME, WalletFileError, is_wallet_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
 class Directory:
-    """The wallets' directory. A name is a path below it, or an absolute one."""
+    """The wallets' directory. A name is a path below it, or an absolute one.
+
+    ``carrier`` brings backups in. ``reach``: where a confined process can work with files at all; None: everywhere.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.carrier: Carrier = Direct()
+        self.reach: tuple[Path, ...] | None = None
 
     def path(self, name: str) -> Path:
         """The wallet's directory."""
@@ -38,6 +43,7 @@ class Directory:
             raise WalletFileError(
                 f"Failed to load database path '{path}'. Path does not exist.", RpcCode.WALLET_NOT_FOUND
             )
+        self._require_reach(path)
         file = path / FILE_NAME
         if _is_sqlite(file):
             return file
@@ -56,6 +62,7 @@ class Directory:
         """The file of a wallet that is to be made, its directory made; and what undoes that as long as nothing is
         written to the file. Raises `WalletFileError`."""
         path = self.path(name)
+        self._require_reach(path)
         file = path / FILE_NAME
         if (_exists(file) and file.stat().st_size > 0) or _exists(path / CORE_FILE_NAME):
             raise WalletFileError(f"Failed to create database path '{path}'. Database already exists.")
@@ -81,13 +88,14 @@ class Directory:
         """Copy a backup to where the wallet of that name lies; what undoes it. Raises `RpcError` in Core's words."""
         if not _exists(backup):
             raise RpcError(RpcCode.INVALID_PARAMETER, "Backup file does not exist")
-        if is_core_file(backup):
+        if self.carrier.is_core(backup):
             raise RpcError(
                 RpcCode.WALLET_NOT_FOUND,
                 "Wallet file verification failed. "
                 f"'{backup}' is a wallet of Bitcoin Core, which this program does not open. {HOW_TO_BRING_IT}",
             )
         path = self.path(name)
+        self._require_reach(path)
         made = False
         if _exists(path):
             if not path.is_dir():
@@ -115,11 +123,19 @@ class Directory:
                     path.rmdir()
 
         try:
-            _copy(backup, file)
+            self.carrier.fetch(backup, file)
         except (OSError, sqlite3.Error) as error:
             undo()
             raise RpcError(RpcCode.WALLET_ERROR, f"Unexpected exception: {error}") from error
         return undo
+
+    def _require_reach(self, path: Path) -> None:
+        if self.reach is None or any(path.resolve().is_relative_to(place.resolve()) for place in self.reach):
+            return
+        raise WalletFileError(
+            f"'{path}' is out of the wallet process's reach, which is confined to {self.root} (-sandbox). Move the "
+            "wallet there, or name it by -wallet= at the start."
+        )
 
     def listed(self) -> Iterator[tuple[str, list[str]]]:
         """What `listwalletdir` shows: the name of each wallet below the directory, and warnings about it."""
@@ -151,12 +167,3 @@ def _is_sqlite(path: Path) -> bool:
             return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
     except OSError:
         return False
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy in one step: a kill leaves the whole file or none."""
-    partial = target.with_name(target.name + ".partial")
-    shutil.copyfile(source, partial)
-    with partial.open("rb") as copied:
-        os.fsync(copied.fileno())
-    partial.replace(target)

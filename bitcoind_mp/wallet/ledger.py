@@ -6,6 +6,7 @@ all, so that a kill at any moment resumes exactly there. What doesn't belong: th
 
 import os
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,8 +93,9 @@ class Ledger:
                 fill(ledger)
         finally:
             connection.close()
-        for directory in (path.parent, path.parent.parent):
-            _sync_directory(directory)
+        _sync_directory(path.parent)
+        with suppress(PermissionError):  # out of reach, so that it isn't a directory that was made just now
+            _sync_directory(path.parent.parent)
 
     @classmethod
     def open(cls, path: Path, chain: str, genesis: str) -> "Ledger":
@@ -212,6 +214,13 @@ def is_wallet_file(path: Path) -> bool:
     return _header_number(path, 68) == APPLICATION_ID
 
 
+def is_wallet_descriptor(descriptor: int) -> bool:
+    """The same of a file that is open."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return False
+    return _number_in(os.pread(descriptor, 100, 0), 68) == APPLICATION_ID
+
+
 def _header_number(path: Path, offset: int) -> int | None:
     if not path.is_file():  # to open a FIFO would wait for whoever writes to it
         return None
@@ -220,23 +229,39 @@ def _header_number(path: Path, offset: int) -> int | None:
             header = file.read(100)
     except OSError:
         return None
+    return _number_in(header, offset)
+
+
+def _number_in(header: bytes, offset: int) -> int | None:
     return int.from_bytes(header[offset : offset + 4], "big") if header[:16] == b"SQLite format 3\0" else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     try:
+        _close_to_others(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise _unusable(path, error) from error
     try:
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA secure_delete=ON")
-        path.chmod(0o600)
-    except (sqlite3.Error, OSError) as error:
+        connection.execute("PRAGMA temp_store=MEMORY")  # what is written anew passes through no file of its own
+    except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
     return connection
+
+
+def _close_to_others(path: Path) -> None:
+    """For the owner alone, whatever it was. By a descriptor: a confined process can't do it by name."""
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) == 0o600:
+        return
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,12 +17,15 @@ from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import WalletApp
+from .porter import hire
+from .reach import closed_to_backups, confinement, everywhere, prepare
 from .rpc import command_objects
 
 log = logging.getLogger("bitcoind_mp")
@@ -37,10 +41,12 @@ _TELL_AFTER = 0.1
 
 
 class WalletHealth(HealthCheck):
-    """How the process is, from what it knows: no call, no disk."""
+    """How the process is, from what it knows: no call, no disk. ``counters`` gives the process's own figures."""
 
-    def __init__(self, app: WalletApp) -> None:
+    def __init__(self, app: WalletApp, counters: Callable[[], dict[str, int]], protections: Protections) -> None:
         self._app = app
+        self._counters = counters
+        self._protections = protections
 
     async def check(self) -> Health:
         wallets = list(self._app.wallets)
@@ -49,8 +55,9 @@ class WalletHealth(HealthCheck):
             problem = self._app.wallets.attachment(wallet).problem
             if problem:
                 problems.append(f"The wallet {wallet.name!r} doesn't follow the chain: {problem}")
-        counters = {**process_counters(), "wallets": len(wallets)}
-        return Health(self.status(), problems, counters)
+        counters = {**self._counters(), "wallets": len(wallets)}
+        found = self._protections
+        return Health(self.status(), problems, counters, list(found.active), list(found.missing))
 
     def status(self) -> str:
         """One line for a person."""
@@ -62,17 +69,6 @@ class WalletHealth(HealthCheck):
         if behind:
             return f"{count}, {behind[0].name!r} catching up at height {behind[0].height}"
         return f"{count}, synced at height {wallets[0].height}" if wallets else count
-
-
-def process_counters() -> dict[str, int]:
-    """What a process that isn't dumpable hides from others (proc(5))."""
-    own = Path("/proc/self")
-    counters = {"open_files": sum(1 for _ in (own / "fd").iterdir())}
-    for line in (own / "io").read_text().splitlines():
-        name, _, value = line.partition(": ")
-        if name in ("read_bytes", "write_bytes"):
-            counters[name] = int(value)
-    return counters
 
 
 class WalletService(Service):
@@ -100,7 +96,9 @@ class WalletService(Service):
             listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         self._app = app = WalletApp(config, hello)
-        self._health = WalletHealth(app)
+        names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
+        table = manifest.Table(self._path.with_suffix(".json"))
+        self._health = WalletHealth(app, host.counters.read, self._confine(app, names))
         self._line = StatusLine(host.notify, self._health.status)
         app.wallets.on_change = app.upstream.on_change = self._changed
         app.wallets.on_move = self._line.changed
@@ -108,7 +106,7 @@ class WalletService(Service):
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
         busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
-        loading = asyncio.create_task(self._load(app), name="load wallets")
+        loading = asyncio.create_task(self._load(app, names), name="load wallets")
         try:
             await asyncio.wait({loading}, timeout=_SEAMLESS)
             await server.serve(listening)
@@ -119,14 +117,13 @@ class WalletService(Service):
         finally:
             busy.cancel()
         server.warmup = ""
-        manifest.write(self._path.with_suffix(".json"), server.manifest())
+        table.write(server.manifest())
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         self._changed()
 
-    async def _load(self, app: WalletApp) -> None:
+    @staticmethod
+    async def _load(app: WalletApp, names: list[str]) -> None:
         app.upstream.start()
-        config = self._config
-        names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
         await app.wallets.load_all(names)
         if names:
             await app.upstream.up(_SEAMLESS)
@@ -141,7 +138,8 @@ class WalletService(Service):
             await self._app.wallets.close()
             await self._app.upstream.close()
         if self._bound:
-            self._path.unlink(missing_ok=True)
+            with suppress(PermissionError):  # confined: it stays, and the next one takes its place
+                self._path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 
@@ -166,6 +164,17 @@ class WalletService(Service):
         while True:
             host.notify.extend_timeout(_BUSY_FOR)
             await asyncio.sleep(_BUSY_EVERY)
+
+    def _confine(self, app: WalletApp, names: list[str]) -> Protections:
+        """Before there is a second thread. ``names``: wallets that will be loaded."""
+        mode = Mode(self._config.get_str("sandbox") or Mode.OFF)
+        reach = confinement(self._config, names)
+        if mode is not Mode.OFF:
+            prepare(self._config)
+            directory = app.wallets.directory
+            directory.carrier = hire(closed_to_backups(self._config), lambda: confine(everywhere(), Mode.AUTO))
+            directory.reach = reach.write
+        return confine(reach, mode)
 
     def _make_directories(self) -> None:
         wallets = self._config.wallets_dir

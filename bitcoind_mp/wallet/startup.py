@@ -76,6 +76,7 @@ def parent_identity() -> str:
 
 def write_json(path: Path, value: object) -> None:
     """Write a file in one step: a kill leaves the old one or the new one."""
+    path = path.resolve()
     partial = path.with_name(path.name + ".partial")
     with partial.open("w") as file:
         json.dump(value, file, indent=4)

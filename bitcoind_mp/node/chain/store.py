@@ -3,6 +3,7 @@
 Everything here blocks and belongs to the kernel's thread. What the blocks mean is the loop's business (``tracker.py``).
 """
 
+import contextlib
 import errno
 import logging
 import os
@@ -40,8 +41,10 @@ from .values import BlockDecodeError, ChainFailed, DiskFull, MarkFailed
 log = logging.getLogger("bitcoind_mp.chain")
 
 JOURNAL = "block-journal.dat"
-_COPIES = "coins-base"
-_INDEX_COPY = "block-index-base"
+COPIES = "coins-base"
+_INDEX_COPY = "block-index"
+_FORMER = ("coins-base-*", "block-index-base")
+"""Where copies were before they had a directory of their own."""
 _MIN_DISK_SPACE = 50 << 20
 """What the kernel itself keeps free (``CheckDiskSpace``, Core's ``src/util/fs_helpers.cpp``)."""
 _FILE_CHUNKS = 17 << 20
@@ -108,8 +111,8 @@ class Store:
             IndexDamaged, JournalDamaged, OSError, plyvel.Error: neither can we.
         """
         self._directory.mkdir(parents=True, exist_ok=True)
-        for leftover in self._directory.glob(f"{_COPIES}*"):
-            CoinDatabase.discard(leftover)
+        discard_copies(self._directory)
+        (self._directory / COPIES).mkdir(mode=0o700, exist_ok=True)
         self._journal = Journal(self._directory / JOURNAL)
         self._replayed = not self._journal.size
         if self._options.wipe_index or self._options.wipe_coins:
@@ -123,7 +126,7 @@ class Store:
             Kernel(self._params.name, self._directory, lambda event: None).close()
             coins = self._copy_coins()
         with without_collection():
-            index = read_block_index(self._directory, self._directory / _INDEX_COPY)
+            index = read_block_index(self._directory, self._directory / COPIES / _INDEX_COPY)
             tree = build_tree(self._params, index, coins.best_block)
         files = self._files = BlockFiles(self._directory / "blocks", self._params.magic, index.end)
         self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
@@ -238,6 +241,8 @@ class Store:
             self._flush()
         if self._journal is not None:
             self._journal.close()
+        with contextlib.suppress(OSError):  # it isn't empty, or a confined process may not
+            (self._directory / COPIES).rmdir()
 
     def interrupt(self) -> None:
         """Cut a long call of the kernel short, from any thread; `close` must follow."""
@@ -273,7 +278,7 @@ class Store:
 
     def _copy_coins(self) -> CoinDatabase:
         self._copies += 1
-        return copy_coins(self._directory, self._directory / f"{_COPIES}-{self._copies}")
+        return copy_coins(self._directory, self._directory / COPIES / str(self._copies))
 
     def _require_well(self) -> None:
         if self.failed:
@@ -295,6 +300,13 @@ class Store:
     def _open_journal(self) -> Journal:
         assert self._journal is not None
         return self._journal
+
+
+def discard_copies(directory: Path) -> None:
+    """Remove what a process that was killed left behind."""
+    for pattern in (f"{COPIES}/*", *_FORMER):
+        for leftover in directory.glob(pattern):
+            CoinDatabase.discard(leftover)
 
 
 def has_room(directory: Path, size: int = 0) -> bool:

@@ -101,6 +101,7 @@ def write_dump(
     Raises:
         OSError: no room; the file is as it was.
     """
+    path = path.resolve()
     new = path.with_name(path.name + ".new")
     try:
         with new.open("wb") as file:

@@ -187,10 +187,11 @@ class FeeEstimator:
             OSError: no room; the file is as it was.
         """
         if self._path is not None:
-            new = self._path.with_name(self._path.name + ".new")
+            path = self._path.resolve()
+            new = path.with_name(path.name + ".new")
             try:
                 new.write_bytes(self._pack())
-                new.replace(self._path)
+                new.replace(path)
             except OSError:
                 new.unlink(missing_ok=True)
                 raise

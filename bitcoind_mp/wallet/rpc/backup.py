@@ -123,7 +123,7 @@ class BackupCommands:
         wallet = await self._wallets.current(call)
         try:
             wallet.save_position()
-            wallet.ledger.backup(_backup_path(wallet, Path(destination)))
+            self._wallets.directory.carrier.back_up(wallet.ledger, _backup_path(wallet, Path(destination)))
         except (OSError, ValueError, sqlite3.Error) as error:
             raise RpcError(RpcCode.WALLET_ERROR, f"Error: Wallet backup failed! {error}") from error
 

@@ -18,7 +18,7 @@ def test_open_files_are_counted_without_the_counting() -> None:
     assert before == len(list(Path("/proc/self/fd").iterdir())) - 1
 
 
-def test_written_bytes_are_those_that_the_ None:
+def test_written_bytes_are_those_that_the_kernel_counts(tmp_path: Path) -> None:
     program = (
         "import os, sys; from bitcoind_mp.service.counters import OwnCounters as C; c = C()\n"
         "f = open(sys.argv[1], 'wb'); f.write(bytes(1 << 20)); f.flush(); os.fsync(f.fileno())\n"

@@ -1,0 +1,174 @@
+"""A process that carries wallet files where the wallet's process, being confined, can't reach.
+
+A person may name any place for a backup; the process that holds keys and talks to others must not have them all within
+reach. So a fork of it, made before it confines itself, does that and nothing else: it holds no key, serves no socket,
+and whatever it is asked, it writes only files that are wallets, over nothing that isn't one, and hands over only files
+that are. A wallet process that was broken into gets no further by it.
+
+Asked over a pair of sockets with one JSON object a message, files as descriptors; its end of file ends the process.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .carrier import Carrier
+from .core_file import is_core_file
+from .ledger import Ledger, is_wallet_descriptor, is_wallet_file
+
+_LARGEST = 65_536
+_PATIENCE = 600.0
+"""Seconds for one file. Its copy waits for a disk, no more."""
+_TEMPORARY = "backup.partial"
+
+
+class Porter(Carrier):
+    """The wallet process's side."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        channel.settimeout(_PATIENCE)
+
+    def back_up(self, ledger: Ledger, destination: Path) -> None:
+        copy = ledger.path.with_name(_TEMPORARY)
+        try:
+            ledger.backup(copy)
+            with copy.open("rb") as file:
+                self._ask({"put": os.path.abspath(destination)}, file.fileno())  # noqa: PTH100 (links stay as they are)
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def is_core(self, backup: Path) -> bool:
+        return bool(self._ask({"core": os.path.abspath(backup)})[0]["core"])  # noqa: PTH100
+
+    def fetch(self, backup: Path, target: Path) -> None:
+        _, descriptors = self._ask({"get": os.path.abspath(backup)})  # noqa: PTH100
+        partial = target.with_name(target.name + ".partial")
+        with partial.open("wb") as copy:
+            for descriptor in descriptors:  # none where it is no wallet: an empty file is none either
+                with os.fdopen(descriptor, "rb") as file:
+                    shutil.copyfileobj(file, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        partial.replace(target)
+
+    def _ask(self, request: dict[str, str], *descriptors: int) -> tuple[dict[str, Any], list[int]]:
+        socket.send_fds(self._channel, [json.dumps(request).encode()], list(descriptors))
+        data, received, _, _ = socket.recv_fds(self._channel, _LARGEST, 1)
+        if not data:
+            raise ConnectionError("The process that carries backups has ended: restart the wallet.")
+        answer = json.loads(data)
+        if "errno" in answer:
+            raise OSError(answer["errno"], answer["error"], answer.get("path"))
+        return answer, received
+
+
+def hire(closed: Iterable[Path], confine: Callable[[], object]) -> Porter:
+    """Fork it off. ``closed``: where it carries nothing, whatever it is told. ``confine``: called in it, first.
+
+    For a process without other threads. Raises OSError.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
+    if os.fork() == 0:
+        _live(theirs, [path.resolve() for path in closed], confine)
+    theirs.close()
+    return Porter(ours)
+
+
+def _live(channel: socket.socket, closed: list[Path], confine: Callable[[], object]) -> NoReturn:
+    """The fork's whole life. What it inherited beside the channel is not for it to hold: locks, sockets, the log."""
+    status = os.EX_SOFTWARE
+    try:
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # its end is the wallet's
+        descriptor = channel.fileno()
+        os.closerange(0, descriptor)
+        os.closerange(descriptor + 1, 1 << 20)
+        for _ in range(3):
+            os.open(os.devnull, os.O_RDWR)
+        confine()
+        work(channel, closed)
+        status = os.EX_OK
+    finally:
+        os._exit(status)
+
+
+def work(channel: socket.socket, closed: list[Path]) -> None:
+    """Carry, until nobody is left who could ask."""
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(channel, _LARGEST, 1)
+        if not data:
+            return
+        handed: list[int] = []
+        try:
+            answer = _carry(json.loads(data), descriptors, closed, handed)
+        except OSError as error:
+            answer = {"errno": error.errno or 5, "error": error.strerror or str(error), "path": error.filename}
+        socket.send_fds(channel, [json.dumps(answer).encode()], handed)
+        for descriptor in (*descriptors, *handed):
+            os.close(descriptor)
+
+
+def _carry(request: dict[str, str], descriptors: list[int], closed: list[Path], handed: list[int]) -> dict[str, Any]:
+    if "core" in request:
+        return {"core": is_core_file(Path(request["core"]))}
+    if "get" in request:
+        path = Path(request["get"])
+        if is_wallet_file(path):
+            handed.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+            if not is_wallet_descriptor(handed[0]):  # another by now
+                os.close(handed.pop())
+        return {}
+    _put(descriptors[0], Path(request["put"]), closed)
+    return {}
+
+
+def _put(source: int, destination: Path, closed: list[Path]) -> None:
+    """Write a wallet file. Raises OSError."""
+    if not is_wallet_descriptor(source):
+        raise PermissionError(1, "That is no wallet file")
+    directory = destination.parent.resolve(strict=True)
+    _require_open(directory / destination.name, closed)
+    if destination.exists() and not _may_be_replaced(destination):
+        raise FileExistsError(17, "That is no wallet file, and is not written over", str(destination))
+    partial = directory / (destination.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy:
+            with os.fdopen(os.dup(source), "rb") as file:
+                file.seek(0)
+                shutil.copyfileobj(file, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        partial.replace(directory / destination.name)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _require_open(path: Path, closed: list[Path]) -> None:
+    """Not where other programs look for what they obey (``.ssh/``, ``.config/``), nor where the node has its files."""
+    for place in closed:
+        if path.is_relative_to(place):
+            raise PermissionError(1, "Backups are not written there: it is not for wallets", str(path))
+    # in a hidden directory, unless that is the data directory's own
+    own = os.path.commonpath([path, *closed]) if closed else ""
+    hidden = [part for part in path.relative_to(own or "/").parts if part.startswith(".")]
+    if hidden:
+        raise PermissionError(1, "Backups are not written to hidden files or directories", str(path))
+
+
+def _may_be_replaced(path: Path) -> bool:
+    return is_wallet_file(path) or (stat.S_ISREG(path.stat().st_mode) and path.stat().st_size == 0)
