@@ -119,12 +119,12 @@ class Pair:
         """A command about the wallet ``w``."""
         return self.ask("wallet", method, *params, wallet="w")
 
-    def health(self) -> Health:
-        """What the wallet process says of itself."""
+    def health(self, role: str = "wallet") -> Health:
+        """What the process says of itself."""
 
         async def ask() -> Health:
             hello = Hello("cli", PROTOCOL_VERSION, "regtest", __version__, os.getpid())
-            session = await connect(self.network / "run" / "wallet.sock", hello=hello)
+            session = await connect(self.network / "run" / f"{role}.sock", hello=hello)
             try:
                 return await proxy(HealthCheck, session).check()
             finally:

@@ -81,6 +81,8 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
         lines.append(_row("Preloaded", f"{unit['preloaded']} (what the next is forked from)"))
     lines.append(_row("Restarts", _restarts(unit, now)))
     lines += _resources(unit, unit.get("limits") or {})
+    if unit.get("pid") is not None:
+        lines += _sandbox(unit.get("sandbox") or {}, paint)
     if unit.get("log_file"):
         lines.append(_row("Log", str(unit["log_file"])))
     if unit.get("log_error"):
@@ -89,6 +91,14 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
     if unit.get("log"):
         lines += ["", *map(printable, unit["log"])]
     return "\n".join(lines)
+
+
+def _sandbox(sandbox: "dict[str, Any]", paint: "Paint") -> "list[str]":
+    """The protections in one line, the missing ones in one each."""
+    active, missing = sandbox.get("protections") or [], sandbox.get("missing") or []
+    lines = [", ".join(active)] if active else []
+    lines += [paint("yellow", f"missing: {text}") for text in missing]
+    return [_row("" if index else "Sandbox", line) for index, line in enumerate(lines)]
 
 
 def health_text(health: "dict[str, Any]", paint: "Paint" = plain) -> str:

@@ -15,7 +15,7 @@ from . import events as ev
 from .health import HealthMonitor
 from .logs import UnitLog
 from .manager import Manager, Supervised
-from .report import WallClock, unit_line, unit_status
+from .report import WallClock, sandbox, unit_line, unit_status
 from .states import ALIVE, AT_REST, SERVING, State
 from .vitals import Grade, Resources, measure
 
@@ -59,8 +59,8 @@ class ControlCommands:
 
         Returns:
             supervisor: its pid, since when, version, chain, data directory, resources and problems; units: each with
-            name, state, pid, since, restarts, health, last_exit, memory, cpu, open_files, log and more. Times are in
-            seconds since 1970, memory in bytes, cpu in seconds.
+            name, state, pid, since, restarts, health, sandbox, last_exit, memory, cpu, open_files, log and more. Times
+            are in seconds since 1970, memory in bytes, cpu in seconds.
         """
         self._clock.adjust(self._loop.time())
         chosen = [self._named(unit)] if unit else list(self._manager.units.values())
@@ -85,7 +85,7 @@ class ControlCommands:
 
         Returns:
             state: ok, degraded or failed; exit: 0, 1 or 2 for the same; problems: sentences; units: each with name,
-            state, health and problems.
+            state, health, problems and sandbox: its protections, and which are missing.
         """
         await self._health.check_all()
         units = []
@@ -103,6 +103,7 @@ class ControlCommands:
                     "state": str(supervised.unit.state),
                     "health": found.grade.word,
                     "problems": found.problems,
+                    "sandbox": sandbox(self._health.checkup(supervised)),
                 }
             )
         return {"state": worst.word, "exit": int(worst), "problems": problems, "units": units}

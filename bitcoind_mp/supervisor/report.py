@@ -62,6 +62,7 @@ def unit_status(
         "last_words": supervised.last_words if _went_wrong(unit) else [],
         "problems": diagnosis.problems,
         "check": _check(checkup, clock),
+        "sandbox": sandbox(checkup),
         "memory": used.memory if used is not None else None,
         "cpu": round(used.cpu, 2) if used is not None else None,
         "cpu_percent": round(checkup.cpu_percent, 1) if checkup.cpu_percent is not None else None,
@@ -109,6 +110,12 @@ def _check(checkup: Checkup, clock: WallClock) -> dict[str, Any]:
         "status": answer.status if answer is not None else "",
         "counters": answer.counters if answer is not None else {},
     }
+
+
+def sandbox(checkup: Checkup) -> dict[str, list[str]] | None:
+    """What protects the unit's process and what doesn't, by its own word; None before it was asked."""
+    answer = checkup.answer
+    return {"protections": answer.protections, "missing": answer.unprotected} if answer is not None else None
 
 
 def _limits(supervised: Supervised) -> dict[str, int]:

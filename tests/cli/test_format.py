@@ -48,6 +48,7 @@ def node(**changes: Any) -> dict[str, Any]:
         "last_words": [],
         "problems": [],
         "check": {"time": NOW - 3, "failures": 0, "error": "", "status": "synced at height 112", "counters": {}},
+        "sandbox": {"protections": ["not dumpable", "Landlock (ABI 7)", "seccomp"], "missing": []},
         "next_start": None,
         "memory": 130_000_000,
         "cpu": 12.3456,
@@ -75,6 +76,7 @@ def test_a_unit_that_runs() -> None:
         "        CPU: 12.346s (1.5% of one processor)\n"
         "      Files: 43 open\n"
         "    Threads: 12\n"
+        "    Sandbox: not dumpable, Landlock (ABI 7), seccomp\n"
         "        Log: /data/regtest/logs/node.log\n"
         "\n"
         "2026-11-23T14:43:34Z ready\n"
@@ -95,6 +97,7 @@ def test_a_unit_that_failed_for_good() -> None:
         last_words=["Error: Invalid value in -port=x", "expected a number"],
         problems=["failed: exit status 78 (bad configuration)"],
         check={"time": None, "failures": 0, "error": "", "status": "", "counters": {}},
+        sandbox=None,
         since=NOW - 5,
         memory=None,
         cpu=None,
@@ -113,6 +116,17 @@ def test_a_unit_that_failed_for_good() -> None:
         " Last words: Error: Invalid value in -port=x\n"
         "             expected a number"
     )
+
+
+def test_each_missing_protection_has_a_line() -> None:
+    lacking = {"protections": ["not dumpable"], "missing": ["the kernel does not control files", "no filter"]}
+    text = unit_text(node(sandbox=lacking), NOW)
+    assert (
+        "    Sandbox: not dumpable\n"
+        "             missing: the kernel does not control files\n"
+        "             missing: no filter\n"
+    ) in text
+    assert "Sandbox" not in unit_text(node(sandbox=None), NOW)
 
 
 def test_last_words_are_not_said_twice() -> None:
