@@ -1,4 +1,7 @@
+import fcntl
 import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,39 @@ def test_whoever_may_use_the_socket_may_read_it(tmp_path: Path, of_socket: int, 
     socket.chmod(of_socket)
     manifest.write(tmp_path / "node.json", {"commands": []})
     assert (tmp_path / "node.json").stat().st_mode & 0o777 == of_table
+
+
+def test_a_table_opened_beforehand_is_written_where_no_file_can_be_made(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    manifest.write(path, {"commands": [{"name": "a", "params": []}] * 50})
+    table = manifest.Table(path)
+    assert len(manifest.read(path)["commands"]) == 50  # type: ignore[index]
+    table.write({"commands": []})
+    assert manifest.read(path) == {"commands": []}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["node.json"]
+
+
+def test_an_empty_table_is_none(tmp_path: Path) -> None:
+    manifest.Table(tmp_path / "node.json")
+    assert manifest.read(tmp_path / "node.json") is None
+
+
+def test_a_reader_that_meets_half_a_table_waits_for_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    with path.open("wb", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b'{"comm')
+        found: list[object] = []
+        reading = threading.Thread(target=lambda: found.append(manifest.read(path)))
+        reading.start()
+        end = time.monotonic() + 30
+        while f":{path.stat().st_ino} " not in "".join(_waiting()):
+            assert time.monotonic() < end, "the reader does not wait"
+        file.write(b'ands":[]}')
+    reading.join(30)
+    assert found == [{"commands": []}]
+
+
+def _waiting() -> list[str]:
+    """The locks that somebody waits for (proc_locks(5))."""
+    return [line for line in Path("/proc/locks").read_text().splitlines() if "->" in line]
