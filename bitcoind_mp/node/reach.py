@@ -32,13 +32,17 @@ def prepare(directory: Path) -> None:
         keep_in(directory / "mempool", directory / name)
 
 
-def confinement(config: Config) -> Confinement:
-    """``wallets/`` is none of it, nor are Unix sockets: nobody but the node's own callers is to be talked to there."""
+def confinement(config: Config, bound: Path | None = None) -> Confinement:
+    """``wallets/`` is none of it, nor are Unix sockets: nobody but the node's own callers is to be talked to there.
+
+    ``bound``: the socket that this process made and will remove again, where it runs alone; one elsewhere stays.
+    """
     directory = config.network_dir
     files = tuple(Path(file) for file in config.get_paths("loadblock"))
     return Confinement(
         read=(*files, *map(Path, _NAMES)),
         write=(*(directory / name for name in _OWN), directory / JOURNAL),
+        remove=(config.run_dir,) if bound is not None and bound.parent == config.run_dir else (),
         apart=(config.wallets_dir, directory / "wallets"),
         internet=True,
         listen=_ports(config),

@@ -122,7 +122,7 @@ class NodeService(Service):
         if self._busy is not None:
             self._busy.cancel()
         if self._bound:
-            with contextlib.suppress(PermissionError):  # confined: it stays, and the next one takes its place
+            with contextlib.suppress(PermissionError):  # it stays, and the next one takes its place
                 self._path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
@@ -164,7 +164,7 @@ class NodeService(Service):
         mode = Mode(self._config.get_str("sandbox") or Mode.OFF)
         if mode is not Mode.OFF:
             prepare(self._config.network_dir)
-        return confine(confinement(self._config), mode)
+        return confine(confinement(self._config, self._path if self._bound else None), mode)
 
     def _make_directories(self) -> None:
         try:

@@ -9,7 +9,7 @@ import logging
 import os
 import resource
 import socket
-import sysconfig
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -45,15 +45,16 @@ class Confinement:
     """What a process needs from now on; it keeps what it holds already: open files, sockets, its own threads.
 
     ``read`` and ``write`` are files, and directories with all that is below them (regular files and directories: no
-    sockets, devices or symbolic links are made there); those that don't exist are none. The interpreter's own files
-    and the system's libraries may always be read: a late import is no failure. ``apart`` are places that must be out
-    of reach whatever else is allowed. ``unix``, ``internet``: whether new sockets of that kind may be made;
-    ``listen``: TCP ports that may be listened on. ``abstract``: whether Unix sockets of the abstract namespace are
-    within reach.
+    sockets, devices or symbolic links are made there); those that don't exist are none. In the directories of
+    ``remove`` names may be removed, and nothing else. The interpreter's own files and the system's libraries may
+    always be read: a late import is no failure. ``apart`` are places that must be out of reach whatever else is
+    allowed. ``unix``, ``internet``: whether new sockets of that kind may be made; ``listen``: TCP ports that may be
+    listened on. ``abstract``: whether Unix sockets of the abstract namespace are within reach.
     """
 
     read: tuple[Path, ...] = ()
     write: tuple[Path, ...] = ()
+    remove: tuple[Path, ...] = ()
     apart: tuple[Path, ...] = ()
     unix: bool = False
     internet: bool = False
@@ -124,11 +125,12 @@ def _rules(confinement: Confinement) -> tuple[landlock.Rules, list[tuple[Path, P
         return [path for path in apart if path.is_relative_to(place)]
 
     libraries = [path for path in _libraries() if not within(path.resolve())]
-    own = [path.resolve() for path in (*confinement.read, *confinement.write)]
+    own = [path.resolve() for path in (*confinement.read, *confinement.write, *confinement.remove)]
     exposed = [(path, place) for place in dict.fromkeys(own) for path in within(place)]
     paths = (
         *((path, landlock.READ) for path in _once((*libraries, *confinement.read))),
         *((path, landlock.WRITE) for path in _once(confinement.write)),
+        *((path, landlock.Fs.REMOVE_FILE) for path in _once(confinement.remove)),
         (Path("/dev/null"), landlock.READ | landlock.Fs.WRITE_FILE),
     )
     rules = landlock.Rules(paths, confinement.listen, connect=confinement.internet, abstract=confinement.abstract)
@@ -136,9 +138,11 @@ def _rules(confinement: Confinement) -> tuple[landlock.Rules, list[tuple[Path, P
 
 
 def _libraries() -> list[Path]:
-    places = sysconfig.get_paths()
-    own = [places[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    return [*(Path(place) for place in (*own, *_SYSTEM)), Path(sysconfig.get_config_var("base")) / "lib", _PACKAGE]
+    """Without sysconfig, which takes longer than all the rest."""
+    packages = [Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")]
+    prefixes = dict.fromkeys((sys.prefix, sys.base_prefix))
+    own = [Path(prefix, name) for prefix in prefixes for name in ("lib", "lib64")]
+    return [*packages, *own, Path(os.__file__).parent, *map(Path, _SYSTEM), _PACKAGE]
 
 
 def _once(paths: Iterable[Path]) -> Iterable[Path]:

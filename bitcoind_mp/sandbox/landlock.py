@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -175,10 +176,15 @@ def _allow_path(ruleset: int, path: Path, rights: Fs) -> None:
 
 def _call(number: int, *arguments: object) -> int:
     """syscall(2). Raises OSError."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    result = int(libc.syscall(ctypes.c_long(number), *arguments))
+    result = int(_libc().syscall(ctypes.c_long(number), *arguments))
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"Landlock (system call {number}): {os.strerror(code)}")
     return result
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc

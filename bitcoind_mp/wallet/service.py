@@ -138,7 +138,7 @@ class WalletService(Service):
             await self._app.wallets.close()
             await self._app.upstream.close()
         if self._bound:
-            with suppress(PermissionError):  # confined: it stays, and the next one takes its place
+            with suppress(PermissionError):  # it stays, and the next one takes its place
                 self._path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
@@ -168,7 +168,7 @@ class WalletService(Service):
     def _confine(self, app: WalletApp, names: list[str]) -> Protections:
         """Before there is a second thread. ``names``: wallets that will be loaded."""
         mode = Mode(self._config.get_str("sandbox") or Mode.OFF)
-        reach = confinement(self._config, names)
+        reach = confinement(self._config, names, self._path if self._bound else None)
         if mode is not Mode.OFF:
             prepare(self._config)
             directory = app.wallets.directory
