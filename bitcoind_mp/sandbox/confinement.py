@@ -49,7 +49,7 @@ class Confinement:
     ``remove`` names may be removed, and nothing else. The interpreter's own files and the system's libraries may
     always be read: a late import is no failure. ``apart`` are places that must be out of reach whatever else is
     allowed. ``unix``, ``internet``: whether new sockets of that kind may be made; ``listen``: TCP ports that may be
-    listened on. ``abstract``: whether Unix sockets of the abstract namespace are within reach.
+    listened on. Unix sockets of the abstract namespace are out of reach, unless connected already.
     """
 
     read: tuple[Path, ...] = ()
@@ -59,7 +59,6 @@ class Confinement:
     unix: bool = False
     internet: bool = False
     listen: tuple[int, ...] = ()
-    abstract: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def _rules(confinement: Confinement) -> tuple[landlock.Rules, list[tuple[Path, P
         *((path, landlock.Fs.REMOVE_FILE) for path in _once(confinement.remove)),
         (Path("/dev/null"), landlock.READ | landlock.Fs.WRITE_FILE),
     )
-    rules = landlock.Rules(paths, confinement.listen, connect=confinement.internet, abstract=confinement.abstract)
+    rules = landlock.Rules(paths, confinement.listen, connect=confinement.internet)
     return rules, exposed
 
 

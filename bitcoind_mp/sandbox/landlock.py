@@ -88,14 +88,11 @@ class _NetPort(ctypes.Structure):
 @dataclass(frozen=True)
 class Rules:
     """Where rights stay. Everything else that Landlock knows is taken away; ``connect`` is whether TCP connections
-    may be made to any port, ``signals`` and ``abstract`` whether whoever isn't bound by these rules may be signalled,
-    and called over a Unix socket of the abstract namespace."""
+    may be made to any port."""
 
     paths: tuple[tuple[Path, Fs], ...] = ()
     bind: tuple[int, ...] = ()
     connect: bool = False
-    signals: bool = False
-    abstract: bool = False
 
 
 def version() -> int:
@@ -127,10 +124,6 @@ def handled(abi: int, rules: Rules) -> tuple[Fs, Net, Scope]:
             net |= rights & ~Net.CONNECT_TCP if rules.connect else rights
         else:
             scope |= rights
-    if rules.signals:
-        scope &= ~Scope.SIGNAL
-    if rules.abstract:
-        scope &= ~Scope.ABSTRACT_UNIX_SOCKET
     return fs, net, scope
 
 

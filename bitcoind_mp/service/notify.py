@@ -18,6 +18,7 @@ class Notifier:
         if address.startswith(("/", "@")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
+        self._is_connected = address.startswith("@") and self._connect()
 
     @property
     def connected(self) -> bool:
@@ -65,10 +66,23 @@ class Notifier:
             self._socket.close()
             self._socket = None
 
+    def _connect(self) -> bool:
+        """To an address in the abstract namespace, now: a process that confines itself later can't reach it then."""
+        assert self._socket is not None
+        try:
+            self._socket.connect(self._address)
+        except OSError:
+            return False
+        return True
+
     def _send(self, *assignments: str) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.sendto("\n".join(filter(None, assignments)).encode(), self._address)
+                message = "\n".join(filter(None, assignments)).encode()
+                if self._is_connected:
+                    self._socket.send(message)
+                else:
+                    self._socket.sendto(message, self._address)
 
 
 def _status(text: str) -> str:

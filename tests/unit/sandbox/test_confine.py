@@ -109,3 +109,26 @@ def test_a_killed_process_still_prints_its_stacks(tmp_path: Path) -> None:
     done = run("import faulthandler\nfaulthandler.enable()\n" + CONFINED + "os.abort()", tmp_path)
     assert done.returncode == -6
     assert "Fatal Python error: Aborted" in done.stderr
+
+
+TOLD = """
+from bitcoind_mp.service.notify import Notifier
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind("\\0bitcoind-mp-test-" + str(os.getpid()))
+if os.fork() == 0:
+    notifier = Notifier("@bitcoind-mp-test-" + str(os.getppid()))
+    confine(Confinement(write=(own,), unix=True), mode)
+    notifier.ready()
+    try:
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).connect("\\0bitcoind-mp-test-" + str(os.getppid()))
+    except PermissionError:
+        notifier.status("no other can")
+    os._exit(0)
+manager.settimeout(30)
+print(manager.recv(100), manager.recv(100))
+"""
+
+
+def test_a_manager_in_the_abstract_namespace_is_told_and_nobody_else_there(tmp_path: Path) -> None:
+    done = run(PREAMBLE + TOLD, tmp_path)
+    assert done.stdout == "b'READY=1' b'STATUS=no other can'\n", done.stderr

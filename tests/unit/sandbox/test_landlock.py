@@ -26,8 +26,6 @@ def test_each_version_adds_what_it_added() -> None:
 
 def test_what_the_rules_leave_is_not_taken() -> None:
     assert handled(7, Rules(connect=True))[1] == Net.BIND_TCP
-    assert handled(7, Rules(signals=True))[2] == Scope.ABSTRACT_UNIX_SOCKET
-    assert handled(7, Rules(abstract=True))[2] == Scope.SIGNAL
 
 
 def test_who_may_write_makes_no_socket_device_or_link_that_leads_elsewhere() -> None:
