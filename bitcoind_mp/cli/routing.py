@@ -12,7 +12,7 @@ from .jsontext import NotJson, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, TextIO
 
     from bitcoind_mp.config import Config
 
@@ -40,10 +40,27 @@ def read_table(socket: str) -> "dict[str, Any] | None":
     """The table beside a socket; None where there is none, or none that can be read."""
     try:
         with open(os.path.splitext(socket)[0] + ".json", encoding="utf-8") as stream:
-            table = parse(stream.read())
+            try:
+                table = parse(stream.read())
+            except NotJson:
+                table = parse(_whole(stream))
     except (OSError, UnicodeDecodeError, NotJson):
         return None
     return table if isinstance(table, dict) and isinstance(table.get("commands"), list) else None
+
+
+def _whole(stream: "TextIO") -> str:
+    """The file once nobody writes it (`ipc.manifest.Table`)."""
+    import fcntl
+
+    fcntl.flock(stream, fcntl.LOCK_SH)
+    stream.seek(0)
+    return stream.read()
+
+
+def _of_each(command: Command) -> bool:
+    """Whether it is about a process, whichever: stop, uptime, help, logging."""
+    return bool(command.described.get("topic") == "control")
 
 
 class Servers:
@@ -69,12 +86,15 @@ class Servers:
         return [self._server(role, socket) for role, socket in self._sockets]
 
     def having(self, command: str) -> "Iterator[tuple[Server, Command]]":
-        """Those whose table has the command, in the order in which to try them."""
-        for role, socket in self._sockets:
-            server = self._server(role, socket)
-            described = server.command(command)
-            if described is not None:
-                yield server, described
+        """Those whose table has the command, in the order in which to try them.
+
+        What is the wallet's is never asked of the node instead: its process talks to strangers, and one who got into it
+        may have put a command of the wallet's into its table, to be told a passphrase or asked for an address.
+        """
+        found = [(server, described) for server in self.all() if (described := server.command(command)) is not None]
+        if any(server.role == "wallet" and not _of_each(described) for server, described in found):
+            found = [pair for pair in found if pair[0].role != "node"]
+        yield from found
 
     def _server(self, role: str, socket: str) -> Server:
         if socket not in self._read:

@@ -1,0 +1,58 @@
+"""Which server is asked."""
+
+import fcntl
+import json
+import threading
+import time
+from pathlib import Path
+
+from bitcoind_mp.cli.routing import Servers, read_table
+
+
+def table(directory: Path, role: str, *names: str, topic: str = "wallet") -> tuple[str, str]:
+    commands = [{"name": name, "topic": topic, "params": []} for name in names]
+    (directory / f"{role}.json").write_text(json.dumps({"role": role, "commands": commands}))
+    return role, str(directory / f"{role}.sock")
+
+
+def asked(servers: Servers, command: str) -> list[str]:
+    return [server.role for server, _ in servers.having(command)]
+
+
+def test_the_wallets_commands_are_not_asked_of_a_node_that_claims_them(tmp_path: Path) -> None:
+    node = table(tmp_path, "node", "getblockcount", "walletpassphrase")
+    servers = Servers([node, table(tmp_path, "wallet", "walletpassphrase")])
+    assert asked(servers, "walletpassphrase") == ["wallet"]
+    assert asked(servers, "getblockcount") == ["node"]
+
+
+def test_a_node_that_was_named_is_no_exception(tmp_path: Path) -> None:
+    _, socket = table(tmp_path, "node", "walletpassphrase")
+    assert asked(Servers([("", socket), table(tmp_path, "wallet", "walletpassphrase")]), "walletpassphrase") == [
+        "wallet"
+    ]
+
+
+def test_what_every_process_has_is_tried_in_order(tmp_path: Path) -> None:
+    servers = Servers([table(tmp_path, role, "stop", topic="control") for role in ("supervisor", "node", "wallet")])
+    assert asked(servers, "stop") == ["supervisor", "node", "wallet"]
+
+
+def test_half_a_table_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "node.json"
+    found: list[object] = []
+    with path.open("wb", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(b'{"comm')
+        reading = threading.Thread(target=lambda: found.append(read_table(str(tmp_path / "node.sock"))))
+        reading.start()
+        end = time.monotonic() + 30
+        while not any("->" in line and f":{path.stat().st_ino} " in line for line in _locks()):
+            assert time.monotonic() < end, "the reader does not wait"
+        file.write(b'ands":[]}')
+    reading.join(30)
+    assert found == [{"commands": []}]
+
+
+def _locks() -> list[str]:
+    return Path("/proc/locks").read_text().splitlines()
