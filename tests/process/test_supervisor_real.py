@@ -79,7 +79,10 @@ def test_reload_restart_and_health_of_the_real_ones(daemon: Daemon) -> None:
     assert [daemon.pid("node"), daemon.pid("wallet")] == pids
     assert "did not say that it reloaded" not in (daemon.directory / "regtest" / "logs" / "supervisor.log").read_text()
     assert daemon.supervisor("restart", "wallet")["pid"] != pids[1]
-    assert daemon.supervisor("health")["exit"] == 0
+    health = daemon.supervisor("health")
+    assert health["exit"] == 0
+    for told in (health["units"], daemon.supervisor("status")["units"]):
+        assert all("not dumpable" in unit["sandbox"]["protections"] for unit in told)
     text = daemon.supervisor("help")
     for name in ("getblockcount", "getbalance", "restart"):
         assert f"\n{name}" in text
