@@ -433,7 +433,7 @@ TABLE = (
         TEXT,
         "auto",
         WORKERS,
-        IPC,
+        GENERAL,
         "=<mode>",
         "What the workers' processes give up before they serve anyone, so that one that is broken into reaches neither "
         "the other's files nor the network or programs that it doesn't need (auto, strict, off): auto takes what the "

@@ -5,9 +5,12 @@ file lies in a directory of its owner's alone, and where others look for it is a
 """
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
+
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 
 def keep_in(directory: Path, link: Path) -> None:
@@ -15,7 +18,11 @@ def keep_in(directory: Path, link: Path) -> None:
 
     Write it by `Path.resolve`, then. A program that knows nothing of this replaces the link by a file: call this at
     each start, before the process confines itself, and with nobody else at the file. A link of somebody else's is left
-    alone. Cut short, it is as it was. Raises OSError.
+    alone. Cut short, it is as it was.
+
+    Raises:
+        FatalError: CONFIG, a file system that has no symbolic links.
+        OSError: no room, no permission.
     """
     target = directory / link.name
     leads_to = os.path.relpath(target, link.parent)
@@ -30,5 +37,18 @@ def keep_in(directory: Path, link: Path) -> None:
     unfinished = link.with_name(link.name + ".link")
     with contextlib.suppress(FileNotFoundError):
         unfinished.unlink()
-    unfinished.symlink_to(leads_to)
+    _link(unfinished, leads_to)
     unfinished.replace(link)
+
+
+def _link(link: Path, leads_to: str) -> None:
+    try:
+        link.symlink_to(leads_to)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP):
+            raise
+        raise FatalError(
+            f"The file system of {link.parent} has no symbolic links, which a confined process needs.",
+            hint="Choose a -datadir elsewhere, or start with -sandbox=off.",
+            status=ExitStatus.CONFIG,
+        ) from error
