@@ -89,16 +89,16 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
     return (*allowed, *refused, *own, *others, *limits, *threads, *controls, *sockets, *strange, *pairs)
 
 
-def install(families: Iterable[int]) -> None:
+def install(families: Iterable[int], library_name: str = _LIBRARY) -> None:
     """Bind every thread of this process by the filter, for good. no_new_privs must be set.
 
     Raises:
         Unavailable: there is no library, or the kernel takes no filter.
     """
     try:
-        library = ctypes.CDLL(_LIBRARY)
+        library = ctypes.CDLL(library_name)
     except OSError as error:
-        raise Unavailable(f"{_LIBRARY} is not installed") from error
+        raise Unavailable(f"{library_name} is not installed") from error
     library.seccomp_init.restype = ctypes.c_void_p
     context = library.seccomp_init(ctypes.c_uint32(_ERRNO | errno.ENOSYS))
     if not context:

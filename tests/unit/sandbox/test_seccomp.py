@@ -3,6 +3,8 @@
 import errno
 import socket
 
+import pytest
+
 from bitcoind_mp.sandbox import seccomp, syscalls
 
 
@@ -19,6 +21,11 @@ def test_only_the_families_given_get_sockets() -> None:
     assert allowed == [socket.AF_UNIX]
     refused = {rule.conditions[0][3] for rule in made if rule.error == errno.EAFNOSUPPORT}
     assert {socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET} <= refused
+
+
+def test_a_machine_without_the_library_is_told_what_to_install() -> None:
+    with pytest.raises(seccomp.Unavailable, match=r"libnothing\.so\.9 is not installed"):
+        seccomp.install([], "libnothing.so.9")
 
 
 def test_a_process_signals_itself_alone() -> None:
