@@ -103,35 +103,36 @@ class LogFile(WatchedFileHandler):
 
 
 class Stderr(logging.StreamHandler[TextIO]):
-    """Standard error; once its reader (a supervisor) is gone, ``heir``: the file where that had put the lines. Where
-    there is none, and whatever else fails, the line is lost."""
+    """Standard error; for each line that it doesn't take because its reader (a supervisor) is gone, ``heir``: the file
+    where that had put the lines, as it was when the process began. Where there is none, and whatever else fails, the
+    line is lost."""
 
     def __init__(self, heir: Path | None) -> None:
         super().__init__(sys.stderr)
-        self._heir = heir
-        self._file: LogFile | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self._file is None:
-            super().emit(record)
-        else:
-            self._file.emit(record)
+        self._heir = _appending(heir) if heir is not None else None
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
         elif isinstance(error, BrokenPipeError) and self._heir is not None:
-            heir, self._heir = self._heir, None
             with contextlib.suppress(OSError):
-                self._file = LogFile(heir, encoding="utf-8", errors="backslashreplace")
-                self._file.setFormatter(self.formatter)
-                self._file.emit(record)
+                self._heir.write(self.format(record) + self.terminator)
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._heir is not None:
+            with contextlib.suppress(OSError):
+                self._heir.close()
         super().close()
+
+
+def _appending(path: Path) -> TextIO | None:
+    """A file that exists, opened while the process may still open it."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    except OSError:
+        return None
+    return open(descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
 
 def _prefix(record: logging.LogRecord) -> str:

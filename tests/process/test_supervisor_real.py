@@ -47,7 +47,10 @@ def test_killed_with_calls_in_flight_again_and_again(daemon: Daemon) -> None:
             known = len(miner.acknowledged)
             wait_until("some blocks are mined", lambda known=known: len(miner.acknowledged) > known + 2)
             left = [daemon.pid("node"), daemon.pid("wallet")]
-            os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGKILL)
+            supervisor = daemon.supervisor("status")["supervisor"]["pid"]
+            for pid in left:  # else they may be gone before the next supervisor looks; it continues them
+                os.kill(pid, signal.SIGSTOP)
+            os.kill(supervisor, signal.SIGKILL)
             daemon.start()
             assert not {process.pid for process in daemon.processes()} & set(left), (
                 "both ended before the new ones began"

@@ -155,8 +155,9 @@ def stderr_without_reader() -> io.TextIOWrapper:
     return io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True)
 
 
-@pytest.mark.parametrize("place", ["node.log", "nosuch/node.log", None])
+@pytest.mark.parametrize("place", ["node.log", "other.log", None])
 def test_lines_that_nobody_reads_any_more_go_to_the_heir(tmp_path: Path, capfd: Any, place: str | None) -> None:
+    (tmp_path / "node.log").touch()
     heir = tmp_path / place if place else None
     real, sys.stderr = sys.stderr, stderr_without_reader()
     try:
@@ -169,6 +170,27 @@ def test_lines_that_nobody_reads_any_more_go_to_the_heir(tmp_path: Path, capfd: 
     written = [line.split("Z ")[1] for line in heir.read_text().splitlines()] if heir and heir.exists() else None
     assert written == (["one", "two"] if place == "node.log" else None)
     assert capfd.readouterr().err == ""
+
+
+def test_a_reader_that_comes_back_reads_again(tmp_path: Path) -> None:
+    """As the next supervisor's of a named pipe does."""
+    heir, pipe = tmp_path / "node.log", tmp_path / "node.out"
+    heir.touch()
+    os.mkfifo(pipe)
+    first = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    real, sys.stderr = sys.stderr, io.TextIOWrapper(io.FileIO(pipe, "w"), write_through=True)
+    try:
+        setup(heir=heir)
+        os.close(first)
+        logging.getLogger("bitcoind_mp").info("alone")
+        second = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        logging.getLogger("bitcoind_mp").info("heard")
+    finally:
+        sys.stderr.close()
+        sys.stderr = real
+    assert heir.read_text().endswith("Z alone\n")
+    assert os.read(second, 1000).endswith(b"Z heard\n")
+    os.close(second)
 
 
 def test_the_journals_lines_have_no_heir(tmp_path: Path) -> None:
