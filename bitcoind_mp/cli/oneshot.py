@@ -61,6 +61,7 @@ class Lost(Unanswered):
 
 def run(config: "Config") -> int:
     """Run the command line's command. The exit status."""
+    stand_in_for_closed_streams()
     try:
         if config.get_bool("getinfo") or config.get_bool("generate"):
             from .composite import run_composite
@@ -85,6 +86,16 @@ def run(config: "Config") -> int:
     except BrokenPipeError:
         drop_output()  # whoever read it has left
         return 1
+
+
+def stand_in_for_closed_streams() -> None:
+    """Open the standard streams that the caller closed, before a socket gets one's number: input is empty, what goes
+    to errors is dropped (and not printed among results), and an answer can't be written."""
+    streams = (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_RDONLY, "w"), ("stderr", os.O_WRONLY, "w"))
+    for number, (name, access, mode) in enumerate(streams):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, access)  # gets the lowest free number: this one
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
 
 
 def drop_output() -> None:

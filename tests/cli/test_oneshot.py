@@ -286,6 +286,25 @@ def test_an_answer_that_cannot_be_written(daemon, arguments: list[str]) -> None:
     assert (done.returncode, done.stderr) == (1, b"error: could not write the answer: No space left on device\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "closed", "expected"),
+    [
+        ("getblockcount", ">&-", (1, "", "error: could not write the answer: Bad file descriptor\n")),
+        ("getblockhash 999", "2>&-", (8, "", "")),
+        ("-stdin getblockcount", "<&-", (0, "112\n", "")),
+        ("-stdin getblockcount", "<&- >&- 2>&-", (1, "", "")),
+    ],
+)
+def test_standard_streams_that_are_closed(daemon, arguments: str, closed: str, expected: tuple[int, str, str]) -> None:
+    daemon.start()
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    script = f'"$@" {arguments} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *command_line], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
 def test_getinfo(daemon, bitcoin_mp) -> None:
     daemon.start()
     assert bitcoin_mp("-getinfo").stdout == (
