@@ -8,6 +8,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
@@ -24,7 +25,7 @@ from .line import BadLine, Line, inner, parse
 from .oneshot import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret
-from .supervision import JOINED, LINES, joined, read_words
+from .supervision import JOINED, LINES, joined, read_words, without_json
 from .values import from_text
 
 GENERATE = f"-{GENERATE_OPTION}"
@@ -73,7 +74,7 @@ class Interpreter:
         self.failed = True
         command = None
         try:
-            line = parse(text)
+            line = with_json_anywhere(parse(text))
             if line.command:
                 name = inner(line).command
                 command = self._connections.find("generatetoaddress" if name == GENERATE else name)
@@ -277,6 +278,14 @@ class Interpreter:
             return
         finally:
             session.abort()
+
+
+def with_json_anywhere(line: Line) -> Line:
+    """The line with -json taken from among the words of a supervisor's command."""
+    words, asked = without_json(line.words)
+    if not asked or line.named or inner(line).command not in FOR_PERSONS:
+        return line
+    return replace(line, words=words, json=True)
 
 
 class Printer(LogSink):

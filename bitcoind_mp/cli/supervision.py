@@ -29,7 +29,13 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. The exit status: of ``health``
     0, 1 or 2, of ``status UNIT`` 3 where it isn't active. Of several units each has its turn, whatever became of
     the one before."""
-    calls, follow = ([words], False) if config.get_bool("named") else read_words(name, words)
+    as_json = config.get_bool("json")
+    if config.get_bool("named"):
+        calls, follow = [words], False
+    else:
+        words, asked = without_json(words)
+        as_json = as_json or asked
+        calls, follow = read_words(name, words)
     if follow:
         return follow_logs(config, calls[0])
     results = []
@@ -44,21 +50,28 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
             refusals.append(refused.code)
             continue
         if name not in JOINED:
-            show(config, name, results[-1])
+            show(config, name, results[-1], as_json=as_json)
     if results and name in JOINED:
         results = [joined(results)]
-        show(config, name, results[0])
+        show(config, name, results[0], as_json=as_json)
     if refusals:
         return abs(refusals[0]) & 0xFF
     return exit_status(name, results[0], of_units=any(each and each[0] for each in calls))
 
 
-def show(config: "Config", name: str, result: "Any") -> None:
+def show(config: "Config", name: str, result: "Any", *, as_json: bool) -> None:
     """Print one answer."""
-    if config.get_bool("json") or isinstance(result, str):
+    if as_json or isinstance(result, str):
         print_result(result)
     else:
         print_result(text_of(name, result, coloured if wants_colour(config) else plain))
+
+
+def without_json(words: "list[str]") -> "tuple[list[str], bool]":
+    """The words without -json, and whether it was among them: it may stand after the command too, as systemctl's
+    options may."""
+    left = [word for word in words if word not in ("-json", "--json")]
+    return left, len(left) < len(words)
 
 
 def read_words(name: str, words: "list[str]") -> "tuple[list[list[str]], bool]":

@@ -355,6 +355,9 @@ def test_status_and_logs_inside(daemon, shell) -> None:
     terminal.sees("error: start: which unit? Expected node or wallet, or both")
     terminal.type("-json stop wallet\r")
     terminal.sees('"state": "stopped"')
+    terminal.type("clear\r")
+    terminal.type("stop wallet -json\r")
+    terminal.sees('"state": "stopped"')
 
 
 def test_help(daemon, shell) -> None:

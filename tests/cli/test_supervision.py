@@ -21,6 +21,12 @@ def test_status_for_a_person_and_as_json(daemon, bitcoin_mp) -> None:
     assert [each["name"] for each in json.loads(bitcoin_mp("-json", "status").stdout)["units"]] == ["node", "wallet"]
 
 
+@pytest.mark.parametrize("words", [["status", "-json", "wallet"], ["status", "wallet", "--json"]])
+def test_json_may_stand_after_the_command(daemon, bitcoin_mp, words: list[str]) -> None:
+    daemon.start()
+    assert [each["name"] for each in json.loads(bitcoin_mp(*words).stdout)["units"]] == ["wallet"]
+
+
 def test_status_of_one_unit_tells_a_script_whether_it_is_active(daemon, bitcoin_mp) -> None:
     daemon.start()
     done = bitcoin_mp("status", "wallet")
