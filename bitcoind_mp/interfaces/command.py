@@ -23,7 +23,7 @@ A command is a method, plain or ``async``, of a class that gets what it needs by
             '''
 
 Parameter annotations are the JSON types ``str``, ``int``, ``float``, ``bool``, ``list[...]``, ``dict[str, Any]``,
-a union of them, ``Any``, or one of the ``Annotated`` types below (`Amount`, `Hash`, `HexBytes`, `Secret`). A
+a union of them, ``Any``, or one of the ``Annotated`` types below (`Amount`, `Hash`, `HexBytes`, `Int32`, `Secret`). A
 parameter without a default is required, or may be left out for the sake of a required one after it where it may be
 None; a JSON null stands for "not given". A parameter annotated `Call` is not a parameter of the command: the
 dispatcher puts the call's own facts there.
@@ -168,6 +168,15 @@ def parse_hex(value: Any, name: str) -> bytes:
     return bytes.fromhex(value)
 
 
+def parse_int32(value: Any, name: str) -> int:
+    """A whole number of 32 bits, as most of Core's counts, heights and depths are (``UniValue::getInt<int>``)."""
+    if not isinstance(value, int) or not -(1 << 31) <= value < 1 << 31:
+        raise RpcError(RpcCode.MISC_ERROR, "JSON integer out of range")
+    return value
+
+
+#: A count, height or depth: a JSON number that fits into 32 bits, with its sign.
+Int32 = Annotated[int, Parse(parse_int32, "number", "integer")]
 #: An amount in BTC on the wire, in satoshis for the handler.
 Amount = Annotated[int, Parse(parse_amount, "number or string", "amount")]
 #: A block hash or txid: 64 hex digits on the wire, 32 bytes *in display order* for the handler.

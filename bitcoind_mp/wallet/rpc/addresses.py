@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from bitcoind_mp.interfaces.amounts import btc
-from bitcoind_mp.interfaces.command import Call, command
+from bitcoind_mp.interfaces.command import Call, Int32, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
 from bitcoind_mp.wallet.addresses import destination_order
@@ -163,7 +163,7 @@ class AddressCommands:
         return groups
 
     @command("wallet", changes=True)
-    async def keypoolrefill(self, call: Call, newsize: int | None = None) -> None:
+    async def keypoolrefill(self, call: Call, newsize: Int32 | None = None) -> None:
         """Derives addresses ahead of use, for each active descriptor.
 
         Requires wallet passphrase to be set with walletpassphrase call if wallet is encrypted.

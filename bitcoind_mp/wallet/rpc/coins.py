@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 
 from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.chain import MempoolPackage
-from bitcoind_mp.interfaces.command import Call, command, parse_amount, parse_hash
+from bitcoind_mp.interfaces.command import Call, Int32, command, parse_amount, parse_hash
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
 from bitcoind_mp.render.json_values import check_object, expect, integer
@@ -40,7 +40,7 @@ class CoinCommands:
         self,
         call: Call,
         dummy: str | None = None,
-        minconf: int = 0,
+        minconf: Int32 = 0,
         include_watchonly: bool = False,
         avoid_reuse: bool | None = None,
     ) -> Decimal:
@@ -85,8 +85,8 @@ class CoinCommands:
     async def listunspent(
         self,
         call: Call,
-        minconf: int = 1,
-        maxconf: int = MAX_DEPTH,
+        minconf: Int32 = 1,
+        maxconf: Int32 = MAX_DEPTH,
         addresses: list[str] | None = None,
         include_unsafe: bool = True,
         query_options: QueryOptions | None = None,

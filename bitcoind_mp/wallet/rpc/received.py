@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from bitcoind_mp.interfaces.amounts import btc
-from bitcoind_mp.interfaces.command import Call, command
+from bitcoind_mp.interfaces.command import Call, Int32, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
 from bitcoind_mp.wallet.addresses import destination_order, has_address
@@ -39,7 +39,7 @@ class ReceivedCommands:
     async def listreceivedbyaddress(
         self,
         call: Call,
-        minconf: int = 1,
+        minconf: Int32 = 1,
         include_empty: bool = False,
         include_watchonly: bool = False,
         address_filter: str | None = None,
@@ -84,7 +84,7 @@ class ReceivedCommands:
     async def listreceivedbylabel(
         self,
         call: Call,
-        minconf: int = 1,
+        minconf: Int32 = 1,
         include_empty: bool = False,
         include_watchonly: bool = False,
         include_immature_coinbase: bool = False,
@@ -112,7 +112,7 @@ class ReceivedCommands:
 
     @command("wallet")
     async def getreceivedbyaddress(
-        self, call: Call, address: str, minconf: int = 1, include_immature_coinbase: bool = False
+        self, call: Call, address: str, minconf: Int32 = 1, include_immature_coinbase: bool = False
     ) -> Decimal:
         """Returns the total amount received by an address.
 
@@ -132,7 +132,7 @@ class ReceivedCommands:
 
     @command("wallet")
     async def getreceivedbylabel(
-        self, call: Call, label: str, minconf: int = 1, include_immature_coinbase: bool = False
+        self, call: Call, label: str, minconf: Int32 = 1, include_immature_coinbase: bool = False
     ) -> Decimal:
         """Returns the total amount received by the addresses of a label.
 

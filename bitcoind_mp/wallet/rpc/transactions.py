@@ -3,7 +3,7 @@
 from typing import Any
 
 from bitcoind_mp.interfaces.amounts import btc
-from bitcoind_mp.interfaces.command import Call, Hash, command, parse_hash
+from bitcoind_mp.interfaces.command import Call, Hash, Int32, command, parse_hash
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.transaction import transaction_json
 from bitcoind_mp.wallet.manager import Wallets
@@ -65,7 +65,7 @@ class TransactionCommands:
 
     @command("wallet")
     async def listtransactions(
-        self, call: Call, label: str | None = None, count: int = 10, skip: int = 0, include_watchonly: bool = False
+        self, call: Call, label: str | None = None, count: Int32 = 10, skip: Int32 = 0, include_watchonly: bool = False
     ) -> list[dict[str, Any]]:
         """Lists the most recent transactions, oldest first: one entry for each output sent or received.
 
@@ -100,7 +100,7 @@ class TransactionCommands:
         self,
         call: Call,
         blockhash: str | None = None,
-        target_confirmations: int = 1,
+        target_confirmations: Int32 = 1,
         include_watchonly: bool = False,
         include_removed: bool = True,
         include_change: bool = False,
@@ -191,7 +191,7 @@ class TransactionCommands:
 
     @command("wallet", changes=True)
     async def rescanblockchain(
-        self, call: Call, start_height: int = 0, stop_height: int | None = None
+        self, call: Call, start_height: Int32 = 0, stop_height: Int32 | None = None
     ) -> dict[str, Any]:
         """Scans blocks again for transactions of the wallet's. "getwalletinfo" tells how it is getting on.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 
 import pytest
 
-from bitcoind_mp.interfaces.command import Amount, Call, Hash, Secret, SecretMarker, command
+from bitcoind_mp.interfaces.command import Amount, Call, Hash, Int32, Secret, SecretMarker, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
@@ -78,6 +78,11 @@ class ExampleCommands:
     def difficulty(self, number: float = 1.0) -> float:
         """A number."""
         return number
+
+    @command("wallet")
+    def keypoolrefill(self, newsize: Int32 | None = None) -> int | None:
+        """A count."""
+        return newsize
 
     @command("util")
     def broken(self) -> Any:

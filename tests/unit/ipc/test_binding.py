@@ -48,6 +48,9 @@ def bind(example: type) -> Any:
         ),
         ("send", {"args": [[], Decimal("0.5")], "conf_target": 1}, [[], 50_000_000, {"conf_target": 1}]),
         ("difficulty", [3], [3.0]),
+        ("keypoolrefill", [2**31 - 1], [2**31 - 1]),
+        ("keypoolrefill", [-(2**31)], [-(2**31)]),
+        ("keypoolrefill", [None], [None]),
         ("difficulty", [Decimal("0.25")], [0.25]),
     ],
 )
@@ -125,6 +128,15 @@ def test_a_parameter_that_may_be_none_may_be_left_out_before_a_required_one(para
         ("send", [[], -1], RpcCode.TYPE_ERROR, "Amount out of range"),
         ("send", [[], Decimal("1E+400000000")], RpcCode.TYPE_ERROR, "Invalid amount"),
         ("difficulty", [Decimal("1E+4000")], RpcCode.MISC_ERROR, "JSON double out of range"),
+        ("keypoolrefill", [2**31], RpcCode.MISC_ERROR, "JSON integer out of range"),
+        ("keypoolrefill", [Decimal("1.5")], RpcCode.MISC_ERROR, "JSON integer out of range"),
+        (
+            "keypoolrefill",
+            ["20"],
+            RpcCode.TYPE_ERROR,
+            'Wrong type passed:\n{\n    "Position 1 (newsize)": '
+            '"JSON value of type string is not of expected type number"\n}',
+        ),
         ("difficulty", [10**400], RpcCode.MISC_ERROR, "JSON double out of range"),
     ],
 )

@@ -115,6 +115,8 @@ def test_the_look_ahead_grows_on_demand_and_to_its_default(on_bench):
             await commands.keypoolrefill(bench.call(), -1)
         assert refusal.value.code == -8
 
+    on_bench(scenario)
+
 
 def test_others_have_their_turn_while_the_look_ahead_grows(on_bench):
     async def scenario(bench):
