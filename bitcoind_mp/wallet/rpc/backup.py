@@ -141,6 +141,8 @@ class BackupCommands:
         Returns:
             The wallet's name, and warnings if there are any
         """
+        if not backup_file:  # not the working directory, which an empty path names
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Backup file does not exist")
         wallet, warnings = await self._wallets.restore(wallet_name, Path(backup_file), load_on_startup)
         return {"name": wallet.name, **({"warnings": warnings} if warnings else {})}
 

@@ -99,7 +99,7 @@ class FundCommands:
     async def walletcreatefundedpsbt(
         self,
         call: Call,
-        inputs: Any,
+        inputs: list[Any] | None,
         outputs: Any,
         locktime: int = 0,
         options: FundOptions | None = None,

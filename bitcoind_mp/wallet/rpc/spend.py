@@ -78,7 +78,7 @@ class PaymentCommands:
     async def sendmany(
         self,
         call: Call,
-        dummy: Any,
+        dummy: str | None,
         amounts: dict[str, Any],
         minconf: int | None = None,
         comment: str | None = None,

@@ -377,6 +377,7 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
             (("again", str(target)), -36, "Failed to restore wallet. Database file exists in"),
             (("", str(target)), -8, "Wallet name cannot be empty"),
             (("third", str(bench.directory / "none")), -8, "Backup file does not exist"),
+            (("third", ""), -8, "Backup file does not exist"),
         ]:
             error = await bench.refused(commands.restorewallet(*arguments))
             assert error.code == code
