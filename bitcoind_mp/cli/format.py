@@ -75,6 +75,9 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
     if unit.get("pid") is not None or unit.get("health") not in ("ok", None):
         lines.append(_row("Health", _health(unit, now, paint)))
     lines += _problems(unit.get("problems") or [], paint)
+    if unit.get("cause"):
+        lines.append(_row("Cause", paint("red", str(unit["cause"]))))
+        lines.append(_row("What to do", str(unit["advice"])))
     if unit.get("pid") is not None:
         lines.append(_row("Main PID", str(unit["pid"])))
     if unit.get("preloaded") is not None:

@@ -31,7 +31,7 @@ from .typeahead import kept
 from .watch import Watch
 
 #: A unit's states that a start leads to.
-_SETTLED = ("running", "stopped", "failed", "backoff")
+_SETTLED = ("running", "stopped", "failed", "backoff", "held")
 
 
 def run_shell(config: Config) -> int:

@@ -16,6 +16,7 @@ _STYLES = {
     "starting": "class:toolbar.busy",
     "stopping": "class:toolbar.busy",
     "backoff": "class:toolbar.bad",
+    "held": "class:toolbar.bad",
     "aborting": "class:toolbar.bad",
     "killing": "class:toolbar.bad",
     "failed": "class:toolbar.bad",

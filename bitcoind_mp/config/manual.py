@@ -1,13 +1,16 @@
 """The manual pages: ``python -m bitcoind_mp.config.manual DIRECTORY`` writes each from its ``.in`` file there.
 
 In an ``.in`` file, mdoc(7), ``@OPTIONS@`` stands for the options of the program that the page is about (of all, for the
-configuration file's page), and ``@DATE@`` for the date below. The options' words are the table's.
+configuration file's page), ``@EXIT_STATUS@`` for the table of failures, and ``@DATE@`` for the date below. The options'
+words are their table's.
 """
 
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+from bitcoind_mp.interfaces.failures import FAILURES, Verdict
 
 from .help import described, paragraph
 from .option import PROGRAMS, Option
@@ -30,7 +33,7 @@ def page(name: str, source: str) -> str:
     """One page."""
     program = name.rpartition(".")[0]
     options = program_options(program) if program in PROGRAMS else file_options()
-    text = source.replace("@DATE@", DATE).replace("@OPTIONS@\n", options)
+    text = source.replace("@DATE@", DATE).replace("@OPTIONS@\n", options).replace("@EXIT_STATUS@\n", exit_statuses())
     return "".join(_wrapped(line) + "\n" for line in text.splitlines())
 
 
@@ -50,6 +53,25 @@ def program_options(program: str) -> str:
         [option for option in TABLE if option.taken_by(program) and not option.hidden],
         lambda option: f".It Fl {option.name}{_metavar(option)}\n{_text(described(option))}",
     )
+
+
+#: What the supervisor does after such an end.
+_POLICY = {
+    Verdict.FOR_GOOD: "given up at once",
+    Verdict.HOLD: "held until that has changed",
+    Verdict.TRY_AGAIN: "tried again, never given up",
+    Verdict.CRASH: "tried again, up to -startlimit times",
+}
+
+
+def exit_statuses() -> str:
+    """The table of failures: exit status, cause, what becomes of a unit that ends so, and what a person can do."""
+    lines = [".Bl -tag -width 000", ".It 0", "Stopped as asked."]
+    for failure in FAILURES:
+        if failure.status is not None:
+            lines += [f".It {failure.status}", f".Dq {failure.cause} :", _text(f"{_POLICY[failure.verdict]}.")]
+            lines.append(_text(failure.advice))
+    return "\n".join([*lines, ".El"]) + "\n"
 
 
 def file_options() -> str:

@@ -192,6 +192,17 @@ TABLE = (
         "",
         "Whether to keep the mempool over a restart (default: {default}).",
     ),
+    Option(
+        "lowmemory",
+        FLAG,
+        0,
+        WORKERS,
+        GENERAL,
+        "",
+        "Make do with less memory: half of -maxmempool and of what is kept of the chain and of wallets besides. The "
+        "supervisor adds it to a unit that the kernel killed for want of memory, until a person starts or restarts the "
+        "unit (default: {default}).",
+    ),
     # Connection
     Option(
         "addnode",
@@ -505,7 +516,8 @@ TABLE = (
         (SUPERVISOR,),
         UNITS,
         "=<n>",
-        "Report as unwell when fewer than <n> MiB are free in the data directory (default: {default}).",
+        "Report as unwell, and log, when fewer than <n> MiB are free in the data directory (default: {default}). The "
+        "node stops by itself before the disk is full.",
         minimum=0,
     ),
     # Wallet
@@ -920,6 +932,17 @@ TABLE = (
         "Replace actual time with UNIX epoch time <n>, 0 for actual time (default: {default}).",
         minimum=0,
         maximum=9_223_372_036,
+        debug=True,
+    ),
+    Option(
+        "diskcheckinterval",
+        SECONDS,
+        300.0,
+        (NODE,),
+        DEBUG,
+        "=<s>",
+        "Look this often whether the disk still has room, and stop in order when it has not (default: {default}).",
+        minimum=0.1,
         debug=True,
     ),
     Option(

@@ -5,8 +5,12 @@ What doesn't: turning an exception into a JSON-RPC reply (``ipc/dispatch.py``) o
 terminal (``cli/format.py``).
 """
 
+import errno
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .failures import Obstacle
 
 #: The message, with CLIENT_NOT_CONNECTED, of a call that a server's end cancelled before it took effect: asked again of
 #: the server's next process, it loses and doubles nothing.
@@ -59,16 +63,25 @@ class RpcCode(IntEnum):
 
 
 class ExitStatus(IntEnum):
-    """Exit statuses of our daemons, from sysexits(3). They tell the supervisor (or systemd) what may help."""
+    """Exit statuses of our daemons, from sysexits(3) where one fits. They tell the supervisor (or systemd) what may
+    help: ``failures.py`` has the table."""
 
     OK = 0
     FAILURE = 1
     USAGE = 64
     DATA_CORRUPT = 65
+    PORT_TAKEN = 69
     SOFTWARE = 70
     OS_ERROR = 71
-    TRY_AGAIN = 75
+    DISK_FULL = 74
+    LOCKED = 75
     CONFIG = 78
+    OUT_OF_MEMORY = 150
+
+
+def status_of_os_error(error: OSError) -> ExitStatus:
+    """DISK_FULL where it is room that is missing, else OS_ERROR."""
+    return ExitStatus.DISK_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else ExitStatus.OS_ERROR
 
 
 class RpcError(Exception):
@@ -94,13 +107,22 @@ class CallTimeout(TimeoutError):
 
 
 class FatalError(Exception):
-    """The process can't go on. ``__main__`` prints the message as one line and exits with ``status``."""
+    """The process can't go on. ``__main__`` prints the message as one line and exits with ``status``; ``obstacle`` is
+    what must be gone before another start can do better, None where that isn't known."""
 
-    def __init__(self, message: str, *, hint: str = "", status: ExitStatus = ExitStatus.FAILURE) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        status: ExitStatus = ExitStatus.FAILURE,
+        obstacle: "Obstacle | None" = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.status = status
+        self.obstacle = obstacle
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

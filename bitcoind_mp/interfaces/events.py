@@ -5,7 +5,7 @@ tells the present state of every topic asked for, then each change, at most a fe
 
 Topics and payloads (JSON objects):
 
-- ``unit`` (supervisor): ``{"units": [{"name", "state", "pid", "since", "restarts", "health"}]}``
+- ``unit`` (supervisor): ``{"units": [{"name", "state", "pid", "since", "restarts", "health", "status"}]}``
 - ``tip`` (node): ``{"chain", "height", "headers", "hash", "time", "initialblockdownload", "peers"}``
 - ``mempool`` (node): ``{"size", "bytes"}``
 - ``balance`` (wallet): ``{"wallets": [{"name", "trusted", "pending", "immature", "scanning", "height"}]}``,

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 
 from .limits import LISTEN_BACKLOG
 
@@ -75,7 +75,7 @@ def bind_listener(path: str | Path, *, mode: int = 0o600) -> socket.socket:
     A socket on which somebody answers is left alone; a stale one is replaced; what is no socket is left alone.
 
     Raises:
-        FatalError: TRY_AGAIN where somebody listens, CONFIG where the path can't be a socket's, else OS_ERROR.
+        FatalError: PORT_TAKEN where somebody listens, CONFIG where the path can't be a socket's, DISK_FULL, OS_ERROR.
     """
     text = os.fspath(path)
     _make_way(text)
@@ -87,7 +87,7 @@ def bind_listener(path: str | Path, *, mode: int = 0o600) -> socket.socket:
         listening.listen(LISTEN_BACKLOG)
     except OSError as error:
         listening.close()
-        raise FatalError(f"Could not listen on {text}: {error.strerror}.", status=ExitStatus.OS_ERROR) from error
+        raise _cannot_listen(text, error) from error
     finally:
         os.umask(mask)
     return listening
@@ -99,12 +99,16 @@ def _make_way(text: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise FatalError(f"Could not listen on {text}: {error.strerror}.", status=ExitStatus.OS_ERROR) from error
+        raise _cannot_listen(text, error) from error
     if not stat.S_ISSOCK(found.st_mode):
         raise FatalError(f"{text} exists and is no socket.", hint="Move it away.", status=ExitStatus.CONFIG)
     if is_answered(text):
         raise FatalError(
-            f"Another process answers on {text}.", hint="Stop it, or choose another path.", status=ExitStatus.TRY_AGAIN
+            f"Another process answers on {text}.", hint="Stop it, or choose another path.", status=ExitStatus.PORT_TAKEN
         )
     with contextlib.suppress(FileNotFoundError):
         Path(text).unlink()
+
+
+def _cannot_listen(text: str, error: OSError) -> FatalError:
+    return FatalError(f"Could not listen on {text}: {error.strerror}.", status=status_of_os_error(error))

@@ -19,11 +19,12 @@ from .chain.indexes import Indexes, open_indexes
 from .chain.loader import BlockLoader
 from .chain.opening import open_chain
 from .chain.params import params_for
+from .chain.room import has_room, no_room
 from .chain.state import LONG_CALLS, ChainState
 from .kernel import verify_scripts
 from .mempool.pool import Mempool
 from .p2p.manager import Peers
-from .settings import block_limits, kernel_options, mempool_policy, peers_config, wants_filters
+from .settings import block_limits, kernel_options, mempool_policy, peers_config, trim_bounds, wants_filters
 
 log = logging.getLogger("bitcoind_mp.chain")
 
@@ -83,12 +84,15 @@ class Node:
             "bitcoin-mp-node version %s on chain %s, data directory %s", __version__, self.config.chain, self.directory
         )
         policy, peers = mempool_policy(self.config), peers_config(self.config)
+        if not has_room(self.directory):
+            raise no_room(self.directory, "No room to open the chain: ")
         self.chain = await open_chain(
             params_for(self.config.chain),
             self.directory,
             self.clock,
             options=kernel_options(self.config),
             max_tip_age=self.config.get_int("maxtipage"),
+            bounds=trim_bounds(self.config),
             progress=self._progress,
             fail=self._failed,
         )
@@ -161,4 +165,6 @@ class Node:
 
     def _failed(self, text: str) -> None:
         status = ExitStatus.OS_ERROR if any(word in text for word in _DISK_WORDS) else ExitStatus.SOFTWARE
+        if status is ExitStatus.OS_ERROR and not has_room(self.directory):
+            status = ExitStatus.DISK_FULL
         self.request_stop(f"the kernel can't go on: {text}", status)

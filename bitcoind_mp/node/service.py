@@ -7,7 +7,7 @@ import os
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
@@ -22,6 +22,7 @@ from bitcoind_mp.service.worker import Host, Service
 
 from .app import Node
 from .broadcast import Broadcaster
+from .chain.room import watch_room
 from .feed import Feed
 from .health import Changes, NodeHealth, describe, topics
 from .reach import confinement, prepare
@@ -89,6 +90,8 @@ class NodeService(Service):
             await asyncio.gather(coming_up, return_exceptions=True)
             raise
         table.write(server.manifest())
+        every = self._config.get_seconds("diskcheckinterval")
+        host.spawn(watch_room(self._config.network_dir, every), "watch the disk")
         self._busy.cancel()
 
     async def _come_up(self, node: Node, server: Server) -> None:
@@ -170,6 +173,5 @@ class NodeService(Service):
         try:
             self._config.make_directories()
         except OSError as error:
-            raise FatalError(
-                f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
-            ) from error
+            why = f"Could not make the directory {error.filename}: {error.strerror}."
+            raise FatalError(why, status=status_of_os_error(error)) from error

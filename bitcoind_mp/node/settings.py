@@ -4,6 +4,7 @@ from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
+from .chain.trimming import Bounds
 from .kernel import KernelOptions
 from .mempool.policy import MempoolPolicy
 from .mining.assembler import BlockLimits
@@ -26,6 +27,14 @@ def kernel_options(config: Config) -> KernelOptions:
     )
 
 
+def trim_bounds(config: Config) -> Bounds:
+    """How much of the chain is kept in memory until it is written to disk; half of it with ``-lowmemory``."""
+    usual = Bounds()
+    if not config.get_bool("lowmemory"):
+        return usual
+    return Bounds(journal=usual.journal // 2, overlay=usual.overlay // 2)
+
+
 def wants_filters(config: Config) -> bool:
     """``-blockfilterindex``: on without a value, with 1, and with the one kind there is."""
     return (
@@ -36,7 +45,7 @@ def wants_filters(config: Config) -> bool:
 
 
 def mempool_policy(config: Config) -> MempoolPolicy:
-    """The mempool's and the relay's options.
+    """The mempool's and the relay's options. With ``-lowmemory`` half the mempool, but for Core's least.
 
     Raises:
         FatalError: CONFIG, non-standard transactions on mainnet.
@@ -47,7 +56,7 @@ def mempool_policy(config: Config) -> MempoolPolicy:
         min_relay_fee=config.get_amount("minrelaytxfee"),
         incremental_relay_fee=config.get_amount("incrementalrelayfee"),
         dust_relay_fee=config.get_amount("dustrelayfee"),
-        max_size=config.get_int("maxmempool") * _MEGABYTE,
+        max_size=max(config.get_int("maxmempool") // (2 if config.get_bool("lowmemory") else 1), 5) * _MEGABYTE,
         expiry=config.get_int("mempoolexpiry") * _HOUR,
         cluster_count=config.get_int("limitclustercount"),
         cluster_size=config.get_int("limitclustersize") * _KILOBYTE,

@@ -9,7 +9,8 @@ import os
 import time
 from pathlib import Path
 
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
+from bitcoind_mp.interfaces.failures import Obstacle
 
 _PAUSE = 0.05
 
@@ -38,12 +39,13 @@ def acquire(path: Path, *, program: str = "", wait: float = 0.0) -> DirectoryLoc
     """Lock ``path`` (made if absent), trying for ``wait`` seconds.
 
     Raises:
-        FatalError: TRY_AGAIN where another process holds it, which is named; OS_ERROR where it can't be opened.
+        FatalError: LOCKED where another process holds it, which is named; OS_ERROR, DISK_FULL where it can't be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise FatalError(f"Could not open the lock {path}: {error.strerror}.", status=ExitStatus.OS_ERROR) from error
+        why = f"Could not open the lock {path}: {error.strerror}."
+        raise FatalError(why, status=status_of_os_error(error)) from error
     end = time.monotonic() + wait
     while not _locked(descriptor):
         if time.monotonic() >= end:
@@ -53,7 +55,8 @@ def acquire(path: Path, *, program: str = "", wait: float = 0.0) -> DirectoryLoc
             raise FatalError(
                 f"{who} is already running on {path.parent}{holder}.",
                 hint="Stop it first, or choose another -datadir.",
-                status=ExitStatus.TRY_AGAIN,
+                status=ExitStatus.LOCKED,
+                obstacle=Obstacle("lock", str(path)),
             )
         time.sleep(_PAUSE)
     try:

@@ -5,7 +5,6 @@ What the worker does is its `Service`'s affair; what our supervisor does with th
 
 import asyncio
 import contextlib
-import errno
 import faulthandler
 import logging
 import os
@@ -17,7 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine, MutableMapping
 from typing import Any
 
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
+from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
 
 from .activation import Activation, inherit
 from .counters import OwnCounters
@@ -28,6 +28,9 @@ logger = logging.getLogger("bitcoind_mp")
 _MOST_OPEN_FILES = 65536
 #: Without so many the supervisor can't hand descriptors down, nor the node open its databases and take a caller.
 _LEAST_OPEN_FILES = 128
+
+#: Bytes that a worker whose disk was full wants free there before it is started again.
+_ROOM = 1 << 20
 
 
 class Host:
@@ -62,6 +65,8 @@ class Host:
         if self.failure is None:
             self.failure = error
             report(error, what)
+            if (obstacle := obstacle_of(error)) is not None:
+                self.notify.send(f"{NOTIFICATION}={obstacle}")
         self.stopping.set()
         self.status = self.status or status_of(error)
 
@@ -226,7 +231,18 @@ def status_of(error: BaseException) -> ExitStatus:
     """The exit status that an error ends the process with."""
     if isinstance(error, FatalError):
         return error.status
-    return ExitStatus.OS_ERROR if isinstance(error, OSError) else ExitStatus.SOFTWARE
+    if isinstance(error, MemoryError):
+        return ExitStatus.OUT_OF_MEMORY
+    return status_of_os_error(error) if isinstance(error, OSError) else ExitStatus.SOFTWARE
+
+
+def obstacle_of(error: BaseException) -> Obstacle | None:
+    """What must be gone before another start can do better, None where that isn't known."""
+    if isinstance(error, FatalError):
+        return error.obstacle
+    if isinstance(error, OSError) and error.filename and status_of_os_error(error) is ExitStatus.DISK_FULL:
+        return Obstacle("disk", os.path.dirname(os.path.abspath(os.fsdecode(error.filename))), _ROOM)  # noqa: PTH100, PTH120
+    return None
 
 
 def report(error: BaseException, what: str) -> None:
@@ -239,7 +255,7 @@ def report(error: BaseException, what: str) -> None:
         logging.getLogger().addHandler(last)
     if isinstance(error, FatalError):
         logger.error("%s", error)
-    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    elif isinstance(error, OSError) and status_of_os_error(error) is ExitStatus.DISK_FULL:
         logger.error("%s failed: %s%s", what, error.strerror, f": {error.filename}" if error.filename else "")
     else:
         logger.error("%s failed: %s", what, type(error).__name__, exc_info=error)

@@ -5,7 +5,6 @@ What belongs here: which part is made when, and what it is given. What each part
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
@@ -43,7 +42,7 @@ from .parts import SharedCommands
 from .places import Given, Listeners, prepare
 from .process import Foundling
 from .report import WallClock
-from .states import SERVING, State
+from .states import SERVING, WAITING, State
 from .streams import LogStreams, UnitTopic
 from .template import become_subreaper, reap_strays
 from .unit import Unit
@@ -52,6 +51,8 @@ from .upward import Upward
 
 #: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
 _PATIENCE = 10.0
+#: How often it is told there what takes so long. Seconds.
+_TELL_EVERY = 10.0
 Plans = Callable[[Config], list[plan.Plan]]
 
 
@@ -94,6 +95,7 @@ class Supervisor:
         self._failure: FatalError | None = None
         self._not_yet_since: dict[str, float] = {}
         self._told: set[str] = set()
+        self._told_at = self._loop.time()
         self._reloading: asyncio.Task[None] | None = None
         # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
         self._awaited = "NOTIFY_SOCKET" in start.environ or config.get_bool("daemonwait")
@@ -187,10 +189,10 @@ class Supervisor:
         try:
             file.write_text(f"{os.getpid()}\n")
         except OSError as error:
-            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            status = status_of_os_error(error)
             raise FatalError(
                 f"-pid={file}: the file could not be written: {error.strerror}.",
-                status=ExitStatus.OS_ERROR if is_full else ExitStatus.CONFIG,
+                status=status if status is ExitStatus.DISK_FULL else ExitStatus.CONFIG,
             ) from error
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan], held: lock.DirectoryLock) -> None:
@@ -361,9 +363,10 @@ class Supervisor:
         """A unit's state changed: is everything ready now, or has a start failed that somebody waits for?"""
         if self._was_ready or self._stopping:
             return
+        self._tell_slow_start(manager)
         wanted = [supervised for supervised in manager.units.values() if supervised.plan.enabled]
         for each in wanted:
-            if each.unit.state is State.BACKOFF:
+            if each.unit.state in WAITING:
                 self._not_yet(each)
             elif each.unit.state is State.KILLING:
                 self._progress(f"The {each.name} (pid {each.unit.pid}) {each.unit.reason}: killing it.")
@@ -382,8 +385,25 @@ class Supervisor:
         self._progress(f"The {supervised.name} could not start yet, trying again: {why_down(supervised)}")
         first = self._not_yet_since.setdefault(supervised.name, unit.since)
         next_start = unit.deadline if unit.deadline is not None else unit.since
-        if self._config.get_bool("daemonwait") and next_start - first > min(_PATIENCE, unit.policy.start_timeout):
+        patience = min(_PATIENCE, unit.policy.start_timeout)
+        if not self._config.get_bool("daemonwait"):
+            return
+        if next_start - first > patience:
             self._give_up(supervised)
+        elif unit.state is State.HELD:
+            self._loop.call_at(first + patience, self._still_held, supervised)
+
+    def _still_held(self, supervised: Supervised) -> None:
+        if supervised.unit.state is State.HELD and not self._was_ready and not self._stopping:
+            self._give_up(supervised)
+
+    def _tell_slow_start(self, manager: Manager) -> None:
+        """Somebody waits at a terminal: say now and then what takes so long."""
+        now = self._loop.time()
+        starting = [each for each in manager.units.values() if each.unit.state is State.STARTING and each.unit.text]
+        if starting and now - self._told_at >= _TELL_EVERY:
+            self._told_at = now
+            self._progress("; ".join(f"The {each.name} is starting: {each.unit.text}" for each in starting))
 
     def _progress(self, text: str) -> None:
         if text not in self._told:

@@ -16,7 +16,7 @@ from .health import HealthMonitor
 from .logs import UnitLog
 from .manager import Manager, Supervised
 from .report import WallClock, sandbox, unit_line, unit_status
-from .states import ALIVE, AT_REST, SERVING, State
+from .states import ALIVE, AT_REST, SERVING, WAITING, State
 from .vitals import Grade, Resources, measure
 
 
@@ -241,7 +241,7 @@ class ControlCommands:
 
     async def _up(self, supervised: Supervised) -> dict[str, Any]:
         """Wait until a unit that is to run does, or says why not."""
-        settled = (State.RUNNING, State.RELOADING, State.BACKOFF, *AT_REST)
+        settled = (State.RUNNING, State.RELOADING, *WAITING, *AT_REST)
         state = await self._manager.until(supervised, settled)
         if state not in SERVING:
             raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} did not start: {why_down(supervised)}")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from signal import Signals
 
+from bitcoind_mp.interfaces.failures import Obstacle
+
 from .policy import Exit, Policy
 
 # -- what a person asked for ------------------------------------------------------------------------------------
@@ -77,6 +79,11 @@ class Tick:
     held_up: float = 0.0
 
 
+@dataclass(frozen=True)
+class Unobstructed:
+    """What was in the way of the next start, by `Look`, is gone; or nobody can tell."""
+
+
 # -- what the process said on NOTIFY_SOCKET ---------------------------------------------------------------------
 
 
@@ -126,6 +133,13 @@ class StopStarted:
     """STOPPING=1: it is going down, asked or not."""
 
 
+@dataclass(frozen=True)
+class Obstructed:
+    """X_OBSTACLE=: it is going to end, and that must be gone before another can do better."""
+
+    obstacle: Obstacle
+
+
 Event = (
     StartRequested
     | StopRequested
@@ -145,6 +159,8 @@ Event = (
     | WatchdogInterval
     | ReloadStarted
     | StopStarted
+    | Obstructed
+    | Unobstructed
 )
 
 # -- what to do -------------------------------------------------------------------------------------------------
@@ -152,7 +168,16 @@ Event = (
 
 @dataclass(frozen=True)
 class Spawn:
-    """Start the process, and tell `Spawned` or `Exited`."""
+    """Start the process, and tell `Spawned` or `Exited`. ``frugal``: it is to make do with less memory."""
+
+    frugal: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """Tell `Unobstructed` once that isn't in the way any more. Asked for again every now and then."""
+
+    obstacle: Obstacle
 
 
 @dataclass(frozen=True)
@@ -175,4 +200,4 @@ class Log:
     text: str
 
 
-Action = Spawn | Send | KillGroup | Log
+Action = Spawn | Look | Send | KillGroup | Log

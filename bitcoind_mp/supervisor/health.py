@@ -47,6 +47,7 @@ class HealthMonitor:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Callable[[], None]] = []
+        self._told: list[str] = []
         manager.on_change(self._changed)
 
     def on_check(self, listener: Callable[[], None]) -> None:
@@ -98,6 +99,14 @@ class HealthMonitor:
         if free < self.plan.min_disk_free:
             return [f"{free >> 20} MiB free in {self._disk}, want {self.plan.min_disk_free >> 20}"]
         return []
+
+    def _look_at_disk(self) -> None:
+        problems = self.own_problems()
+        if problems and not self._told:
+            log.warning("%s", "; ".join(problems))
+        elif self._told and not problems:
+            log.info("%s has room again", self._disk)
+        self._told = problems
 
     async def check_all(self) -> None:
         """Check every serving unit now."""
@@ -190,4 +199,5 @@ class HealthMonitor:
 
     def _due(self) -> None:
         self._arm()
+        self._look_at_disk()
         self._run(self.check_all())

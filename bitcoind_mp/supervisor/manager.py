@@ -7,6 +7,7 @@ What doesn't: any decision about when to start, stop or kill. Nothing here polls
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from . import events as ev
 from .handover import HandedUnit
 from .logs import Pump, UnitLog
 from .notify import NotifySocket, parse
+from .obstacles import is_in_the_way
 from .origin import Origin
 from .orphans import Register
 from .plan import Plan
 from .policy import Exit
 from .process import Command, Foundling, Process, command, release
+from .starvation import Starvation, own_counter
 from .states import ALIVE, State
 from .unit import Unit, step
 
@@ -55,6 +58,7 @@ class Supervised:
         self.last_words: list[str] = []
         self.origin = Origin(plan, environ, self.pump.writer, lambda: loaded(self))
         self.is_waiting = False
+        self.frugal = False
 
 
 Listener = Callable[[Supervised, Unit], None]
@@ -88,6 +92,7 @@ class Manager:
         self._fifos = run_dir
         self._notify = notify
         self._register = register
+        self._starvation = Starvation(own_counter())
         # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
         self._lifeline, self._lifeline_writer = lifeline or os.pipe2(os.O_CLOEXEC)
         self._loop.add_reader(notify.fileno(), self._hear)
@@ -258,8 +263,12 @@ class Manager:
 
     def _do(self, supervised: Supervised, action: ev.Action) -> None:
         match action:
-            case ev.Spawn():
+            case ev.Spawn(frugal):
+                supervised.frugal = frugal
                 self._spawn(supervised)
+            case ev.Look(obstacle):
+                if not is_in_the_way(obstacle, supervised.plan.places):
+                    self._loop.call_soon(self.tell, supervised, ev.Unobstructed())
             case ev.Send() | ev.KillGroup() if supervised.is_waiting:
                 supervised.is_waiting = False
                 supervised.origin.give_up("did not load in time")
@@ -281,15 +290,20 @@ class Manager:
             self._begin(supervised)
 
     def _loaded(self, supervised: Supervised) -> None:
+        if supervised.origin.template_pid is None:
+            self._starvation.forget()  # if the kernel killed that process, nobody shall be told it was another
         if supervised.is_waiting:
             self._begin(supervised)
 
     def _begin(self, supervised: Supervised) -> None:
         supervised.is_waiting = False
         assert supervised.command is not None
+        made = supervised.command
+        if supervised.frugal:
+            made = replace(made, argv=(*made.argv, *supervised.plan.frugal))
         try:
             # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
-            process = supervised.origin.make(supervised.command, lambda pid: self._remember(supervised.name, pid))
+            process = supervised.origin.make(made, lambda pid: self._remember(supervised.name, pid))
         except OSError as error:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return
@@ -322,9 +336,14 @@ class Manager:
         supervised.pump.finish()
         supervised.process = None
         supervised.last_words, said = supervised.log.last_words(_LAST_WORDS)
-        self.tell(supervised, ev.Exited(replace(ended, said=said)))
+        self.tell(supervised, ev.Exited(replace(ended, said=said, starved=self._was_starved(supervised, ended))))
         if supervised.process is None:
             self._remember(supervised.name, None)
+
+    def _was_starved(self, supervised: Supervised, ended: Exit) -> bool:
+        """Whether it was the kernel that killed it, for want of memory."""
+        by_us = supervised.unit.state is State.KILLING
+        return ended.signal == signal.SIGKILL and not by_us and self._starvation.explains_a_kill()
 
     def _hear(self) -> None:
         """Messages on NOTIFY_SOCKET: each counts for the unit whose process sent it, and nobody else's does."""

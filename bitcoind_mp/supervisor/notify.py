@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
+
 from . import events as ev
 
 #: sockaddr_un holds 108 bytes with the terminating zero.
@@ -147,6 +149,11 @@ def _interval(value: bytes) -> ev.Event | None:
     return None if seconds is None else ev.WatchdogInterval(seconds)
 
 
+def _obstacle(value: bytes) -> ev.Event | None:
+    found = Obstacle.parse(value.decode("utf-8", "surrogateescape"))
+    return None if found is None else ev.Obstructed(found)
+
+
 _READERS: dict[bytes, Callable[[bytes], ev.Event | None]] = {
     b"READY": _flag(ev.Ready()),
     b"STATUS": _status,
@@ -155,4 +162,5 @@ _READERS: dict[bytes, Callable[[bytes], ev.Event | None]] = {
     b"EXTEND_TIMEOUT_USEC": _extend,
     b"RELOADING": _flag(ev.ReloadStarted()),
     b"STOPPING": _flag(ev.StopStarted()),
+    NOTIFICATION.encode(): _obstacle,
 }

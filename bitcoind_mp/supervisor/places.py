@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 
 #: ``bind(path, mode=…)``: a listening socket; whoever answers there already is left alone.
 Bind = Callable[..., socket.socket]
@@ -24,7 +24,7 @@ def prepare(config: Config) -> None:
         config.make_directories()
     except OSError as error:
         why = f"Could not prepare {error.filename}: {error.strerror}."
-        raise FatalError(why, status=ExitStatus.OS_ERROR) from error
+        raise FatalError(why, status=status_of_os_error(error)) from error
 
 
 class Listeners:

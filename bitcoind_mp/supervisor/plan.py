@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from bitcoind_mp.config import Config
 
@@ -25,7 +26,8 @@ class Limits:
 @dataclass(frozen=True)
 class Plan:
     """One unit as configured. ``enabled`` is whether it starts with the supervisor; ``preload`` the package whose
-    program a process keeps ready to fork it from, empty for none: then each start executes ``argv``."""
+    program a process keeps ready to fork it from, empty for none: then each start executes ``argv``. ``frugal`` is what
+    is added to ``argv`` when it is to make do with less memory; ``places`` are the directories that it works in."""
 
     name: str
     argv: tuple[str, ...]
@@ -33,6 +35,8 @@ class Plan:
     limits: Limits = Limits()
     enabled: bool = True
     preload: str = ""
+    frugal: tuple[str, ...] = ()
+    places: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ def _unit(config: Config, name: str, *, enabled: bool) -> Plan:
         _limits(config, name),
         enabled,
         package if config.get_bool("preload") else "",
+        ("-lowmemory=1",),
+        (config.network_dir, config.wallets_dir),
     )
 
 

@@ -5,9 +5,12 @@ When to act on them is ``unit.py``.
 
 import signal
 from dataclasses import dataclass
-from enum import StrEnum
 
+from bitcoind_mp.interfaces import failures
 from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.interfaces.failures import Verdict
+
+__all__ = ["Exit", "Policy", "Verdict", "signal_name"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class Policy:
     backoff_first: float = 0.05
     backoff_cap: float = 30.0
     try_again: float = 1.0
-    """The least delay after exit 75 or 71, which say that something else must change first."""
+    """The least delay after an exit that says that something else must change first (`Verdict.HOLD`, TRY_AGAIN)."""
+    look: float = 1.0
+    """While a unit is held: how often to look whether what is in its way is gone."""
     good_run: float = 5.0
     """A process that was ready this long had a good run: what it does next starts from a clean slate."""
     start_limit: int = 5
@@ -43,45 +48,21 @@ class Policy:
         """
         steps = failures - 2 if was_ready else failures - 1
         growing = min(self.backoff_first * 2.0 ** min(steps, 30), self.backoff_cap) if steps >= 0 else 0.0
-        return max(growing, self.try_again if verdict is Verdict.TRY_AGAIN else 0.0)
-
-
-class Verdict(StrEnum):
-    """What another start may bring."""
-
-    FOR_GOOD = "for good"  # the same again, until a person changes something
-    TRY_AGAIN = "try again"  # success, once something outside has changed: never given up
-    CRASH = "crash"  # unknown
-
-
-#: sysexits(3) by what they say about another start.
-_VERDICTS = {
-    ExitStatus.USAGE: Verdict.FOR_GOOD,
-    ExitStatus.DATA_CORRUPT: Verdict.FOR_GOOD,
-    ExitStatus.CONFIG: Verdict.FOR_GOOD,
-    ExitStatus.TRY_AGAIN: Verdict.TRY_AGAIN,
-    ExitStatus.OS_ERROR: Verdict.TRY_AGAIN,
-}
-_WORDS = {
-    ExitStatus.USAGE: "bad usage",
-    ExitStatus.DATA_CORRUPT: "corrupt data",
-    ExitStatus.SOFTWARE: "internal error",
-    ExitStatus.OS_ERROR: "operating system error",
-    ExitStatus.TRY_AGAIN: "asks to be tried again",
-    ExitStatus.CONFIG: "bad configuration",
-}
+        return max(growing, self.try_again if verdict in (Verdict.TRY_AGAIN, Verdict.HOLD) else 0.0)
 
 
 @dataclass(frozen=True)
 class Exit:
     """How a process ended: ``code``, or the ``signal`` that ended it, or the ``error`` that kept it from starting; none
     of them for one that a supervisor before us started: how it ended can't be known.
-    ``said`` is what it logged as its error before it ended with a code, empty for nothing."""
+    ``said`` is what it logged as its error before it ended with a code, empty for nothing; ``starved`` that the kernel
+    killed it for want of memory."""
 
     code: int | None = None
     signal: int | None = None
     error: str = ""
     said: str = ""
+    starved: bool = False
 
     @classmethod
     def from_returncode(cls, returncode: int) -> "Exit":
@@ -94,10 +75,23 @@ class Exit:
         return self.code is None and self.signal is None and not self.error
 
     @property
-    def verdict(self) -> Verdict:
+    def cause(self) -> str:
+        """The word for it, of `interfaces.failures`; empty for an end that is no failure."""
         if self.error:
-            return Verdict.TRY_AGAIN
-        return _VERDICTS.get(self.code, Verdict.CRASH) if self.code is not None else Verdict.CRASH  # type: ignore[call-overload]
+            return failures.NOT_STARTED
+        if self.signal is not None:
+            killed = failures.OUT_OF_MEMORY if self.starved else failures.KILLED
+            return killed if self.signal == signal.SIGKILL else failures.CRASHED
+        if self.is_anothers:
+            return failures.LEFT_OVER
+        if self.code == ExitStatus.OK:
+            return ""
+        known = failures.BY_STATUS.get(self.code)  # type: ignore[call-overload]
+        return known.cause if known is not None else failures.FAILED
+
+    @property
+    def verdict(self) -> Verdict:
+        return failures.BY_CAUSE[self.cause].verdict if self.cause else Verdict.CRASH
 
     @property
     def why(self) -> str:
@@ -105,12 +99,12 @@ class Exit:
         if self.error:
             return f"could not be started: {self.error}"
         if self.signal is not None:
-            return f"killed by {signal_name(self.signal)}"
+            return f"killed by {signal_name(self.signal)}" + (": out of memory" if self.starved else "")
         if self.is_anothers:
             return "left over from a supervisor that was killed, so that its exit status is lost"
-        word = _WORDS.get(self.code)  # type: ignore[call-overload]
+        known = failures.BY_STATUS.get(self.code) if self.code != ExitStatus.FAILURE else None  # type: ignore[call-overload]
         said = f": {self.said}" if self.said and self.code != ExitStatus.OK else ""
-        return f"exit status {self.code}" + (f" ({word})" if word else "") + said
+        return f"exit status {self.code}" + (f" ({known.words})" if known is not None else "") + said
 
 
 def signal_name(number: int) -> str:

@@ -6,8 +6,10 @@ Times are seconds since 1970, sizes bytes. What a field holds is others' busines
 import time
 from typing import Any
 
+from bitcoind_mp.interfaces.failures import BY_CAUSE
+
 from .manager import Supervised
-from .states import State
+from .states import WAITING, State
 from .unit import Ended, Unit
 from .vitals import Checkup, Diagnosis, Resources, open_files
 
@@ -21,6 +23,7 @@ _ACTIVE = {
     State.ABORTING: "deactivating",
     State.KILLING: "deactivating",
     State.BACKOFF: "activating",
+    State.HELD: "activating",
     State.FAILED: "failed",
 }
 
@@ -48,6 +51,7 @@ def unit_status(
     """Everything about one unit. ``used`` is measured now; None where there is no process, or it hides."""
     unit = supervised.unit
     file = supervised.log.file
+    cause = unit.ended.cause if unit.ended is not None and _went_wrong(unit) else ""
     return {
         **unit_line(supervised, diagnosis, clock),
         "active": _ACTIVE[unit.state],
@@ -56,8 +60,10 @@ def unit_status(
         "preloaded": supervised.origin.template_pid,
         "started": clock.at(unit.started) if unit.pid is not None else None,
         "next_start": clock.at(unit.deadline) if unit.state is State.BACKOFF else None,
-        "status": unit.text,
         "reason": unit.reason,
+        "cause": cause,
+        "advice": BY_CAUSE[cause].advice if cause else "",
+        "low_memory": unit.frugal,
         "last_exit": _ended(unit.ended, clock),
         "last_words": supervised.last_words if _went_wrong(unit) else [],
         "problems": diagnosis.problems,
@@ -87,18 +93,25 @@ def unit_line(supervised: Supervised, diagnosis: Diagnosis, clock: WallClock) ->
         "since": clock.at(unit.since),
         "restarts": unit.restarts,
         "health": diagnosis.grade.word,
+        "status": unit.text,
     }
 
 
 def _ended(ended: Ended | None, clock: WallClock) -> dict[str, Any] | None:
     if ended is None:
         return None
-    return {"code": ended.exit.code, "signal": ended.exit.signal, "why": ended.why, "time": clock.at(ended.at)}
+    return {
+        "code": ended.exit.code,
+        "signal": ended.exit.signal,
+        "why": ended.why,
+        "cause": ended.cause,
+        "time": clock.at(ended.at),
+    }
 
 
 def _went_wrong(unit: Unit) -> bool:
     """Whether what the last process wrote at its end is of interest."""
-    return unit.state in (State.FAILED, State.BACKOFF) or (unit.failures > 0 and unit.state is State.STARTING)
+    return unit.state is State.FAILED or unit.state in WAITING or (unit.failures > 0 and unit.state is State.STARTING)
 
 
 def _check(checkup: Checkup, clock: WallClock) -> dict[str, Any]:

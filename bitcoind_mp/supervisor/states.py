@@ -14,6 +14,7 @@ class State(StrEnum):
     ABORTING = "aborting"  # hung: sent SIGABRT, so that its stacks reach the log
     KILLING = "killing"  # sent SIGKILL; the kernel has yet to report the end
     BACKOFF = "backoff"  # ended by itself; waiting before the next start
+    HELD = "held"  # ended by itself; waiting until what is in its way is gone
     FAILED = "failed"  # given up, until a person starts it
 
 
@@ -26,7 +27,9 @@ ENDING = frozenset({State.STOPPING, State.ABORTING, State.KILLING})
 #: States in which nothing happens until a person asks for it.
 AT_REST = frozenset({State.STOPPED, State.FAILED})
 #: Where a process that ended may leave its unit.
-_ENDED = frozenset({State.STOPPED, State.STARTING, State.BACKOFF, State.FAILED})
+_ENDED = frozenset({State.STOPPED, State.STARTING, State.BACKOFF, State.HELD, State.FAILED})
+#: States that end by themselves in the next start.
+WAITING = frozenset({State.BACKOFF, State.HELD})
 
 #: Every legal move. One that is not here is a defect of ours, and raises.
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -39,5 +42,6 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.ABORTING: _ENDED | {State.KILLING},
     State.KILLING: _ENDED,
     State.BACKOFF: frozenset({State.STARTING, State.STOPPED}),
+    State.HELD: frozenset({State.STARTING, State.STOPPED}),
     State.FAILED: frozenset({State.STARTING, State.STOPPED}),
 }

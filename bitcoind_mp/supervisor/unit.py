@@ -11,20 +11,23 @@ from dataclasses import dataclass, replace
 from signal import Signals
 from typing import Any
 
+from bitcoind_mp.interfaces import failures
 from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.interfaces.failures import Obstacle
 
 from . import events as ev
 from .policy import Exit, Policy, Verdict
-from .states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, State
+from .states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, WAITING, State
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a unit's last process: how, in words why, and when."""
+    """The end of a unit's last process: how, in words why, when, and its cause (`interfaces.failures`)."""
 
     exit: Exit
     why: str
     at: float
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Unit:
     and ``watchdog_at`` the loop's. ``wanted`` says whether a person wants it up, ``again`` that the process is
     being ended for the sake of the next one. ``failures`` counts bad ends in a row, ``failed_starts`` are the times
     of the newest that came before READY=1, ``restarts`` counts all starts that nobody asked for. ``reason`` is why
-    we end the process, or gave the unit up; ``text`` is its own STATUS.
+    we end the process, or gave the unit up; ``text`` is its own STATUS. ``obstacle`` is what the process said must be
+    gone before another start; ``frugal`` that its processes make do with less memory since one had too little.
     """
 
     policy: Policy
@@ -55,6 +59,8 @@ class Unit:
     text: str = ""
     reason: str = ""
     ended: Ended | None = None
+    obstacle: Obstacle | None = None
+    frugal: bool = False
 
     @property
     def next_deadline(self) -> float | None:
@@ -87,14 +93,14 @@ def _move(unit: Unit, state: State, now: float, **changes: Any) -> Unit:
 
 
 def _start_requested(unit: Unit, event: ev.StartRequested, now: float) -> Result:
-    if unit.state in AT_REST or unit.state is State.BACKOFF:
+    if unit.state in AT_REST or unit.state in WAITING:
         return _spawn(_forgiven(unit), now)
     return replace(unit, wanted=True, again=unit.state in ENDING), ()
 
 
 def _stop_requested(unit: Unit, event: ev.StopRequested, now: float) -> Result:
     unit = replace(unit, wanted=False, again=False)
-    if unit.state in (State.BACKOFF, State.FAILED):
+    if unit.state in WAITING or unit.state is State.FAILED:
         return _move(unit, State.STOPPED, now, reason=""), ()
     return _terminate(unit, now)
 
@@ -139,7 +145,7 @@ def _policy_changed(unit: Unit, event: ev.PolicyChanged, now: float) -> Result:
 
 def _forgiven(unit: Unit) -> Unit:
     """A person asked: what failed before doesn't count."""
-    return replace(unit, wanted=True, again=False, failures=0, failed_starts=())
+    return replace(unit, wanted=True, again=False, failures=0, failed_starts=(), frugal=False)
 
 
 def _spawn(unit: Unit, now: float) -> Result:
@@ -155,8 +161,9 @@ def _spawn(unit: Unit, now: float) -> Result:
         watchdog_at=None,
         text="",
         reason="",
+        obstacle=None,
     )
-    return fresh, (ev.Spawn(),)
+    return fresh, (ev.Spawn(unit.frugal),)
 
 
 def _spawned(unit: Unit, event: ev.Spawned, now: float) -> Result:
@@ -244,11 +251,15 @@ def _stop_started(unit: Unit, event: ev.StopStarted, now: float) -> Result:
     return _move(unit, State.STOPPING, now, deadline=limit, watchdog_at=None), ()
 
 
+def _obstructed(unit: Unit, event: ev.Obstructed, now: float) -> Result:
+    return replace(unit, obstacle=event.obstacle), ()
+
+
 # -- deadlines --------------------------------------------------------------------------------------------------
 
 
 def _tick(unit: Unit, event: ev.Tick, now: float) -> Result:
-    if event.held_up > 0 and unit.state is not State.BACKOFF:
+    if event.held_up > 0 and unit.state not in WAITING:
         return _given_time(unit, event.held_up, now)
     if unit.deadline is not None and now >= unit.deadline:
         return _ON_DEADLINE[unit.state](unit, now)
@@ -287,6 +298,16 @@ def _stop_timed_out(unit: Unit, now: float) -> Result:
     return _kill(unit, now, f"did not stop within {now - unit.since:.1f} s")
 
 
+def _look(unit: Unit, now: float) -> Result:
+    """The next start is due, unless what was in the way still is."""
+    assert unit.obstacle is not None
+    return replace(unit, deadline=now + unit.policy.look), (ev.Look(unit.obstacle),)
+
+
+def _unobstructed(unit: Unit, event: ev.Unobstructed, now: float) -> Result:
+    return _spawn(unit, now) if unit.state is State.HELD else (unit, ())
+
+
 def _abort_timed_out(unit: Unit, now: float) -> Result:
     return _kill(unit, now, unit.reason)
 
@@ -310,7 +331,8 @@ def _exited(unit: Unit, event: ev.Exited, now: float) -> Result:
     if unit.state not in ALIVE:
         raise IllegalMove(f"exited while {unit.state}")
     why = f"{unit.reason}; {event.exit.why}" if unit.reason else event.exit.why
-    gone = replace(unit, pid=None, watchdog_at=None, text="", ended=Ended(event.exit, why, now))
+    cause = failures.HUNG if unit.reason else event.exit.cause
+    gone = replace(unit, pid=None, watchdog_at=None, text="", ended=Ended(event.exit, why, now, cause))
     if not unit.wanted:
         return _move(gone, State.STOPPED, now, reason=""), (ev.Log(logging.INFO, f"stopped: {why}"),)
     if unit.again:
@@ -322,6 +344,7 @@ def _exited(unit: Unit, event: ev.Exited, now: float) -> Result:
 
 def _after_bad_end(unit: Unit, exit: Exit, why: str, now: float) -> Result:
     policy, verdict, was_ready = unit.policy, exit.verdict, unit.ready_at is not None
+    unit, told = _stepped_down(unit)
     if verdict is Verdict.FOR_GOOD:
         return _give_up(unit, why, now)
     if not policy.starts_again(exit):
@@ -335,9 +358,20 @@ def _after_bad_end(unit: Unit, exit: Exit, why: str, now: float) -> Result:
     unit = replace(unit, restarts=unit.restarts + 1)
     if delay <= 0:
         spawned, actions = _spawn(unit, now)
-        return spawned, (*actions, ev.Log(logging.WARNING, f"{why}; restarted at once"))
+        return spawned, (*actions, ev.Log(logging.WARNING, f"{why}; restarted at once"), *told)
+    if verdict is Verdict.HOLD and unit.obstacle is not None:
+        log = ev.Log(logging.WARNING, f"{why}; held until that has changed")
+        return _move(unit, State.HELD, now, deadline=now + delay, reason=why), (log,)
     log = ev.Log(logging.WARNING, f"{why}; restarting in {delay:g} s")
-    return _move(unit, State.BACKOFF, now, deadline=now + delay, reason=why), (log,)
+    return _move(unit, State.BACKOFF, now, deadline=now + delay, reason=why), (log, *told)
+
+
+def _stepped_down(unit: Unit) -> tuple[Unit, tuple[ev.Action, ...]]:
+    """After an end for want of memory, once: the next processes make do with less."""
+    if unit.frugal or unit.ended is None or unit.ended.cause != failures.OUT_OF_MEMORY:
+        return unit, ()
+    text = "out of memory: from now on it runs with -lowmemory, until a person starts or restarts it"
+    return replace(unit, frugal=True), (ev.Log(logging.WARNING, text),)
 
 
 def _failed_starts(unit: Unit, verdict: Verdict, now: float) -> tuple[float, ...]:
@@ -366,6 +400,7 @@ _ON_DEADLINE: dict[State, Callable[[Unit, float], Result]] = {
     State.STOPPING: _stop_timed_out,
     State.ABORTING: _abort_timed_out,
     State.BACKOFF: _spawn,
+    State.HELD: _look,
 }
 _HANDLERS: dict[type[ev.Event], Callable[[Unit, Any, float], Result]] = {
     ev.StartRequested: _start_requested,
@@ -386,4 +421,6 @@ _HANDLERS: dict[type[ev.Event], Callable[[Unit, Any, float], Result]] = {
     ev.WatchdogInterval: _watchdog_interval,
     ev.ReloadStarted: _reload_started,
     ev.StopStarted: _stop_started,
+    ev.Obstructed: _obstructed,
+    ev.Unobstructed: _unobstructed,
 }

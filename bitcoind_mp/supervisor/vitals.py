@@ -87,6 +87,8 @@ def judge(unit: Unit, checkup: Checkup, limits: Limits, patience: int) -> Diagno
     problems = _over_limits(checkup, limits)
     if checkup.answer is not None:
         problems = [*checkup.answer.problems, *problems]
+    if unit.frugal:
+        problems = [*problems, "runs with -lowmemory since it was killed for want of memory: restart it to lift that"]
     if checkup.failures:
         problems = [f"health check: {checkup.error}", *problems]
     if checkup.failures >= patience:
@@ -101,6 +103,8 @@ def _judge_idle(unit: Unit) -> Diagnosis:
         return Diagnosis(Grade.OK)  # somebody wanted it so: its state says it, and no alarm goes off
     if unit.state is State.BACKOFF:
         return Diagnosis(Grade.FAILED, [f"waiting to be started again: {unit.reason}"])
+    if unit.state is State.HELD:
+        return Diagnosis(Grade.FAILED, [f"held until what is in its way is gone: {unit.reason}"])
     if unit.state is State.STARTING and unit.failures == 0:
         return Diagnosis(Grade.DEGRADED, [f"starting: {unit.text}" if unit.text else "starting"])
     ended = f": {unit.ended.why}" if unit.ended is not None and unit.state is State.STARTING else ""

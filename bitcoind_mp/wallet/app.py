@@ -38,6 +38,7 @@ def wallet_options(config: Config) -> WalletOptions:
         broadcast=config.get_bool("walletbroadcast"),
         reject_long_chains=config.get_bool("walletrejectlongchains"),
         cluster_count=config.get_int("limitclustercount"),
+        low_memory=config.get_bool("lowmemory"),
         mainnet_wallet=config.get_bool("mainnetwallet"),
     )
 

@@ -97,6 +97,10 @@ class Ledger:
         with suppress(PermissionError):  # out of reach, so that it isn't a directory that was made just now
             _sync_directory(path.parent.parent)
 
+    def save_memory(self) -> None:
+        """Keep a quarter of the usual of the file in memory."""
+        self.execute("PRAGMA cache_size=-500")
+
     @classmethod
     def open(cls, path: Path, chain: str, genesis: str) -> "Ledger":
         """Open and check an existing file. Raises `WalletFileError`."""

@@ -40,6 +40,8 @@ class WalletOptions:
     reject_long_chains: bool = True
     cluster_count: int = 64
     """``-limitclustercount``: how many transactions may hang together in the mempool."""
+    low_memory: bool = False
+    """``-lowmemory``: keep less of a wallet's file in memory."""
     mainnet_wallet: bool = False
     """``-mainnetwallet``: allow private keys on the main network."""
 

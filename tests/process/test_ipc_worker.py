@@ -202,7 +202,7 @@ def test_the_end_of_the_lifeline_stops_it(child: Any) -> None:
     [
         ("fatal", 78, "[error] The configuration is wrong. Mend it.\n"),
         ("crash", 70, "RuntimeError: nobody expected this"),
-        ("disk", 71, "No space left on device"),
+        ("disk", 74, "No space left on device"),
         ("task", 70, "ValueError: the follower lost its way"),
     ],
 )

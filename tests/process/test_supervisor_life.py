@@ -279,12 +279,12 @@ def test_daemonwait_does_not_wait_for_ever(
     supervisor: Any, until: Callable[..., Any], options: list[str], most: float
 ) -> None:
     """What asks to be tried again is, but a person isn't kept longer than a few seconds, nor than a start may take."""
-    supervisor.plan("node", exit=75, say="[net:error] Unable to bind to 0.0.0.0:18444.")
+    supervisor.plan("node", exit=69, say="[net:error] Unable to bind to 0.0.0.0:18444.")
     began = time.monotonic()
     done = supervisor.once("-daemonwait", *options)
-    assert done.returncode == 75
+    assert done.returncode == 69
     assert time.monotonic() - began < most
-    why = "exit status 75 (asks to be tried again): Unable to bind to 0.0.0.0:18444."
+    why = "exit status 69 (port taken): Unable to bind to 0.0.0.0:18444."
     assert done.stderr.splitlines() == [
         f"The node could not start yet, trying again: {why}",
         f"Error: The node did not start: {why}",
@@ -315,7 +315,7 @@ def test_a_worker_that_runs_alone_is_left_alone(supervisor: Any) -> None:
         other.bind(supervisor.socket("node"))
         other.listen()
         done = supervisor.once()
-    assert done.returncode == 75
+    assert done.returncode == 69
     assert "Another process answers on" in done.stderr
 
 

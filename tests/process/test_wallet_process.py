@@ -208,7 +208,7 @@ def test_without_a_console_it_says_what_kept_it_from_starting_and_no_more(pair: 
     options, pair.options[role] = pair.options[role], [*pair.options[role], "-ipcbind=unix:other.sock"]
     first = pair.processes[role]
     assert pair.log(role) == ""
-    assert pair.spawn(role).wait(DEADLINE) == ExitStatus.TRY_AGAIN
+    assert pair.spawn(role).wait(DEADLINE) == ExitStatus.LOCKED
     said = pair.log(role).splitlines()
     assert len(said) == 1 and said[0].startswith(f"Error: bitcoin-mp-{role} is already running on"), said
     pair.processes[role], pair.options[role] = first, options
@@ -220,7 +220,7 @@ def test_it_stops_in_order_and_a_second_one_is_refused(pair: Pair) -> None:
     pair.start("wallet")
     first = pair.processes["wallet"]
     second = pair.spawn("wallet")
-    assert second.wait(DEADLINE) == ExitStatus.TRY_AGAIN
+    assert second.wait(DEADLINE) == ExitStatus.LOCKED
     assert str(first.pid) in pair.log("wallet")
     pair.processes["wallet"] = first
     pair.ask("wallet", "createwallet", "w")

@@ -124,7 +124,7 @@ def test_a_first_start_on_a_full_disk(daemon: Daemon, mount: Callable[..., Small
     """Fails with words, and with the status that has systemd try again."""
     mount(daemon.directory, "1m").fill()
     failed = daemon.run("bitcoind-mp", "-daemonwait", *daemon.options, check=False)
-    assert (failed.returncode, failed.stderr.count("\n")) == (71, 1), failed.stderr
+    assert (failed.returncode, failed.stderr.count("\n")) == (74, 1), failed.stderr
     assert "No space left on device" in failed.stderr
     assert not daemon.processes()
 

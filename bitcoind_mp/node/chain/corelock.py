@@ -9,13 +9,14 @@ import os
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.failures import Obstacle
 
 
 class CoreLock:
     """``.lock`` in the network's directory and in ``blocks/``, held until `release`.
 
     Raises:
-        FatalError: TRY_AGAIN, another program holds one of them.
+        FatalError: LOCKED, another program holds one of them.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -34,7 +35,8 @@ class CoreLock:
             raise FatalError(
                 f"Cannot obtain a lock on directory {path.parent}: Bitcoin Core is probably running on it.",
                 hint="Stop it first, or choose another -datadir.",
-                status=ExitStatus.TRY_AGAIN,
+                status=ExitStatus.LOCKED,
+                obstacle=Obstacle("lock", str(path)),
             ) from None
 
     def release(self) -> None:

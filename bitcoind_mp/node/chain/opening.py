@@ -1,7 +1,6 @@
 """Opens a data directory: the kernel, the header tree, the coins, the journal's blocks. Gives a `ChainState`."""
 
 import asyncio
-import errno
 import logging
 import re
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import plyvel
 
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.node.kernel import KernelError, KernelOptions, set_mock_time
 
 from .clock import Clock
@@ -18,8 +17,9 @@ from .coins import CoinsView
 from .journal import JournalDamaged
 from .params import ChainParams
 from .progress import MAX_TIP_AGE, InitialDownload
+from .room import has_room, room_wanted
 from .state import ChainState
-from .store import Opened, Store, StoreEvent, has_room
+from .store import Opened, Store, StoreEvent
 from .tracker import Tracker
 from .tree import IndexDamaged
 from .trimming import Bounds
@@ -149,7 +149,9 @@ def _words(error: BaseException) -> str:
 
 def _is_full(error: BaseException, directory: Path) -> bool:
     """Whether it is room that is missing. The kernel, which asks for some before it writes, gives only vague words."""
-    if "No space left" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+    if "No space left" in str(error):
+        return True
+    if isinstance(error, OSError) and status_of_os_error(error) is ExitStatus.DISK_FULL:
         return True
     return isinstance(error, KernelError | ChainFailed) and not has_room(directory)
 
@@ -160,20 +162,21 @@ def _explained(error: BaseException, directory: Path) -> BaseException:
     if _is_full(error, directory):
         return FatalError(
             f"No room to open the chain in {directory}: {text}.",
-            hint="Make room on the disk and start again.",
-            status=ExitStatus.OS_ERROR,
+            hint="Make room on the disk.",
+            status=ExitStatus.DISK_FULL,
+            obstacle=room_wanted(directory),
         )
     if isinstance(error, KernelError | plyvel.Error) and _LOCKED.search(text):
         return FatalError(
             f"Another program has the chain in {directory} open: {text}.",
             hint="Stop it first.",
-            status=ExitStatus.TRY_AGAIN,
+            status=ExitStatus.LOCKED,
         )
     if isinstance(error, KernelError) and _FUTURE in text:
         return FatalError(
             f"The chain in {directory} has a block of more than two hours from now.",
             hint="Set this computer's date and time. If they are right, move blocks/ and chainstate/ away.",
-            status=ExitStatus.TRY_AGAIN,
+            status=ExitStatus.OS_ERROR,
         )
     if isinstance(error, JournalDamaged):
         return FatalError(

@@ -6,7 +6,6 @@ Everything here blocks and belongs to the kernel's thread. What the blocks mean 
 import contextlib
 import errno
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from .header import target_of
 from .headers import HeaderTree
 from .journal import Journal
 from .params import ChainParams
+from .room import has_room
 from .tree import build_tree, without_collection
 from .values import BlockDecodeError, ChainFailed, DiskFull, MarkFailed
 
@@ -45,10 +45,6 @@ COPIES = "coins-base"
 _INDEX_COPY = "block-index"
 _FORMER = ("coins-base-*", "block-index-base")
 """Where copies were before they had a directory of their own."""
-_MIN_DISK_SPACE = 50 << 20
-"""What the kernel itself keeps free (``CheckDiskSpace``, Core's ``src/util/fs_helpers.cpp``)."""
-_FILE_CHUNKS = 17 << 20
-"""It lengthens block files by 16 MiB and undo files by 1 MiB at a time."""
 
 
 @dataclass(frozen=True)
@@ -307,14 +303,6 @@ def discard_copies(directory: Path) -> None:
     for pattern in (f"{COPIES}/*", *_FORMER):
         for leftover in directory.glob(pattern):
             CoinDatabase.discard(leftover)
-
-
-def has_room(directory: Path, size: int = 0) -> bool:
-    """Whether the kernel finds the room that it asks for before it writes, and ``size`` bytes more, wherever it writes:
-    ``blocks/`` and ``chainstate/`` may be on disks of their own."""
-    places = (directory, directory / "blocks", directory / "chainstate")
-    disks = [os.statvfs(place) for place in places if place.exists()]
-    return min(disk.f_bavail * disk.f_frsize for disk in disks) >= _MIN_DISK_SPACE + _FILE_CHUNKS + size
 
 
 def _has_work(hash: bytes, raw: bytes) -> bool:

@@ -16,6 +16,7 @@ from btclib.p2p import NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState, Listener
@@ -308,5 +309,6 @@ def _cannot_listen(text: str, place: Endpoint, error: OSError) -> FatalError:
     return FatalError(
         f"Unable to bind to {place} on this computer: {why}.",
         hint="Another node is probably running there: choose -port=, -bind= or -listen=0." if in_use else "",
-        status=ExitStatus.TRY_AGAIN if in_use else ExitStatus.CONFIG,
+        status=ExitStatus.PORT_TAKEN if in_use else ExitStatus.CONFIG,
+        obstacle=Obstacle("port", place.host, place.port) if in_use else None,
     )

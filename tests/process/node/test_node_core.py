@@ -11,7 +11,7 @@ import pytest
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 BITCOIND = os.environ.get("BITCOIND") or shutil.which("bitcoind")
-TRY_AGAIN = 75
+LOCKED = 75
 
 pytestmark = pytest.mark.skipif(not BITCOIND, reason="no bitcoind on PATH or in BITCOIND")
 
@@ -60,7 +60,7 @@ def test_each_goes_on_where_the_other_stopped(node, core, eventually) -> None:
     first = core()
     first.call("generatetoaddress", 110, ADDRESS)
     best, coins = first.call("getbestblockhash"), first.call("gettxoutsetinfo")
-    assert node.spawn().process.wait(30) == TRY_AGAIN, "not both at once"
+    assert node.spawn().process.wait(30) == LOCKED, "not both at once"
     first.stop(eventually)
 
     node.start()

@@ -20,7 +20,7 @@ from bitcoind_mp.ipc.client import connect
 
 VECTORS = Path(os.environ.get("BITCOIND_MP_VECTORS") or Path(__file__).resolve().parents[4] / "shared" / "vectors")
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-CONFIG, DATA_CORRUPT, OS_ERROR, TRY_AGAIN = 78, 65, 71, 75
+CONFIG, DATA_CORRUPT, PORT_TAKEN, OS_ERROR, LOCKED = 78, 65, 69, 71, 75
 
 
 def exit_status(node, *options: str, **environ: str) -> int:
@@ -50,7 +50,7 @@ def test_a_second_node_on_the_directory_is_refused_by_pid(node) -> None:
     node.start()
     first = node.process
     try:
-        assert exit_status(node) == TRY_AGAIN
+        assert exit_status(node) == LOCKED
         assert f"(pid {first.pid})" in node.output
         assert node.call("getblockcount") == 0, "the first one serves on"
     finally:
@@ -61,7 +61,7 @@ def test_bitcoin_core_s_lock_is_honoured(node) -> None:
     (node.network / "blocks").mkdir(parents=True)
     with (node.network / ".lock").open("w") as file:
         fcntl.lockf(file, fcntl.LOCK_EX)
-        assert exit_status(node) == TRY_AGAIN
+        assert exit_status(node) == LOCKED
         assert "Bitcoin Core is probably running" in node.output
     node.start()
     with (node.network / "blocks" / ".lock").open("r+") as file, pytest.raises(BlockingIOError):
@@ -83,7 +83,7 @@ def test_an_address_that_can_t_be_listened_on_is_tried_again_only_where_that_may
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        assert exit_status(node, "-listen", f"-bind=127.0.0.1:{other.getsockname()[1]}") == TRY_AGAIN
+        assert exit_status(node, "-listen", f"-bind=127.0.0.1:{other.getsockname()[1]}") == PORT_TAKEN
         assert "Another node is probably running there" in node.output
 
 
@@ -112,7 +112,7 @@ def test_a_clock_that_is_behind_the_chain_is_not_called_damage(node) -> None:
     node.call("setmocktime", int(time.time()) + 86_400)
     node.call("generatetoaddress", 1, ADDRESS)
     node.stop()
-    assert exit_status(node) == TRY_AGAIN
+    assert exit_status(node) == OS_ERROR
     last = [line for line in node.output.splitlines() if "error" in line][-1]
     assert "date and time" in last and "is damaged" not in last
 

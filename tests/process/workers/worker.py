@@ -206,6 +206,13 @@ class Worker:
     def do_exit(self, code: int) -> None:
         os._exit(code)
 
+    def do_eat(self, size: int) -> None:
+        """Hold so much memory."""
+        self.eaten = bytearray(b"x") * size
+
+    def do_argv(self) -> list:
+        return sys.argv
+
     def do_child(self) -> int:
         return subprocess.Popen(["sleep", "1000"]).pid
 

@@ -29,7 +29,7 @@ def test_a_stale_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> Non
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         with pytest.raises(FatalError) as caught:
             bind_listener(path)
-        assert caught.value.status is ExitStatus.TRY_AGAIN and "answers on" in str(caught.value)
+        assert caught.value.status is ExitStatus.PORT_TAKEN and "answers on" in str(caught.value)
         assert is_answered(path)
 
 

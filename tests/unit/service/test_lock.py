@@ -13,7 +13,7 @@ def test_one_holds_it_and_the_other_learns_who(tmp_path: Path) -> None:
     assert path.read_text() == f"{os.getpid()}\n"
     with pytest.raises(FatalError) as caught:
         acquire(path, program="bitcoind-mp")
-    assert caught.value.status is ExitStatus.TRY_AGAIN
+    assert caught.value.status is ExitStatus.LOCKED
     assert str(caught.value).startswith(f"bitcoind-mp is already running on {tmp_path} (pid {os.getpid()}).")
     held.release()
     held.release()

@@ -3,6 +3,7 @@
 import pytest
 
 from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.interfaces.failures import BY_CAUSE, FAILURES
 from bitcoind_mp.supervisor.policy import Exit, Policy, Verdict
 
 
@@ -14,16 +15,51 @@ from bitcoind_mp.supervisor.policy import Exit, Policy, Verdict
         (Exit(code=64), Verdict.FOR_GOOD, "exit status 64 (bad usage)"),
         (Exit(code=65), Verdict.FOR_GOOD, "exit status 65 (corrupt data)"),
         (Exit(code=70), Verdict.CRASH, "exit status 70 (internal error)"),
+        (Exit(code=69), Verdict.HOLD, "exit status 69 (port taken)"),
         (Exit(code=71), Verdict.TRY_AGAIN, "exit status 71 (operating system error)"),
-        (Exit(code=75), Verdict.TRY_AGAIN, "exit status 75 (asks to be tried again)"),
+        (Exit(code=74), Verdict.HOLD, "exit status 74 (disk nearly full)"),
+        (Exit(code=75), Verdict.HOLD, "exit status 75 (directory locked)"),
+        (Exit(code=150), Verdict.CRASH, "exit status 150 (out of memory)"),
         (Exit(code=78), Verdict.FOR_GOOD, "exit status 78 (bad configuration)"),
         (Exit(signal=9), Verdict.CRASH, "killed by SIGKILL"),
+        (Exit(signal=9, starved=True), Verdict.CRASH, "killed by SIGKILL: out of memory"),
         (Exit(signal=63), Verdict.CRASH, "killed by signal 63"),
         (Exit(error="No such file or directory"), Verdict.TRY_AGAIN, "could not be started: No such file or directory"),
     ],
 )
 def test_what_an_end_means(exit: Exit, verdict: Verdict, why: str) -> None:
     assert (exit.verdict, exit.why) == (verdict, why)
+
+
+@pytest.mark.parametrize(
+    ("exit", "cause"),
+    [
+        (Exit(code=0), ""),
+        (Exit(code=1), "failed"),
+        (Exit(code=99), "failed"),
+        (Exit(code=65), "corrupt-data"),
+        (Exit(code=69), "port-taken"),
+        (Exit(code=74), "disk-full"),
+        (Exit(code=75), "directory-locked"),
+        (Exit(code=78), "bad-option"),
+        (Exit(code=150), "out-of-memory"),
+        (Exit(signal=9), "killed"),
+        (Exit(signal=9, starved=True), "out-of-memory"),
+        (Exit(signal=11), "crashed"),
+        (Exit(error="No such file or directory"), "not-started"),
+        (Exit(), "left-over"),
+    ],
+)
+def test_every_end_has_a_cause_and_each_cause_an_advice(exit: Exit, cause: str) -> None:
+    assert exit.cause == cause
+    assert not cause or BY_CAUSE[cause].advice.endswith(".")
+
+
+def test_no_two_failures_share_a_status_or_a_cause() -> None:
+    statuses = [failure.status for failure in FAILURES if failure.status is not None]
+    assert len(set(statuses)) == len(statuses)
+    assert set(statuses) == set(ExitStatus) - {ExitStatus.OK}
+    assert len(BY_CAUSE) == len(FAILURES)
 
 
 @pytest.mark.parametrize("status", list(ExitStatus))

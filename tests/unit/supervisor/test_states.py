@@ -1,6 +1,6 @@
 """The table of moves is whole."""
 
-from bitcoind_mp.supervisor.states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, State
+from bitcoind_mp.supervisor.states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, WAITING, State
 
 
 def test_every_state_has_moves_and_can_be_reached() -> None:
@@ -11,7 +11,7 @@ def test_every_state_has_moves_and_can_be_reached() -> None:
 def test_groups_fit() -> None:
     assert SERVING | ENDING <= ALIVE
     assert not ALIVE & AT_REST
-    assert set(State) - ALIVE - AT_REST == {State.BACKOFF}
+    assert set(State) - ALIVE - AT_REST == WAITING == {State.BACKOFF, State.HELD}
 
 
 def test_from_everywhere_there_is_a_way_to_rest() -> None:

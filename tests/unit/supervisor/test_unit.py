@@ -6,9 +6,10 @@ from signal import Signals
 
 import pytest
 
+from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.supervisor import events as ev
 from bitcoind_mp.supervisor.policy import Exit, Policy
-from bitcoind_mp.supervisor.states import ALIVE, AT_REST, SERVING, State
+from bitcoind_mp.supervisor.states import ALIVE, AT_REST, SERVING, WAITING, State
 from bitcoind_mp.supervisor.unit import IllegalMove, Unit, step
 
 POLICY = Policy(
@@ -26,6 +27,8 @@ POLICY = Policy(
 )
 CRASH = ev.Exited(Exit(code=1))
 KILLED = ev.Exited(Exit(signal=9))
+STARVED = ev.Exited(Exit(signal=9, starved=True))
+FULL = Obstacle("disk", "/data", 1000)
 
 
 class Script:
@@ -60,9 +63,11 @@ class Script:
 
     def wait(self) -> "Script":
         """Let just the time pass that it waits before its next start, if it does."""
-        if self.state is State.BACKOFF:
+        if self.state in WAITING:
             assert self.unit.next_deadline is not None
             self.after(self.unit.next_deadline - self.now)
+        if self.state is State.HELD:
+            self.tell(ev.Unobstructed())
         return self
 
     def signals(self) -> list[str]:
@@ -463,9 +468,10 @@ SAYS = (
     ev.WatchdogInterval(4),
     ev.ReloadStarted(),
     ev.StopStarted(),
+    ev.Obstructed(FULL),
 )
 ASKS = (ev.StartRequested(), ev.StopRequested(), ev.RestartRequested(), ev.ReloadRequested())
-ENDS = (*(ev.Exited(Exit(code=code)) for code in (0, 1, 64, 65, 71, 75, 78)), KILLED)
+ENDS = (*(ev.Exited(Exit(code=code)) for code in (0, 1, 64, 65, 71, 74, 75, 78)), KILLED, STARVED)
 
 
 def live(seed: int, events: int = 300) -> Script:
@@ -477,6 +483,8 @@ def live(seed: int, events: int = 300) -> Script:
         if script.state in ALIVE:
             choices += [*SAYS, *ENDS]
         script.after(chance.choice([0, 0, 0.1, 1, 5, 20]))
+        if script.state is State.HELD:
+            choices.append(ev.Unobstructed())
         event = chance.choice(choices)
         if isinstance(event, ev.Exited) and script.unit.pid is None:
             continue
@@ -490,7 +498,7 @@ def check(script: Script) -> None:
     assert (unit.pid is not None) == (unit.state in ALIVE), "a process exactly in the states that have one"
     if unit.state in AT_REST or unit.state is State.KILLING:
         assert unit.next_deadline is None
-    if unit.state in (State.STARTING, State.STOPPING, State.ABORTING, State.RELOADING, State.BACKOFF):
+    if unit.state in (State.STARTING, State.STOPPING, State.ABORTING, State.RELOADING, *WAITING):
         assert unit.deadline is not None, "nothing waits for ever but what runs well, is at rest, or is being killed"
     assert (unit.watchdog_at is not None) <= (unit.state in SERVING)
     if unit.state is State.STOPPED:
@@ -563,6 +571,71 @@ def test_a_signal_is_asked_for_only_where_there_is_a_process() -> None:
 def test_signals_are_those_of_the_ladder(running: Script) -> None:
     running.tell(ev.StopRequested())
     assert [a.signal for a in running.asked if isinstance(a, ev.Send)] == [Signals.SIGTERM]
+
+
+# -- what is in the way, and too little memory ------------------------------------------------------------------
+
+
+def looks(script: Script) -> list[Obstacle]:
+    """What the manager was asked to look at since the last time."""
+    found = [action.obstacle for action in script.asked if isinstance(action, ev.Look)]
+    script.asked.clear()
+    return found
+
+
+@pytest.mark.parametrize("code", [69, 74, 75])
+def test_one_that_says_what_is_in_its_way_is_held_and_not_started_for_nothing(script: Script, code: int) -> None:
+    script.tell(ev.StartRequested(), ev.Obstructed(FULL), ev.Exited(Exit(code=code)))
+    assert (script.state, looks(script)) == (State.HELD, [])
+    script.after(3600)
+    assert (script.state, len(script.spawned)) == (State.HELD, 1)
+    assert set(looks(script)) == {FULL}
+    script.tell(ev.Unobstructed())
+    assert (script.state, script.unit.obstacle) == (State.STARTING, None)
+    assert len(script.spawned) == 2
+
+
+def test_a_look_that_sees_nothing_makes_no_loop(script: Script) -> None:
+    """It is free, says the supervisor; it isn't, says the worker: each start waits longer."""
+    script.tell(ev.StartRequested())
+    for _ in range(50):
+        script.tell(ev.Obstructed(FULL), ev.Exited(Exit(code=74)))
+        assert script.state is State.HELD
+        begun = script.now
+        script.wait()
+        assert script.state is State.STARTING
+        assert script.now - begun >= 1
+    assert script.now - begun == 30
+
+
+def test_one_that_is_held_can_be_stopped_and_started(script: Script) -> None:
+    script.tell(ev.StartRequested(), ev.Obstructed(FULL), ev.Exited(Exit(code=74)), ev.StopRequested())
+    assert script.state is State.STOPPED
+    assert script.tell(ev.Unobstructed()).state is State.STOPPED
+    script.tell(ev.StartRequested(), ev.Obstructed(FULL), ev.Exited(Exit(code=74)), ev.StartRequested())
+    assert script.state is State.STARTING
+
+
+def test_without_a_word_of_what_is_in_the_way_it_is_tried_again(script: Script) -> None:
+    script.tell(ev.StartRequested(), ev.Exited(Exit(code=75)))
+    assert script.state is State.BACKOFF
+
+
+def test_after_an_end_for_want_of_memory_it_makes_do_with_less_until_a_person_says_otherwise(running: Script) -> None:
+    for end in (STARVED, KILLED, ev.Exited(Exit(code=150))):
+        running.asked.clear()
+        running.tell(end).wait()
+        assert [action.frugal for action in running.asked if isinstance(action, ev.Spawn)] == [True]
+        running.tell(ev.Ready())
+    assert running.unit.ended is not None and running.unit.ended.cause == "out-of-memory"
+    running.asked.clear()
+    running.tell(ev.RestartRequested(), ev.Exited(Exit(code=0)))
+    assert [action.frugal for action in running.asked if isinstance(action, ev.Spawn)] == [False]
+
+
+def test_one_that_was_killed_otherwise_keeps_its_memory(running: Script) -> None:
+    running.tell(KILLED)
+    assert not running.unit.frugal
 
 
 # -- what an earlier supervisor left ----------------------------------------------------------------------------
