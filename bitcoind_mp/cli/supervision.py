@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 
 #: ``systemctl status`` of a unit that isn't active.
 NOT_ACTIVE = 3
+#: Of ``status``: answer when there is nothing more to wait for.
+WAIT = "--wait"
 #: Lines of ``logs`` where -n doesn't say.
 LINES = "50"
 
 
 def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. The exit status: of ``health``
-    0, 1 or 2, of ``status UNIT`` 3 where it isn't active. Of several units each has its turn, whatever became of
-    the one before."""
+    0, 1 or 2, of ``status UNIT`` 3 where it isn't active, as of ``status --wait``. Of several units each has its turn,
+    whatever became of the one before."""
+    if name == "status" and WAIT in words:
+        return _wait_and_show(config, [word for word in words if word != WAIT])
     as_json = config.get_bool("json")
     if config.get_bool("named"):
         calls, follow = [words], False
@@ -57,6 +61,19 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     if refusals:
         return abs(refusals[0]) & 0xFF
     return exit_status(name, results[0], of_units=any(each and each[0] for each in calls))
+
+
+def _wait_and_show(config: "Config", words: "list[str]") -> int:
+    """``status --wait``: 0 once every unit is ready, 3 where one has failed or stopped."""
+    from .waiting import wait_for_units
+
+    units = [each[0] for each in read_words("status", without_json(words)[0])[0] if each and each[0]]
+    unknown = [unit for unit in units if unit not in UNITS]
+    if unknown:
+        raise BadArgument(f"status: unknown unit {unknown[0]!r}: expected {' or '.join(UNITS)}")
+    ready = wait_for_units(config, units)
+    perform_for_person(config, "status", words)
+    return 0 if ready else NOT_ACTIVE
 
 
 def show(config: "Config", name: str, result: "Any", *, as_json: bool) -> None:

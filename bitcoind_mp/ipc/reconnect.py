@@ -65,6 +65,8 @@ class Reconnecting:
         patience: float = 30.0,
     ) -> None:
         self.session: Session | None = None
+        self.has_failed = False
+        """Whether the newest attempt that has ended reached nobody."""
         self.reason = "not connected yet"
         self._path = path
         self._hello = hello
@@ -154,7 +156,7 @@ class Reconnecting:
             logger.exception("a new connection to %s could not be put to use", self._path)
             self._failed(session, f"{type(error).__name__} (see the log)")
             return False
-        self.session, self.reason = session, ""
+        self.session, self.reason, self.has_failed = session, "", False
         self._up.set()
         return True
 
@@ -169,6 +171,7 @@ class Reconnecting:
     def _failed(self, session: Session | None, reason: str) -> None:
         if session is not None:
             session.abort()
+        self.has_failed = True
         self._down(reason)
 
     def _down(self, reason: str, *, always: bool = False) -> None:

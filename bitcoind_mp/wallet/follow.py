@@ -45,6 +45,9 @@ class Attachment:
         self._handed_over = asyncio.Event()
         self._tries = 0
         self._told = ""
+        self._is_done = False
+        self.target = -1
+        """The highest block of the node's that we know of."""
         self.problem = ""
         """Why it isn't being followed, for people; empty while all is well."""
 
@@ -65,6 +68,18 @@ class Attachment:
     def is_live(self) -> bool:
         """Whether it has reached the tip and hears of each block as it is found."""
         return self._follower is not None and self._follower.is_synced and not self._follower.failed.done()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether it is live, and what was put off until then is done too."""
+        return self.is_live and self._is_done
+
+    @property
+    def done(self) -> tuple[int, float]:
+        """How far it has come: its height, and the part (0 to 1) of a scan of older blocks, 1 while none runs. It gets
+        on as long as this changes."""
+        scanning = self.wallet.scanning
+        return self.wallet.height, scanning[1] if scanning is not None else 1.0
 
     async def until_live(self, deadline: float) -> bool:
         """Wait until it has caught up, or the node is away; False where that takes longer (seconds)."""
@@ -119,6 +134,8 @@ class Attachment:
         if wallet.progress.tip is None:
             wallet.start_at(await first_blocks(wallet.chain, wallet.birth_time, status.tip))
         self._handed_over.clear()
+        self._is_done = False
+        self.target = status.tip.height
         follower = self._follower = LiveFollower(wallet, self._synced)
         stream = await wallet.chain.follow(wallet.progress.locator(), follower)
         self._note("")
@@ -162,6 +179,9 @@ class Attachment:
                 self.wallet.log("catching up: %s", error)
             finally:
                 self._handed_over.set()
+        self._is_done = True
+        self.wallet.touch()
+        self.wallet.changed()
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:

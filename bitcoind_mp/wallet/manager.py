@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from btclib.exceptions import BTClibException
@@ -166,7 +166,10 @@ class Wallets:
         self, name: str, load_on_startup: bool | None, patience: float = _CATCH_UP
     ) -> tuple[Wallet, list[str]]:
         try:
-            wallet = self._read(name, self.directory.existing(name))
+            path = self.directory.existing(name)
+            wallet = self._read(name, path)
+            with _made_sense_of(wallet.ledger, path):
+                await wallet.refill()
         except WalletFileError as error:
             raise _unverified(error) from error
         commit_point()
@@ -187,19 +190,13 @@ class Wallets:
     def _read(self, name: str, path: Path) -> Wallet:
         """The wallet in a file. Raises `WalletFileError`, also for rows that mean nothing; `RpcError`."""
         ledger = Ledger.open(path, self.options.chain, genesis(self.options))
-        try:
+        with _made_sense_of(ledger, path):
+            if self.options.low_memory:
+                ledger.save_memory()
             wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost)
             if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
                 raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
             verify(wallet)
-            wallet.top_up()
-        except BaseException as error:
-            ledger.close()
-            if isinstance(error, _NONSENSE):
-                # Not the error's own words: they may quote what the file holds.
-                why = str(error) if isinstance(error, Damaged) else f"{type(error).__name__} while it was read"
-                raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.") from error
-            raise
         return wallet
 
     async def unload(self, name: str, load_on_startup: bool | None = None) -> list[str]:
@@ -288,6 +285,20 @@ class Wallets:
 
 def _unverified(error: WalletFileError) -> RpcError:
     return RpcError(error.code, f"Wallet file verification failed. {error.message}")
+
+
+@contextmanager
+def _made_sense_of(ledger: Ledger, path: Path) -> Iterator[None]:
+    """Close the file where its wallet can't be made; raise `WalletFileError` for rows that mean nothing."""
+    try:
+        yield
+    except BaseException as error:
+        ledger.close()
+        if isinstance(error, _NONSENSE):
+            # Not the error's own words: they may quote what the file holds.
+            why = str(error) if isinstance(error, Damaged) else f"{type(error).__name__} while it was read"
+            raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.") from error
+        raise
 
 
 class _Reserved:

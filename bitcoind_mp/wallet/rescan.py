@@ -125,6 +125,7 @@ class Rescanner:
 
         def progress(part: float) -> None:
             wallet.scanning = (began, part)
+            wallet.got_on()
 
         follower = RescanFollower(
             wallet, start, last, before.time if before else 0, progress, with_mempool=with_mempool

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
@@ -24,8 +24,10 @@ from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import WalletApp
+from .follow import Attachment
 from .porter import hire
 from .reach import closed_to_backups, confinement, everywhere, prepare
+from .readiness import Readiness
 from .rpc import command_objects
 
 log = logging.getLogger("bitcoind_mp")
@@ -34,6 +36,8 @@ log = logging.getLogger("bitcoind_mp")
 _SEAMLESS = 1.0
 #: While it comes up, the service manager is asked every so often for so many seconds more.
 _BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
+#: Seconds that a file may take to be read and checked; the loop does nothing else meanwhile.
+_LOAD_FOR = 600.0
 #: Seconds that calls under way have when the process stops.
 _CLOSE_CALLS = 5.0
 #: Balances are worked out anew at most once in so many seconds.
@@ -64,11 +68,34 @@ class WalletHealth(HealthCheck):
         wallets = list(self._app.wallets)
         count = f"{len(wallets)} wallet{'s' if len(wallets) != 1 else ''} loaded"
         if self._app.upstream.away_since is not None:
-            return f"{count}, waiting for the node"
-        behind = [wallet for wallet in wallets if not self._app.wallets.attachment(wallet).is_live]
+            busy = self._app.upstream.busy_at is not None
+            return f"{count}, waiting for the node" + (
+                f", which is coming up: {self._app.upstream.reason}" if busy else ""
+            )
+        attached = [self._app.wallets.attachment(wallet) for wallet in wallets]
+        behind = [one for one in attached if not one.is_live]
         if behind:
-            return f"{count}, {behind[0].name!r} catching up at height {behind[0].height}"
+            return f"{count}, {how_far(behind)}"
+        scanning = [one for one in attached if one.wallet.scanning is not None]
+        if scanning:
+            return f"{count}, {scanning[0].wallet.name!r} scanning older blocks ({_percent(scanning[0].done[1])})"
         return f"{count}, synced at height {wallets[0].height}" if wallets else count
+
+
+def how_far(behind: list[Attachment]) -> str:
+    """How far the one is that has furthest to go."""
+    last = min(behind, key=lambda one: one.wallet.height)
+    height, target = last.wallet.height, max(last.target, last.wallet.height)
+    others = f", and {len(behind) - 1} more" if len(behind) > 1 else ""
+    if target <= 0:
+        return f"{last.wallet.name!r} catching up at height {height}{others}"
+    share = _percent(max(height, 0) / target)
+    return f"{last.wallet.name!r} catching up at height {height} of {target} ({share}){others}"
+
+
+def _percent(part: float) -> str:
+    """Rounded down: it is all there only when it is."""
+    return f"{int(part * 100)} %"
 
 
 class WalletService(Service):
@@ -85,9 +112,13 @@ class WalletService(Service):
         self._bound = False
         self._telling = False
         self._line: StatusLine | None = None
+        self._readiness: Readiness | None = None
+        self._host: Host | None = None
+        self._busy: asyncio.Task[None] | None = None
 
     async def start(self, host: Host) -> None:
         config = self._config
+        self._host = host
         self._make_directories()
         self._lock = lock.acquire(config.network_dir / "wallet.lock", program="bitcoin-mp-wallet")
         listening = host.activation.socket("wallet")
@@ -100,13 +131,14 @@ class WalletService(Service):
         table = manifest.Table(self._path.with_suffix(".json"))
         self._health = WalletHealth(app, host.counters.read, self._confine(app, names))
         self._line = StatusLine(host.notify, self._health.status)
+        self._readiness = Readiness(app.wallets, app.upstream, lambda: host.notify.extend_timeout(_BUSY_FOR))
         app.wallets.on_change = app.upstream.on_change = self._changed
         app.wallets.on_move = self._line.changed
         objects = [self._health, self._events, ProcessCommands(host, "wallet"), *command_objects(app.wallets)]
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
         busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
-        loading = asyncio.create_task(self._load(app, names), name="load wallets")
+        loading = asyncio.create_task(self._load(host, app, names), name="load wallets")
         try:
             await asyncio.wait({loading}, timeout=_SEAMLESS)
             await server.serve(listening)
@@ -120,15 +152,18 @@ class WalletService(Service):
         table.write(server.manifest())
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         self._changed()
+        host.notify.extend_timeout(_BUSY_FOR)
+        await self._readiness.wait()
 
     @staticmethod
-    async def _load(app: WalletApp, names: list[str]) -> None:
+    async def _load(host: Host, app: WalletApp, names: list[str]) -> None:
+        host.notify.extend_timeout(_LOAD_FOR)
         app.upstream.start()
         await app.wallets.load_all(names)
-        if names:
-            await app.upstream.up(_SEAMLESS)
 
     async def stop(self) -> None:
+        if self._host is not None:
+            self._busy = asyncio.create_task(self._stay_alive(self._host), name="ask for time")
         self._events.close()
         if self._line is not None:
             self._line.close()
@@ -137,6 +172,8 @@ class WalletService(Service):
         if self._app is not None:
             await self._app.wallets.close()
             await self._app.upstream.close()
+        if self._busy is not None:
+            self._busy.cancel()
         if self._bound:
             with suppress(PermissionError):  # it stays, and the next one takes its place
                 self._path.unlink(missing_ok=True)
@@ -150,6 +187,8 @@ class WalletService(Service):
         """Something that people see changed: tell subscribers soon, of all that changes until then at once."""
         if self._line is not None:
             self._line.changed()
+        if self._readiness is not None:
+            self._readiness.changed()
         if not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_later(_TELL_AFTER, self._tell)
@@ -184,9 +223,8 @@ class WalletService(Service):
             self._config.make_directories()
             wallets.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise FatalError(
-                f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
-            ) from error
+            why = f"Could not make the directory {error.filename}: {error.strerror}."
+            raise FatalError(why, status=status_of_os_error(error)) from error
         with suppress(FileNotFoundError):
             self._path.with_suffix(".json").unlink()
 

@@ -37,6 +37,8 @@ class Upstream:
         self._attachments: dict[str, Attachment] = {}
         self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down)
         self.on_change: Callable[[], None] = lambda: None
+        self.busy_at: float | None = None
+        """When the node last answered that it is still coming up (the loop's clock), None where it didn't since."""
         self._clock_of_loop = asyncio.get_running_loop().time
         self._patient_until = self._clock_of_loop() + _PATIENCE
 
@@ -55,6 +57,12 @@ class Upstream:
             await attachment.stop()
         self._attachments = {}
         await self._link.close()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the newest attempt found nobody, or was told that the node is down. Not so while somebody keeps us
+        waiting, or says that the node is coming up."""
+        return self._link.session is None and self._link.has_failed and self.busy_at is None
 
     @property
     def reason(self) -> str:
@@ -101,8 +109,14 @@ class Upstream:
             status = await node.status()
         except (Disconnected, CallTimeout) as error:
             raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, str(error)) from error
+        except RpcError as error:
+            if error.code == RpcCode.IN_WARMUP:
+                self.busy_at = self._clock_of_loop()
+                self.on_change()
+            raise
         self._clock.observe(status)
         self._node = node
+        self.busy_at = None
         self.away_since = None
         for attachment in self._attachments.values():
             attachment.wallet.node_gone.clear()

@@ -52,6 +52,8 @@ log = logging.getLogger("bitcoind_mp.wallet")
 _ANY = CoinFilter()
 #: While catching up, the position is written at least once in so many blocks.
 _SAVE_EVERY = 100
+#: Indexes of each descriptor that are derived without a pause: some 0.1 s.
+_REFILL_AT_ONCE = 100
 
 
 class Wallet:
@@ -124,7 +126,7 @@ class Wallet:
         self._listeners.append(listener)
 
     def on_move(self, listener: Callable[[], None]) -> None:
-        """Call back after each block, also after one without anything of ours."""
+        """Call back after each block, also after one without anything of ours, and after each one scanned again."""
         self._movers.append(listener)
 
     def changed(self) -> None:
@@ -180,6 +182,10 @@ class Wallet:
         """Wake those that wait for where it stands."""
         self._moved.set()
         self._moved = asyncio.Event()
+        self.got_on()
+
+    def got_on(self) -> None:
+        """Tell those who watch how far it is. Cheap: called for each block."""
         for listener in self._movers:
             listener()
 
@@ -257,6 +263,15 @@ class Wallet:
                     for found in self.descriptors.all_active()
                 ]
             )
+
+    async def refill(self) -> None:
+        """The same in steps, so that others get their turns: a keypool of a million takes minutes."""
+        ahead = [found.range_end - found.next_index for found in self.descriptors.all_active()]
+        for size in range(min(ahead, default=0) + _REFILL_AT_ONCE, self.options.keypool, _REFILL_AT_ONCE):
+            if not self.top_up(size):
+                return
+            await asyncio.sleep(0)
+        self.top_up()
 
     def label(self, script: bytes, label: str) -> None:
         """Put an address into the address book, or change its label (``setlabel``)."""
@@ -415,6 +430,7 @@ class Wallet:
         quiet = not live and self.progress.unsaved < _SAVE_EVERY and self.height == block.height - 1
         if quiet and not self.intake.finds(raw):
             self.progress.advance(_row(block))
+            self.got_on()
             return
         with self.ledger.transaction():
             self._rewind(block.height - 1)

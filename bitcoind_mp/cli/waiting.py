@@ -1,0 +1,95 @@
+"""``status --wait``: until each unit is ready, or has failed, telling a person at a terminal how far it is."""
+
+import sys
+import time
+
+from .arguments import request
+from .format import printable
+from .jsontext import parse, quote
+from .oneshot import NoServer, connected, nobody_text, result_of
+from .routing import Servers
+from .supervision import hello_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
+    from bitcoind_mp.config import Config
+    from bitcoind_mp.ipc.plain import Connection
+
+#: States of a unit from which nothing leads to another by itself but an end that nobody foresees.
+_SETTLED = ("running", "reloading", "stopped", "failed")
+_READY = ("running", "reloading")
+
+
+def wait_for_units(config: "Config", units: "list[str]") -> bool:
+    """Wait for these units, with none named for all; whether each is ready. A unit that is stopped and wasn't named
+    counts for nothing: nobody wants it up. With -rpcclienttimeout it gives up after that time.
+
+    Raises:
+        NoServer: there is no supervisor, or it has ended, or time is up.
+    """
+    server = next((server for server, _ in Servers.of(config).having("logs")), None)
+    connection = connected(server) if server is not None else None
+    if connection is None:
+        raise NoServer(nobody_text(config))
+    limit = config.get_seconds("rpcclienttimeout") if config.is_set("rpcclienttimeout") else 0
+    progress = _Progress(sys.stderr)
+    try:
+        connection.send(request("init.handshake", hello_text(config)))
+        connection.send(request("events.subscribe", f"[[{quote('unit')}],1]"))
+        return _wait(connection, units, time.monotonic() + limit if limit else None, progress)
+    except TimeoutError:
+        raise NoServer(f"timeout: not ready within {limit:g} s: {progress.text or 'nothing was heard'}") from None
+    except ConnectionError:
+        raise NoServer("The supervisor has ended.") from None
+    finally:
+        progress.end()
+        connection.close()
+
+
+def _wait(connection: "Connection", units: "list[str]", deadline: "float | None", progress: "_Progress") -> bool:
+    while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        message = parse(connection.receive(left).decode("utf-8", "surrogateescape"))
+        if "method" not in message:
+            result_of(message)
+            continue
+        if message["method"] != "event.changed":
+            continue
+        lines = _units_of(message["params"])
+        chosen = [line for line in lines if line["name"] in units] if units else lines
+        if all(line["state"] in _SETTLED for line in chosen):
+            return all(line["state"] in _READY or (not units and line["state"] == "stopped") for line in chosen)
+        progress.show(", ".join(map(_doing, chosen)))
+
+
+def _units_of(params: "Any") -> "list[dict[str, Any]]":
+    state = params["state"] if isinstance(params, dict) else params[1]
+    found: list[dict[str, Any]] = state["units"]
+    return found
+
+
+def _doing(line: "dict[str, Any]") -> str:
+    """A unit in few words: what it says of itself while it comes up."""
+    text = printable(str(line.get("status") or ""))
+    return f"{line['name']} {line['state']}" + (f" ({text})" if text and line["state"] not in _READY else "")
+
+
+class _Progress:
+    """One line on a terminal, written over; elsewhere nothing."""
+
+    def __init__(self, stream: "TextIO") -> None:
+        self.text = ""
+        self._stream = stream if stream.isatty() else None
+
+    def show(self, text: str) -> None:
+        if text != self.text and self._stream is not None:
+            print(f"\r\x1b[K{text}", end="", file=self._stream, flush=True)
+        self.text = text
+
+    def end(self) -> None:
+        if self.text and self._stream is not None:
+            print("\r\x1b[K", end="", file=self._stream, flush=True)
