@@ -12,10 +12,13 @@ from .supervision import hello_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, TextIO
 
     from bitcoind_mp.config import Config
-    from bitcoind_mp.ipc.plain import Connection
+
+    #: The next line, within so many seconds (None: no limit). Raises TimeoutError, ConnectionError.
+    Receive = Callable[[float | None], bytes]
 
 #: States of a unit from which nothing leads to another by itself but an end that nobody foresees.
 _SETTLED = ("running", "reloading", "stopped", "failed")
@@ -38,7 +41,7 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
     try:
         connection.send(request("init.handshake", hello_text(config)))
         connection.send(request("events.subscribe", f"[[{quote('unit')}],1]"))
-        return _wait(connection, units, time.monotonic() + limit if limit else None, progress)
+        return _wait(connection.receive, units, time.monotonic() + limit if limit else None, progress)
     except TimeoutError:
         raise NoServer(f"timeout: not ready within {limit:g} s: {progress.text or 'nothing was heard'}") from None
     except ConnectionError:
@@ -48,12 +51,12 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
         connection.close()
 
 
-def _wait(connection: "Connection", units: "list[str]", deadline: "float | None", progress: "_Progress") -> bool:
+def _wait(receive: "Receive", units: "list[str]", deadline: "float | None", progress: "_Progress") -> bool:
     while True:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise TimeoutError
-        message = parse(connection.receive(left).decode("utf-8", "surrogateescape"))
+        message = parse(receive(left).decode("utf-8", "surrogateescape"))
         if "method" not in message:
             result_of(message)
             continue

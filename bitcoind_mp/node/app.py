@@ -20,7 +20,7 @@ from .chain.loader import BlockLoader
 from .chain.opening import open_chain
 from .chain.params import params_for
 from .chain.room import has_room, no_room
-from .chain.state import LONG_CALLS, ChainState
+from .chain.state import ChainState
 from .kernel import verify_scripts
 from .mempool.pool import Mempool
 from .p2p.manager import Peers
@@ -140,9 +140,8 @@ class Node:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether the kernel's thread is held up by something other than opening or writing to disk."""
-        busy = self.chain.kernel_busy if self.is_open else None
-        return busy is not None and busy[0] not in LONG_CALLS
+        """Whether the kernel's thread doesn't come back."""
+        return self.is_open and self.chain.is_stuck
 
     async def _import(self) -> None:
         """Blocks first, then the mempool, as Core does: its transactions may build on them."""

@@ -157,9 +157,10 @@ class NodeService(Service):
         self._host.notify.status(text)
 
     async def _stay_alive(self) -> None:
-        """Ask for time as long as it is the kernel's opening or closing that takes it, and not a call that hangs."""
-        while self._node is None or not self._node.is_stuck:
-            self._host.notify.extend_timeout(_BUSY_FOR)
+        """Ask for time, but not while a call hangs in the kernel that is neither its opening nor its closing."""
+        while True:
+            if self._node is None or not self._node.is_stuck:
+                self._host.notify.extend_timeout(_BUSY_FOR)
             await asyncio.sleep(_BUSY_EVERY)
 
     def _confine(self) -> Protections:

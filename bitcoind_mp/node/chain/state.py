@@ -190,6 +190,12 @@ class ChainState:
         """What the kernel's thread does now, and for how many seconds."""
         return self._thread.busy
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the kernel's thread is held up, and tells nothing, by other than opening or writing to disk."""
+        busy = self._thread.busy
+        return busy is not None and busy[0] not in LONG_CALLS and self._thread.silent > _HUNG_AFTER
+
     def subscribe(self, listener: Listener) -> Subscription:
         """Tell ``listener`` of every change from here on, until the handle is closed."""
         return self._tracker.subscribe(listener)

@@ -32,6 +32,7 @@ class KernelThread:
         self._loop = loop
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._running: tuple[str, float] | None = None
+        self._heard = 0.0
         self._waiting = 0
         self._ended = asyncio.Event()
         self._thread = threading.Thread(target=self._work, name="kernel", daemon=True)
@@ -47,6 +48,7 @@ class KernelThread:
 
     def post(self, call: Callable[..., None], *arguments: object) -> None:
         """Have the loop call this; from the thread."""
+        self._heard = monotonic()
         self._loop.call_soon_threadsafe(call, *arguments)
 
     @property
@@ -59,6 +61,13 @@ class KernelThread:
         """What runs now and for how many seconds; None if nothing does."""
         running = self._running
         return (running[0], monotonic() - running[1]) if running is not None else None
+
+    @property
+    def silent(self) -> float:
+        """For how many seconds what runs now has told nothing, from its begin on; 0 if nothing runs. A call may connect
+        thousands of blocks, and tells of each."""
+        running = self._running
+        return monotonic() - max(running[1], self._heard) if running is not None else 0.0
 
     async def close(self) -> None:
         """End the thread after what waits. Nothing may be asked any more."""

@@ -10,16 +10,18 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.ipc.blocking import call
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
-PTRACE_SEIZE, PTRACE_INTERRUPT = 0x4206, 0x4207
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
 WALL = 0x40000000
 """``__WALL`` of wait(2): also what isn't our child."""
 
@@ -81,6 +83,13 @@ def stop_thread(tid: int) -> None:
     os.waitid(os.P_PID, tid, os.WSTOPPED | os.WNOWAIT | WALL)
 
 
+def free_thread(tid: int) -> None:
+    """Let it go on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    assert libc.ptrace(PTRACE_DETACH, tid, None, None) == 0, os.strerror(ctypes.get_errno())
+
+
 def reap(tid: int) -> None:
     """Whoever traces a process hears of its end first, and must take note before its parent can."""
     with contextlib.suppress(ChildProcessError):
@@ -121,3 +130,49 @@ def test_a_kernel_that_stands_still_is_reported_and_the_node_left_alone(supervis
     eventually(lambda: supervised.node("getblockcount") == 1)
     assert supervised.unit()["pid"] == old
     assert supervised.stop() == 0
+
+
+def test_a_reindex_that_takes_longer_than_a_start_may_gets_nobody_killed(supervised, tmp_path, eventually) -> None:
+    """Its second file of blocks is one that doesn't come before the test says so."""
+    supervised.start()
+    eventually(lambda: supervised.node("getblockcount") == 0)
+    supervised.node("generatetoaddress", 20, ADDRESS)
+    assert supervised.stop() == 0
+    fifo = tmp_path / "regtest" / "blocks" / "blk00001.dat"
+    os.mkfifo(fifo)
+    supervised.start("-reindex", "-starttimeout=node:6")
+    eventually(lambda: supervised.unit()["status"] == "Reindexing blocks…")
+    pid, late = supervised.unit()["pid"], time.monotonic() + 8
+    eventually(lambda: time.monotonic() > late)
+    unit = supervised.unit()
+    assert (unit["state"], unit["pid"], unit["restarts"]) == ("starting", pid, 0)
+    with pytest.raises(RpcError, match="Reindexing blocks") as told:
+        supervised.node("getblockcount")
+    assert told.value.code == RpcCode.IN_WARMUP, "its loop turns meanwhile"
+    with fifo.open("wb"):
+        pass
+    eventually(lambda: supervised.unit()["state"] == "running")
+    assert supervised.node("getblockcount") == 20
+    assert (supervised.unit()["pid"], supervised.unit()["restarts"]) == (pid, 0)
+
+
+def test_a_flush_that_takes_longer_than_a_stop_may_gets_nobody_killed(supervised, eventually) -> None:
+    """Every thread but the loop's is held up, so that what is to be written isn't before the test says so."""
+    supervised.start("-stoptimeout=node:2")
+    eventually(lambda: supervised.node("getblockcount") == 0)
+    supervised.node("generatetoaddress", 20, ADDRESS)
+    pid = supervised.unit()["pid"]
+    others = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if int(task.name) != pid]
+    for tid in others:
+        stop_thread(tid)
+    supervised.process.send_signal(signal.SIGTERM)
+    eventually(lambda: supervised.unit()["state"] == "stopping")
+    late = time.monotonic() + 4
+    eventually(lambda: time.monotonic() > late)
+    assert (supervised.unit()["state"], supervised.unit()["pid"]) == ("stopping", pid)
+    for tid in others:
+        free_thread(tid)
+    assert supervised.process.wait(60) == 0
+    assert "SIGKILL" not in (supervised.datadir / "regtest" / "logs" / "supervisor.log").read_text()
+    journal = supervised.datadir / "regtest" / "block-journal.dat"
+    assert journal.stat().st_size == 8, "all is with the kernel"

@@ -69,3 +69,31 @@ def test_what_it_does_can_be_seen_and_what_waits_can_be_cancelled(run) -> None:
         await worker.close()
 
     run(body())
+
+
+def test_one_that_tells_something_is_busy_and_not_silent(run) -> None:
+    async def body():
+        worker = KernelThread(asyncio.get_running_loop())
+        begun, told = asyncio.Event(), asyncio.Event()
+        go_on, may_end = threading.Event(), threading.Event()
+
+        def long() -> None:
+            worker.post(begun.set)
+            go_on.wait(10)
+            worker.post(told.set)
+            may_end.wait(10)
+
+        assert worker.silent == 0
+        call = asyncio.create_task(worker.run("process block", long))
+        await begun.wait()
+        go_on.set()
+        await told.wait()
+        assert worker.busy is not None
+        seconds = worker.busy[1]
+        assert 0 < worker.silent < seconds
+        may_end.set()
+        await call
+        assert worker.silent == 0
+        await worker.close()
+
+    run(body())
