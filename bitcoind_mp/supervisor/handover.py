@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.failures import Obstacle
 
 from .policy import Exit, Policy
 from .states import State
 from .unit import Ended, Unit
 
 #: Of what is handed over. Change it whenever a field changes its meaning.
-VERSION = 1
+VERSION = 2
 #: Names the memfd in the environment; to a program that is only asked whether it could take over it says `CHECK`.
 VARIABLE = "BITCOIND_MP_HANDOVER"
 CHECK = "check"
@@ -47,12 +48,12 @@ class HandedUnit:
     def restored(self, policy: Policy) -> Unit:
         """The unit as it was. Its times are CLOCK_MONOTONIC's, which a new program shares."""
         values = dict(self.unit)
-        ended = values.pop("ended")
+        ended, obstacle = values.pop("ended"), values.pop("obstacle")
         values |= {"state": State(values["state"]), "failed_starts": tuple(values["failed_starts"])}
-        unit = Unit(policy, **values)
+        unit = Unit(policy, **values, obstacle=Obstacle(**obstacle) if obstacle is not None else None)
         if ended is None:
             return unit
-        return replace(unit, ended=Ended(Exit(**ended["exit"]), ended["why"], ended["at"]))
+        return replace(unit, ended=Ended(**{**ended, "exit": Exit(**ended["exit"])}))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from . import events as ev
 from .handover import CHECK, VARIABLE, VERSION, Handover
 from .manager import Manager
 from .process import Process, command, release
-from .states import ALIVE, AT_REST, State
+from .states import ALIVE, AT_REST, WAITING, State
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Seconds that a new program has to say that it can take over.
@@ -104,7 +104,7 @@ async def _roll(manager: Manager, order: Sequence[str]) -> str:
         before = supervised.unit.pid
         manager.tell(supervised, ev.RestartRequested())
         await manager.until_unit(supervised, lambda now, old=before: now.pid != old or now.state not in ALIVE)  # type: ignore[misc]
-        state = await manager.until(supervised, (State.RUNNING, State.BACKOFF, *AT_REST))
+        state = await manager.until(supervised, (State.RUNNING, *WAITING, *AT_REST))
         if state is not State.RUNNING:
             failure = f"The upgrade has come to a halt: the {name} did not start: {supervised.unit.reason or state}"
             log.error("%s", failure)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import FatalError
+from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.supervisor.handover import VARIABLE, HandedUnit, Handover, taken
 from bitcoind_mp.supervisor.policy import Exit, Policy
 from bitcoind_mp.supervisor.states import State
@@ -25,6 +26,16 @@ UNITS = [
         restarts=7,
         reason="killed by SIGKILL",
         ended=Ended(Exit(signal=9), "killed by SIGKILL", 12.5),
+    ),
+    Unit(
+        Policy(),
+        State.HELD,
+        since=12.5,
+        wanted=True,
+        deadline=13.0,
+        ended=Ended(Exit(code=74, said="no room"), "exit status 74", 12.5, "disk-full"),
+        obstacle=Obstacle("disk", "/data", 1 << 20),
+        frugal=True,
     ),
     Unit(Policy(), State.RUNNING, pid=7, started=1.0, ready_at=2.0, watchdog=30.0, watchdog_at=33.0, text="synced"),
 ]
