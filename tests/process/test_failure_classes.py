@@ -74,7 +74,7 @@ def test_daemonwait_tells_a_person_what_it_is_held_by(daemon: Daemon) -> None:
     network.mkdir(parents=True)
     with (network / ".lock").open("w") as core:
         fcntl.lockf(core, fcntl.LOCK_EX)
-        done = daemon.run("bitcoind-mp", "-daemonwait", "-starttimeout=1", *daemon.options, check=False)
+        done = daemon.run("bitcoind-mp", "-daemonwait", *daemon.options, check=False)
     assert done.returncode == 75
     assert "Error: The node did not start: exit status 75 (directory locked)" in done.stderr
 
