@@ -7,7 +7,7 @@ import pytest
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import NODE
 from bitcoind_mp.interfaces.errors import FatalError
-from bitcoind_mp.node.settings import peers_config
+from bitcoind_mp.node.settings import mempool_policy, peers_config, trim_bounds
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,15 @@ def test_where_to_be_called_and_not_to_listen_are_at_odds(tmp_path: Path) -> Non
     config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-bind=127.0.0.1", "-listen=0"], NODE)
     with pytest.raises(FatalError, match="Cannot set -bind together with -listen=0"):
         peers_config(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "mempool"),
+    [([], 150_000_000), (["-maxmempool=40"], 20_000_000), (["-maxmempool=6"], 5_000_000)],
+)
+def test_lowmemory_halves_what_is_kept(tmp_path: Path, arguments: list[str], mempool: int) -> None:
+    usual = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
+    low = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments, "-lowmemory=1"], NODE)
+    assert mempool_policy(low).max_size == mempool < mempool_policy(usual).max_size
+    assert trim_bounds(low).overlay * 2 == trim_bounds(usual).overlay
+    assert trim_bounds(low).journal * 2 == trim_bounds(usual).journal

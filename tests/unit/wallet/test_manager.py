@@ -210,3 +210,37 @@ def test_fees_that_are_most_likely_a_slip_are_told_where_a_wallet_is_loaded(on_b
 def test_ordinary_fees_are_no_slip():
     assert WalletOptions().warnings == []
     assert WalletOptions(fallback_fee=1_000_000, max_tx_fee=100_000_000, max_aps_fee=-1).warnings == []
+
+
+@pytest.mark.parametrize("low_memory", [False, True])
+def test_with_less_memory_less_of_a_file_is_kept(on_bench, low_memory):
+    async def scenario(bench):
+        wallet = await bench.wallet()
+        (kept,) = wallet.ledger.execute("PRAGMA cache_size").fetchone()
+        assert (kept == -500) is low_memory
+
+    on_bench(scenario, low_memory=low_memory)
+
+
+def test_a_keypool_that_has_grown_is_filled_at_a_load_and_others_have_their_turns(on_bench):
+    async def scenario(bench):
+        await bench.wallet()
+        await bench.wallets.close()
+        bench.options = replace(bench.options, keypool=550)
+        bench.wallets = bench.manager()
+        turns = 0
+
+        async def other():
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.create_task(other())
+        wallet, _ = await bench.wallets.load("w", patience=0)
+        seen = turns
+        beside.cancel()
+        assert wallet.keypool_size(internal=False) == 4 * 550
+        assert seen >= 5, "it was filled in steps"
+
+    on_bench(scenario)
