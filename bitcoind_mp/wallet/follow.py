@@ -110,7 +110,11 @@ class Attachment:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._handed_over.wait(), _SETTLE)
         with suppress(RpcError, Disconnected, CallTimeout):
-            status = await self.wallet.chain.status()
+            went_up = True
+            while went_up:  # so that one above the tip is on its way down, and not past a tip that grew meanwhile
+                stood = self.wallet.height
+                status = await self.wallet.chain.status()
+                went_up = self.wallet.height > max(stood, status.tip.height)
             self._observe_clock(status)
             await self.wallet.reach(bytes.fromhex(status.tip.hash), status.tip.height, _SETTLE)
 

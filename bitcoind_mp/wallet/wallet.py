@@ -165,11 +165,16 @@ class Wallet:
         return self._clock.now()
 
     async def reach(self, block: bytes, height: int, deadline: float) -> bool:
-        """Wait until that block's effects are committed, or a later one's; False if that takes too long (seconds)."""
+        """Wait until that block's effects are committed, or a later one's; False if that takes too long (seconds).
+
+        A wallet that stands higher than that block is on its way down to it (``invalidateblock``).
+        """
+        came_down = self.height <= height
         try:
             async with asyncio.timeout(deadline):
-                while self.block != block and self.height <= height:
+                while self.block != block and not (came_down and self.height > height):
                     await self.moved()
+                    came_down = came_down or self.height <= height
         except TimeoutError:
             return False
         return True

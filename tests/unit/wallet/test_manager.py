@@ -244,3 +244,27 @@ def test_a_keypool_that_has_grown_is_filled_at_a_load_and_others_have_their_turn
         assert seen >= 5, "it was filled in steps"
 
     on_bench(scenario)
+
+
+def test_an_answer_waits_for_a_wallet_that_is_on_its_way_down(on_bench):
+    """Blocks taken off without others in their place (``invalidateblock``): the wallet stands too high for a while."""
+
+    async def scenario(bench):
+        wallet = await bench.wallet()
+
+        async def reaches_the_tip():
+            tip = bench.chain.blocks[-1].ref
+            return await wallet.reach(bytes.fromhex(tip.hash), tip.height, 10) and wallet.block.hex() == tip.hash
+
+        bench.chain.mine(count=30)
+        assert await reaches_the_tip()
+        bench.chain.detach(20)
+        assert await reaches_the_tip()
+        bench.chain.detach(5)
+        bench.chain.mine(count=2, time=1)
+        assert await reaches_the_tip()
+        bench.chain.detach(1)
+        bench.chain.mine(count=3, time=2)
+        assert await reaches_the_tip()
+
+    on_bench(scenario)
