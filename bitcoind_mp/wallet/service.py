@@ -160,6 +160,8 @@ class WalletService(Service):
         host.notify.extend_timeout(_LOAD_FOR)
         app.upstream.start()
         await app.wallets.load_all(names)
+        if names:
+            await app.upstream.up(_SEAMLESS)
 
     async def stop(self) -> None:
         if self._host is not None:
