@@ -12,7 +12,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from harness import BIN, Daemon, wait_until
@@ -220,15 +219,9 @@ def test_a_wallet_comes_up_beside_a_node_that_hangs(daemon: Daemon) -> None:
     os.kill(node, signal.SIGSTOP)
     try:
         daemon.kill("wallet")
-        wait_until("it to serve", lambda: _balance(daemon) == 0)
+        assert daemon.patiently(lambda: daemon.wallet("w", "getbalance")) == 0
         daemon.until_running("wallet")
         assert "waiting for the node" in daemon.unit("wallet")["status"]
     finally:
         os.kill(node, signal.SIGCONT)
     wait_until("it to find the node again", lambda: "synced at height 0" in daemon.unit("wallet")["status"])
-
-
-def _balance(daemon: Daemon) -> Any:
-    with contextlib.suppress(OSError):
-        return daemon.wallet("w", "getbalance")
-    return None
