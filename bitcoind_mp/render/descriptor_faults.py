@@ -21,7 +21,14 @@ _INSANE = (
     ("it repeats a public key", "contains duplicate public keys"),
     ("satisfying it may exceed the resource limits", "needs witnesses that may exceed resource limits"),
 )
-_KEY_FRAGMENT = re.compile(r"(?<![a-z_])(?:pk|pkh|pk_k|pk_h)\(([^()]*)\)|(?<![a-z_])multi(?:_a)?\([^,()]*,([^()]*)\)")
+_KEY_FRAGMENT = re.compile(
+    r"(?<![a-z_])(?:pk|pkh|pk_k|pk_h)\(([^()]*)\)(?=[,)}]|$)|(?<![a-z_])multi(?:_a)?\([^,()]*,([^()]*)\)(?=[,)}]|$)"
+)
+_FRAGMENT = re.compile(
+    r"(?:[asctdvjnlu]+:)*(?:pk|pkh|pk_k|pk_h|multi|multi_a|sha256|hash256|ripemd160|hash160|older|after|andor|and_[nbv]|or_[bcdi]"
+    r"|thresh)\("
+)
+"""How a miniscript begins; Core looks at no key of anything else."""
 
 
 def find_fault(body: str, chain: str, refusal: str) -> str:
@@ -94,7 +101,7 @@ class _Walk:
 
     def _miniscript(self, expr: str, context: str) -> None:
         tapscript = context != P2WSH
-        for match in _KEY_FRAGMENT.finditer(expr):
+        for match in _KEY_FRAGMENT.finditer(expr) if _FRAGMENT.match(expr) else ():
             for key in (match[1] if match[1] is not None else match[2]).split(","):
                 self._keys.key(key, P2TR if tapscript else P2WSH)
         try:

@@ -71,6 +71,10 @@ class Stream:
             words = str(error)
             if "superfluous" in words:
                 raise StreamFault("Superfluous witness record") from error
+            if "var_int too big" in words:
+                raise StreamFault("ReadCompactSize(): size too large") from error
+            if "non-canonical var_int" in words:
+                raise StreamFault("non-canonical ReadCompactSize()") from error
             if "unknown transaction optional data" in words:
                 raise StreamFault("Unknown transaction optional data") from error
             raise StreamFault("SpanReader::read(): end of data") from error

@@ -14,7 +14,8 @@ _PROPRIETARY = 0xFC
 
 class PsbtStream(Stream):
     """``unknown`` has for each map the fields that version 0 doesn't know and btclib may: kept as what nobody knows.
-    ``outputs`` and ``transactions`` have, by the number of their map, coins that btclib would refuse for their amounts.
+    ``outputs`` and ``transactions`` have, by the number of their map, coins that btclib would refuse for their amounts,
+    ``preimages``, by map and name of the hash, those that it would hash.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -22,6 +23,7 @@ class PsbtStream(Stream):
         self.unknown: list[dict[bytes, bytes]] = []
         self.outputs: dict[int, TxOut] = {}
         self.transactions: dict[int, Tx] = {}
+        self.preimages: dict[tuple[int, str], dict[bytes, bytes]] = {}
         self._cuts: list[tuple[int, int, bytes]] = []
 
     def set_aside(self, start: int, key: bytes) -> None:
@@ -39,6 +41,11 @@ class PsbtStream(Stream):
     def set_aside_transaction(self, start: int, tx: Tx) -> None:
         """The same for ``transactions``."""
         self.transactions[len(self.unknown) - 1] = tx
+        self._cuts.append((start, self.at, b""))
+
+    def set_aside_preimage(self, start: int, name: str, hash: bytes) -> None:
+        """The field that began at ``start``, whose value follows, is one of ``preimages``."""
+        self.preimages.setdefault((len(self.unknown) - 1, name), {})[hash] = self.vector()
         self._cuts.append((start, self.at, b""))
 
     def replace(self, start: int, field: bytes) -> None:

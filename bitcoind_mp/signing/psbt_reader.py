@@ -65,6 +65,8 @@ def parse_psbt(raw: bytes) -> Psbt:
     for number, psbt_in in enumerate(psbt.inputs, 1):
         psbt_in.witness_utxo = reader.outputs.get(number, psbt_in.witness_utxo)
         psbt_in.non_witness_utxo = reader.transactions.get(number, psbt_in.non_witness_utxo)
+    for (number, name), preimages in reader.preimages.items():
+        setattr(psbt.inputs[number - 1], f"{name}_preimages", preimages)
     for psbt_out, tx_out in zip(psbt.outputs, tx.vout, strict=True):
         psbt_out.amount = tx_out.value
     return psbt
@@ -144,6 +146,8 @@ _SINGLE_INPUT_FIELDS: dict[int, tuple[str, str, Callable[[Stream], object] | Non
     0x17: ("input Taproot internal key", "Input Taproot internal key", lambda r: r.read(32)),
     0x18: ("input Taproot merkle root", "Input Taproot merkle root", lambda r: r.read(32)),
 }
+_ANYONE_CAN_PAY = 0x80
+_HASH_TYPES = (1, 2, 3)
 _PREIMAGES = {0x0A: ("ripemd160", 20), 0x0B: ("sha256", 32), 0x0C: ("hash160", 20), 0x0D: ("hash256", 32)}
 
 
@@ -181,6 +185,8 @@ def _input(reader: PsbtStream) -> Tx | None:
                 PsbtIn(partial_sigs={key[1:]: signature})
             except BTClibValueError:
                 raise StreamFault("Signature is not a valid encoding") from None
+            if signature[-1] & ~_ANYONE_CAN_PAY not in _HASH_TYPES:
+                raise StreamFault("Signature is not a valid encoding")
         elif kind == 0x06:
             _derivation(map, key)
         elif kind in _PREIMAGES:
@@ -188,7 +194,7 @@ def _input(reader: PsbtStream) -> Tx | None:
             if len(key) != 1 + size:
                 raise StreamFault(f"Size of key was not the expected size for the type {name} preimage")
             map.once(key, f"input {name} preimage")
-            reader.vector()
+            reader.set_aside_preimage(map.field_start, name, key[1:])
         elif kind in (0x13, 0x14, 0x15, 0x16):
             _taproot_input(map, kind, key)
         elif kind == 0x1A:
