@@ -30,7 +30,7 @@ run: $(READY)
 	@$(BIN)/bitcoin-mp -regtest
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

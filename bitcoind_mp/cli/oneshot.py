@@ -12,7 +12,7 @@ from bitcoind_mp.ipc.plain import Connection
 
 from .arguments import BadArgument, Command, named, positional, request
 from .jsontext import Number, parse, write
-from .routing import ROLES, Server, Servers
+from .routing import Server, Servers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SHUTTING_DOWN = "Shutting down"
 NO_WIDTH = 80
 #: Seconds between attempts with -rpcwait.
 RETRY = 0.2
+#: Seconds that a server has to come up which the first call to its socket starts.
+ACTIVATION = 30.0
 
 
 class Refused(Exception):
@@ -49,6 +51,10 @@ class NoServer(Exception):
 
 class Unwritable(Exception):
     """Standard output doesn't take the answer; the text says why."""
+
+
+class Starting(NoServer):
+    """Somebody listens who hasn't said yet what he answers: our connection may have started him (systemd.socket(5))."""
 
 
 class Unanswered(NoServer):
@@ -151,10 +157,14 @@ def call(
     waiting = may_wait and config.get_bool("rpcwait")
     limit = config.get_seconds("rpcwaittimeout")
     deadline = time.monotonic() + limit
+    activated = time.monotonic() + ACTIVATION
     while True:
         try:
-            return _call_once(config, Servers.of(config), name, words, wallet)
+            return _call_once(config, Servers.of(config, wallet), name, words, wallet)
         except NoServer as error:
+            if isinstance(error, Starting) and may_wait and time.monotonic() < activated:
+                time.sleep(RETRY)
+                continue
             if not waiting or isinstance(error, Unanswered):
                 raise
             if limit and time.monotonic() >= deadline:
@@ -169,11 +179,23 @@ def call(
 
 def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]", wallet: "str | None") -> "Any":
     for server, command in servers.having(name):
+        if server.role == "wallet" and servers.rivals(server):
+            from .absent import wait_for_own
+
+            wait_for_own(config, servers)
         line = request_line(config, command, words, wallet)
         connection = connected(server)
-        if connection is not None:
-            return _answered(config, server, connection, line, changes=bool(command.described.get("changes")))
-    return _call_unlisted(config, servers, name)
+        if connection is None:
+            continue
+        if wallet is None and any(answers(rival) for rival in servers.rivals(server)):
+            from .absent import call_several
+
+            connection.close()
+            return call_several(config, servers, name, line)
+        return _answered(config, server, connection, line, changes=bool(command.described.get("changes")))
+    from .absent import call_unlisted
+
+    return call_unlisted(config, servers, name)
 
 
 def _answered(config: "Config", server: Server, connection: Connection, line: bytes, *, changes: bool) -> "Any":
@@ -198,32 +220,8 @@ def _answered(config: "Config", server: Server, connection: Connection, line: by
         raise first from None
 
 
-def _call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
-    """A command that no running server's table has: its server isn't there or not ready yet, or it is unknown."""
-    running = [server for server in servers.all() if _answers(server)]
-    if not running:
-        raise NoServer(nobody_text(config))
-    for server, _ in servers.having(name):
-        raise NoServer(absent_text(config, server))
-    supervised = any(server.role == "supervisor" for server in running)
-    if name in FOR_PERSONS and not supervised:
-        raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
-    ready = [server.role for server in running if server.table]
-    missing = [role for role in ROLES[1:] if role not in ready]
-    absent = [server for server in servers.all() if server.role in missing and server not in running]
-    if absent and not supervised:
-        known = " and the ".join(role for role in ready if role) or "server that runs"
-        raise NoServer(f"{name} is not known to the {known}. {absent_text(config, absent[0])}")
-    if missing:
-        hint = f": see {command_line(config)} status" if supervised else ""
-        raise NoServer(
-            f"{name} is not known to what runs, and the {' and the '.join(missing)} "
-            f"{'has' if len(missing) == 1 else 'have'} not been ready yet{hint}"
-        )
-    raise Refused(METHOD_NOT_FOUND, "Method not found")
-
-
-def _answers(server: Server) -> bool:
+def answers(server: Server) -> bool:
+    """Whether somebody listens there."""
     connection = connected(server)
     if connection is None:
         return False
@@ -307,38 +305,3 @@ def error_text(code: int, message: str) -> str:
             'for help or "bitcoin-mp listwallets" to see which wallets are currently loaded).'
         )
     return text
-
-
-def nobody_text(config: "Config") -> str:
-    """Nobody to talk to, and how to start one who would be heard there."""
-    mode, path = config.ipc_connect
-    if mode == "unix" and path and os.path.dirname(path) != config.run_path():
-        return (
-            f"Could not connect to a server: nobody listens at {path}\n\n"
-            f"Only a server that was started with -ipcbind=unix:{path} would. "
-            f"Without -ipcconnect, those at {config.run_path()} are asked.\n"
-        )
-    place = path if mode == "unix" and path else config.run_path()
-    return (
-        f"Could not connect to a server: nobody listens at {place}\n\n"
-        f"Start one with:\n\n    {command_line(config, 'bitcoind-mp')} -daemon\n"
-    )
-
-
-def absent_text(config: "Config", server: Server) -> str:
-    """A worker that isn't there while another runs without a supervisor, and how to start it."""
-    text = f"The {server.role or 'server'} is not running: nobody listens at {server.socket}."
-    if server.socket != config.run_path(server.role + ".sock"):
-        return text
-    program = "bitcoind-mp" if server.role == "supervisor" else f"bitcoin-mp-{server.role}"
-    return f"{text} Start it with: {command_line(config, program)}"
-
-
-def command_line(config: "Config", program: str = "bitcoin-mp") -> str:
-    """How this front end was called, as far as it says with whom to talk; the same for another program."""
-    parts = [program]
-    if config.chain != "main":
-        parts.append(f"-chain={config.chain}" if config.chain == "test" else f"-{config.chain}")
-    if config.is_set("datadir"):
-        parts.append(f"-datadir={config.get_str('datadir')}")
-    return " ".join(parts)

@@ -4,6 +4,7 @@ Reads files, opens no socket. A table may be older than its server's death, so w
 to try.
 """
 
+import os
 import os.path
 
 from .arguments import Command
@@ -63,6 +64,37 @@ def _of_each(command: Command) -> bool:
     return bool(command.described.get("topic") == "control")
 
 
+def wallet_sockets(config: "Config", wallet: "str | None") -> "list[tuple[str, str]]":
+    """The wallet's server; of those that serve one wallet alone the one for ``wallet`` (else -rpcwallet), and where
+    there is no server for all, each."""
+    shared = ("wallet", config.run_path("wallet.sock"))
+    named = wallet or config.get_str("rpcwallet")
+    if named:
+        from bitcoind_mp.config.instances import escaped
+
+        own = config.run_path(f"wallet@{escaped(named)}.sock")
+        if os.path.exists(own):
+            return [("wallet", own), shared]
+    if os.path.exists(shared[1]):
+        return [shared]
+    alone = dict(_alone(config.run_path()))
+    return [("wallet", alone[name]) for name in sorted(alone)] or [shared]
+
+
+def _alone(directory: str) -> "Iterator[tuple[str, str]]":
+    """(wallet, socket) of each server that serves one wallet alone."""
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return
+    for name in names:
+        if name.startswith("wallet@") and name.endswith(".sock"):
+            socket = os.path.join(directory, name)
+            wallet = (read_table(socket) or {}).get("wallet")
+            if isinstance(wallet, str):
+                yield wallet, socket
+
+
 class Servers:
     """The servers that one configuration leads to; each table is read when it is first needed."""
 
@@ -71,15 +103,15 @@ class Servers:
         self._read: dict[str, Server] = {}
 
     @classmethod
-    def of(cls, config: "Config") -> "Servers":
+    def of(cls, config: "Config", wallet: "str | None" = None) -> "Servers":
         """By ``-ipcconnect``: the three default sockets, or with ``unix:PATH`` that one first and then those of the
-        other roles that lie beside it."""
+        other roles that lie beside it. The wallet's is the one that serves ``wallet``."""
         mode, path = config.ipc_connect
         if mode == "unix" and path:
             directory = os.path.dirname(path)
             beside = [(role, os.path.join(directory, role + ".sock")) for role in ROLES]
             return cls([("", path), *((role, socket) for role, socket in beside if socket != path)])
-        return cls([(role, config.run_path(role + ".sock")) for role in ROLES])
+        return cls([*((role, config.run_path(role + ".sock")) for role in ROLES[:-1]), *wallet_sockets(config, wallet)])
 
     def all(self) -> "list[Server]":
         """Every one, in order."""
@@ -95,6 +127,10 @@ class Servers:
         if any(server.role == "wallet" and not _of_each(described) for server, described in found):
             found = [pair for pair in found if pair[0].role != "node"]
         yield from found
+
+    def rivals(self, server: Server) -> "list[Server]":
+        """The other servers of the same role."""
+        return [other for other in self.all() if other.role == server.role and other is not server]
 
     def _server(self, role: str, socket: str) -> Server:
         if socket not in self._read:

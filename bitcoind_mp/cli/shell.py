@@ -15,6 +15,7 @@ from prompt_toolkit.output import Output, create_output
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 
+from .absent import nobody_text
 from .client import Connections
 from .complete import OWN
 from .highlight import Fragments
@@ -23,7 +24,6 @@ from .interpreter import Interpreter, Person
 from .launch import PrivateSupervisor
 from .line import commands
 from .live import LiveData
-from .oneshot import nobody_text
 from .prompt import make_session
 from .screen import Plain, Screen, Terminal
 from .style import STYLE

@@ -6,10 +6,11 @@ import time
 
 from bitcoind_mp.config.option import UNITS
 
+from .absent import nobody_text
 from .arguments import BadArgument, request
 from .format import coloured, health_text, logs_text, plain, printable, status_text, unit_line
 from .jsontext import compact, parse, quote
-from .oneshot import NoServer, Refused, call, connected, error_text, nobody_text, print_result, result_of
+from .oneshot import NoServer, Refused, call, connected, error_text, print_result, result_of
 from .routing import Servers
 from .terminal import wants_colour
 

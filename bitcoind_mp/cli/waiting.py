@@ -3,10 +3,11 @@
 import sys
 import time
 
+from .absent import nobody_text
 from .arguments import request
 from .format import printable
 from .jsontext import parse, quote
-from .oneshot import NoServer, connected, nobody_text, result_of
+from .oneshot import NoServer, connected, result_of
 from .routing import Servers
 from .supervision import hello_text
 

@@ -185,7 +185,17 @@ class Config:
             address = self.get_str("ipcconnect")
         if address.startswith("unix:"):
             return os.path.join(self._network, address[5:])
-        return self.run_path(role + ".sock")
+        return self.run_path((self.instance if role == self.role else role) + ".sock")
+
+    @property
+    def instance(self) -> str:
+        """What this process's files are called: its role; with -onlywallet ``wallet@NAME``, the name as in a unit's."""
+        only = self.get_str("onlywallet") if self.program == WALLET else ""
+        if not only:
+            return self.role
+        from .instances import escaped
+
+        return f"{self.role}@{escaped(only)}"
 
     @property
     def ipc_connect(self) -> "tuple[str, str]":

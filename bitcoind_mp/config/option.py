@@ -10,6 +10,7 @@ SECONDS = "seconds"  # a decimal number, so that tests and monitors can ask for 
 AMOUNT = "amount"  # BTC, or BTC/kvB for a feerate; satoshis inside
 TEXT = "text"
 PATH = "path"
+TIMED = "timed"  # NAME:SECONDS
 ADDRESS = "address"  # a Unix socket as Core writes it: unix, unix:PATH; with `choices` for the other words
 
 SUPERVISOR = "bitcoind-mp"
@@ -35,9 +36,11 @@ class Option:
     ``base``: what a relative path is relative to: ``cwd``, ``datadir`` or ``network``.
     ``per_unit``: the value may be ``UNIT:VALUE``, for that unit alone. ``where``: ``""`` anywhere, ``command``
     only on the command line, ``file`` only in bitcoin.conf. ``debug``: help shows it under -help-debug only.
+    ``alone``: for a worker that runs without the supervisor, which doesn't take it.
     """
 
     __slots__ = (
+        "alone",
         "base",
         "category",
         "choices",
@@ -81,6 +84,7 @@ class Option:
         where: str = "",
         debug: bool = False,
         hidden: bool = False,
+        alone: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -101,12 +105,13 @@ class Option:
         self.where = where
         self.debug = debug
         self.hidden = hidden
+        self.alone = alone
 
     def taken_by(self, program: str) -> bool:
         """Whether that program accepts the option on its command line."""
         if program in self.programs:
             return True
-        return program == SUPERVISOR and (NODE in self.programs or WALLET in self.programs)
+        return program == SUPERVISOR and not self.alone and (NODE in self.programs or WALLET in self.programs)
 
     def read(self, text: str) -> "str | int | float | bool":
         """The value that ``text`` stands for. Raises `BadValue`."""
@@ -119,6 +124,11 @@ class Option:
         if self.kind == ADDRESS:
             if text not in self.choices and not (text == "unix" or (text.startswith("unix:") and len(text) > 5)):
                 raise BadValue("expected " + ", ".join([*self.choices, "unix or unix:<path>"]))
+        elif self.kind == TIMED:
+            name, _, seconds = text.rpartition(":")
+            if not name:
+                raise BadValue("expected <name>:<seconds>")
+            self._number(seconds)
         elif self.choices and text not in self.choices:
             raise BadValue("expected one of " + ", ".join(choice for choice in self.choices if choice))
         return text

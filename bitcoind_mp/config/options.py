@@ -6,7 +6,22 @@ and defaults all come from here; ``{default}`` in a help text is the row's own d
 workers' options too and passes them on (`Config.worker_arguments`).
 """
 
-from .option import ADDRESS, AMOUNT, CLI, FLAG, INTEGER, NODE, PATH, PROGRAMS, SECONDS, SUPERVISOR, TEXT, WALLET, Option
+from .option import (
+    ADDRESS,
+    AMOUNT,
+    CLI,
+    FLAG,
+    INTEGER,
+    NODE,
+    PATH,
+    PROGRAMS,
+    SECONDS,
+    SUPERVISOR,
+    TEXT,
+    TIMED,
+    WALLET,
+    Option,
+)
 
 GENERAL = "Options"
 CONNECTION = "Connection options"
@@ -635,6 +650,21 @@ TABLE = (
         "(default: {default}).",
     ),
     Option(
+        "onlywallet",
+        TEXT,
+        None,
+        (WALLET,),
+        WALLETS,
+        "=<name>",
+        "Serve this wallet and no other, on a socket of its own, <datadir>/run/wallet@<name>.sock (the name as "
+        "systemd-escape prints it), where bitcoin-mp -rpcwallet=<name> finds it. Several such processes can run on one "
+        "data directory. Where the wallet does not exist yet, createwallet makes it (for a process that runs without "
+        "the supervisor).",
+        negatable=False,
+        where="command",
+        alone=True,
+    ),
+    Option(
         "spendzeroconfchange",
         FLAG,
         1,
@@ -705,6 +735,22 @@ TABLE = (
         "",
         "Wallet will not create transactions that violate mempool chain limits (default: {default}).",
         debug=True,
+    ),
+    Option(
+        "walletunlock",
+        TIMED,
+        None,
+        (WALLET,),
+        WALLETS,
+        "=<name>:<seconds>",
+        "Unlock the encrypted wallet <name> once it is loaded at startup, for so many seconds from the first start on. "
+        "Its passphrase is the credential wallet.<name>.passphrase that systemd handed over (LoadCredential=). Can be "
+        "used multiple times to unlock multiple wallets.",
+        many=True,
+        network_only=True,
+        negatable=False,
+        minimum=1,
+        maximum=100_000_000,
     ),
     # Relay
     Option(
@@ -1060,7 +1106,8 @@ TABLE = (
         (CLI,),
         GENERAL,
         "=<walletname>",
-        "Send the command to this wallet: needed where more than one is loaded.",
+        "Send the command to this wallet: needed where more than one is loaded. A process that serves that wallet "
+        "alone (bitcoin-mp-wallet -onlywallet) is found by it; a shell stays with the one it began with.",
         elidable=True,
     ),
     Option(

@@ -2,7 +2,7 @@
 
 JSON: ``{"role", "chain", "version", "protocol", "pid", "commands": [{"name", "topic", "summary", "usage", "changes",
 "hidden", "options", "params": [{"name", "type", "required", "aliases", "secret"}], "named": [{"name", "type",
-"param"}]}]}``.
+"param"}]}]}``; and "wallet" where it serves that wallet alone.
 
 ``type`` is JSON type names joined by "|" (string, number, boolean, array, object), or "any". A parameter whose
 types include "string" is taken from a command line as it stands (unless it is one of several types and reads as JSON

@@ -2,21 +2,31 @@
 
 Loggers are named ``bitcoind_mp.<category>`` (`logging.getLogger("bitcoind_mp.ipc")`). The category is what ``-debug=``
 names and what stands in brackets, as in Bitcoin Core's ``debug.log``: ``2026-11-23T14:35:38Z [ipc] message``; a
-warning's and an error's level too: ``[ipc:warning]``. Under the journal, lines have a ``<N>`` priority
-(sd-daemon(3)) and no time, which the journal adds.
+warning's and an error's level too: ``[ipc:warning]``.
+
+Under the journal a record is one entry with fields (``journal.py``) and no time, which the journal adds. Where
+JOURNAL_STREAM is a pipe, whoever reads it writes the entry: each line has a ``<N>`` priority (sd-daemon(3)) in front,
+and that of an event its id too, ``<N:MESSAGE_ID>``.
 """
 
 import contextlib
 import logging
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Mapping
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
+
+from bitcoind_mp.interfaces.journal import event_of
+
+from .journal import Entries, JournalSocket
 
 ROOT = "bitcoind_mp"
+#: The journal's and syslog's numbers.
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 #: What ``-debug=`` may name: Core's (``src/logging.cpp``), so that its configuration files are understood, and ours.
 CATEGORIES = (
     "addrman",
@@ -56,15 +66,16 @@ CATEGORIES = (
 )
 EVERYTHING = ("", "1", "all")
 NOTHING = ("0", "none")
-_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 
 
 class LineFormatter(logging.Formatter):
     """Core's layout. A traceback, or a message of several lines, keeps its newlines, so that it can be read."""
 
-    def __init__(self, *, with_time: bool = True) -> None:
+    def __init__(self, *, with_time: bool = True, own: str = "") -> None:
+        """``own``: the category that need not be named."""
         super().__init__()
         self._with_time = with_time
+        self._own = own
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
@@ -72,21 +83,50 @@ class LineFormatter(logging.Formatter):
             text = f"{text}\n{self.formatException(record.exc_info)}"
         if record.stack_info:
             text = f"{text}\n{record.stack_info}"
-        line = f"{_prefix(record)}{text}"
+        line = f"{_prefix(record, self._own)}{text}"
         if not self._with_time:
             return line
         return f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(record.created))} {line}"
 
 
-class JournalFormatter(LineFormatter):
-    """Each line with its priority, for a stderr that is the journal's."""
+class PipeFormatter(LineFormatter):
+    """Each line with its priority, for a pipe to somebody who writes to the journal."""
 
     def __init__(self) -> None:
         super().__init__(with_time=False)
 
     def format(self, record: logging.LogRecord) -> str:
-        priority = _PRIORITIES.get(record.levelno, 6)
-        return "\n".join(f"<{priority}>{line}" for line in super().format(record).splitlines())
+        priority = priority_of(record)
+        first, *more = super().format(record).splitlines() or [""]
+        message_id = event_of(record)[0]
+        head = f"<{priority}:{message_id}>" if message_id else f"<{priority}>"
+        return "\n".join((f"{head}{first}", *(f"<{priority}>{line}" for line in more)))
+
+
+class Journal(Protocol):
+    """Takes entries (``journal.py``)."""
+
+    def add(self, message: str | bytes, priority: int, *, unit: str, pid: int | None, message_id: str) -> bool: ...
+
+
+class JournalHandler(logging.Handler):
+    """Each record as one entry of the journal about ``unit``; what the journal doesn't take goes to standard error,
+    which is the journal's too."""
+
+    def __init__(self, entries: Journal, unit: str) -> None:
+        super().__init__()
+        self.setFormatter(LineFormatter(with_time=False, own=unit))
+        self._entries = entries
+        self._unit = unit
+        self._fallback = logging.StreamHandler(sys.stderr)
+        self._fallback.setFormatter(PipeFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message_id, unit, pid = event_of(record)
+        pid = pid if unit else os.getpid()
+        text, priority = self.format(record), priority_of(record)
+        if not self._entries.add(text, priority, unit=unit or self._unit, pid=pid, message_id=message_id):
+            self._fallback.emit(record)
 
 
 class LogFile(WatchedFileHandler):
@@ -135,8 +175,14 @@ def _appending(path: Path) -> TextIO | None:
     return open(descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
 
-def _prefix(record: logging.LogRecord) -> str:
+def priority_of(record: logging.LogRecord) -> int:
+    """The journal's and syslog's number for its level."""
+    return _PRIORITIES.get(record.levelno, 6)
+
+
+def _prefix(record: logging.LogRecord, own: str) -> str:
     category = record.name.removeprefix(ROOT).lstrip(".").partition(".")[0]
+    category = "" if category == own else category
     if record.levelno > logging.INFO:
         level = record.levelname.lower()
         return f"[{category}:{level}] " if category else f"[{level}] "
@@ -147,6 +193,7 @@ def setup(
     *,
     file: Path | None = None,
     console: bool = True,
+    unit: str = "",
     debug: Iterable[str] = (),
     exclude: Iterable[str] = (),
     environ: Mapping[str, str] | None = None,
@@ -156,8 +203,8 @@ def setup(
 
     ``debug``: categories to log at debug level; "1" or "all" for every one, "0" or "none" takes back what came
     before. ``exclude``: categories not to (-debugexclude), whatever ``debug`` says.
-    With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's. Otherwise those for a stderr
-    that nobody reads any more go to ``heir``, in a directory that exists.
+    With JOURNAL_STREAM in ``environ`` that is our stderr, lines there are the journal's, about ``unit``. Otherwise
+    those for a stderr that nobody reads any more go to ``heir``, in a directory that exists.
 
     Raises:
         ValueError: ``debug`` or ``exclude`` names no category of ours.
@@ -172,10 +219,7 @@ def setup(
         handler.setFormatter(LineFormatter())
         root.addHandler(handler)
     if console:
-        is_journal = stderr_is_journal(environ or {})
-        stream = Stderr(None if is_journal else heir)
-        stream.setFormatter(JournalFormatter() if is_journal else LineFormatter())
-        root.addHandler(stream)
+        root.addHandler(_console(unit, stderr_is_journal(environ or {}), heir))
     if not root.handlers:
         root.addHandler(logging.NullHandler())  # else Python writes warnings to stderr all the same
     root.setLevel(logging.WARNING)
@@ -189,6 +233,14 @@ def setup(
             set_category(name, False)
         except KeyError:
             raise ValueError(f"Unsupported logging category -debugexclude={name}") from None
+
+
+def _console(unit: str, journal: bool, heir: Path | None) -> logging.Handler:
+    if journal and not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
+        return JournalHandler(Entries(f"bitcoin-mp-{unit}", JournalSocket()), unit)
+    stream = Stderr(None if journal else heir)
+    stream.setFormatter(PipeFormatter() if journal else LineFormatter())
+    return stream
 
 
 def _switch(name: str) -> None:

@@ -33,6 +33,7 @@ def run_program(make: Callable[[Configured], Service], config: Configured, *, na
     try:
         service_logging.setup(
             console=config.get_bool("printtoconsole"),
+            unit=name,
             debug=config.get_list("debug"),
             exclude=config.get_list("debugexclude"),
             environ=os.environ,

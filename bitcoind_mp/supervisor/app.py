@@ -16,6 +16,7 @@ from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
@@ -25,6 +26,7 @@ from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.service import lock, notify
 from bitcoind_mp.service import logging as service_logging
 from bitcoind_mp.service.activation import inherit
+from bitcoind_mp.service.journal import Entries, JournalSocket
 
 from . import adoption, plan
 from . import events as ev
@@ -81,7 +83,9 @@ class Supervisor:
         self._handed = start.handed
         self._loop = asyncio.get_running_loop()
         self._access = own_user(config.get_str("ipcgroup"))
-        self._logs = Logbook(config, journal=service_logging.stderr_is_journal(start.environ))
+        in_journal = service_logging.stderr_is_journal(start.environ)
+        self._entries = Entries("bitcoind-mp", JournalSocket()) if in_journal else None
+        self._logs = Logbook(config, journal=self._entries)
         self._sockets = Listeners(config, self._access.gid)
         self._asked = asyncio.Event()
         self._upgrade = Upgrade(start.environ)
@@ -245,7 +249,7 @@ class Supervisor:
             await manager.stop(plan.STOP_ORDER)
             await doors.aclose()
             manager.close()
-            log.info("stopped")
+            log.info("stopped", extra=event(Event.SUPERVISOR_STOPPED))
 
     async def _hand_over(
         self, manager: Manager, upward: Upward, doors: contextlib.AsyncExitStack, held: lock.DirectoryLock
@@ -421,10 +425,13 @@ class Supervisor:
             service_logging.setup(console=False, debug=debug, exclude=exclude)
         except ValueError as error:
             raise FatalError(str(error), status=ExitStatus.CONFIG) from None
-        formatter = service_logging.JournalFormatter() if self._logs.journal else service_logging.LineFormatter()
-        self._own_log = self._logs.open("supervisor")
+        self._own_log = self._logs.open("supervisor", forward=self._entries is None)
+        formatter = service_logging.LineFormatter(with_time=self._entries is None)
         logging.getLogger().addHandler(OwnLog(self._own_log, formatter))
-        log.info("bitcoind-mp %s on chain %s, data directory %s", __version__, self._config.chain, self._config.datadir)
+        if self._entries is not None:
+            logging.getLogger().addHandler(service_logging.JournalHandler(self._entries, "supervisor"))
+        started = f"bitcoind-mp {__version__} on chain {self._config.chain}, data directory {self._config.datadir}"
+        log.info("%s", started, extra=event(Event.SUPERVISOR_STARTED))
 
     # Reloading
 
@@ -440,13 +447,13 @@ class Supervisor:
         try:
             self._config = self._reread()
         except FatalError as error:
-            log.error("the configuration stays as it was: %s", error)
+            log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))
         else:
             for each in self._plans(self._config):
                 manager.configure(each)
             health.configure(plan.health(self._config))
             self._logs.configure(self._config)
-            log.info("the configuration was read again")
+            log.info("the configuration was read again", extra=event(Event.CONFIGURATION_REREAD))
         for supervised in manager.units.values():
             manager.tell(supervised, ev.ReloadRequested())
         self._reloading = self._loop.create_task(self._reloaded(manager, upward))

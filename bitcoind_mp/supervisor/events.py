@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from signal import Signals
 
 from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.journal import Event as LogEvent
 
 from .policy import Exit, Policy
 
@@ -194,10 +195,11 @@ class KillGroup:
 
 @dataclass(frozen=True)
 class Log:
-    """Write a line about the unit to the supervisor's log. ``level`` as in ``logging``."""
+    """Write a line about the unit to the supervisor's log. ``level`` as in ``logging``; ``event`` is what it tells."""
 
     level: int
     text: str
+    event: LogEvent | None = None
 
 
 Action = Spawn | Look | Send | KillGroup | Log

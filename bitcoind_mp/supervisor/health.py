@@ -15,6 +15,7 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import CallTimeout, RpcError
 from bitcoind_mp.interfaces.health import HealthCheck
 from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
@@ -158,9 +159,11 @@ class HealthMonitor:
     def _log(self, name: str, previous: Checkup, newest: Checkup) -> None:
         """Only what is new: a unit that is unwell for a day fills no log."""
         if newest.failures and not previous.failures:
-            log.warning("%s: health check failed: %s", name, newest.error)
+            about = event(Event.HEALTH_ALARM, unit=name, pid=newest.pid)
+            log.warning("%s: health check failed: %s", name, newest.error, extra=about)
         elif previous.failures and not newest.failures:
-            log.info("%s: answers health checks again", name)
+            about = event(Event.HEALTH_RECOVERED, unit=name, pid=newest.pid)
+            log.info("%s: answers health checks again", name, extra=about)
 
     async def connected(self, name: str) -> Session:
         """The kept connection to that worker, made anew where it ended. Raises OSError, RpcError or TimeoutError."""

@@ -3,7 +3,7 @@
 from bitcoind_mp.config import Config
 
 from .logfile import LogFile
-from .logs import Console, Forward, Journal, UnitLog
+from .logs import Console, Entries, Forward, Journal, UnitLog
 
 _STDOUT, _STDERR = 1, 2
 _MIB = 1024 * 1024
@@ -13,23 +13,23 @@ class Logbook:
     """Makes the logs and reopens them. With ``journal`` (standard error is the journal's) lines go there and no file is
     written; else each unit has a file, and the console gets every line where -printtoconsole says so."""
 
-    def __init__(self, config: Config, *, journal: bool) -> None:
+    def __init__(self, config: Config, *, journal: Entries | None) -> None:
         self._config = config
         self._logs: list[UnitLog] = []
-        self.journal = journal
+        self.journal = journal is not None
         self._forward: Forward | None = None
-        if journal:
-            self._forward = Journal(_STDERR)
+        if journal is not None:
+            self._forward = Journal(_STDERR, journal)
         elif config.get_bool("printtoconsole"):
             self._forward = Console(_STDOUT)
 
-    def open(self, name: str) -> UnitLog:
-        """The log of one more unit."""
+    def open(self, name: str, *, forward: bool = True) -> UnitLog:
+        """The log of one more unit. Not ``forward``: nothing of it goes to the journal or the console."""
         file = None
         if not self.journal:
             size, backups = _rotation(self._config)
             file = LogFile(self._config.log_dir / f"{name}.log", max_size=size, backups=backups)
-        made = UnitLog(name, file, self._forward)
+        made = UnitLog(name, file, self._forward if forward else None)
         self._logs.append(made)
         return made
 

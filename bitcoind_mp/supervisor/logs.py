@@ -22,7 +22,8 @@ _PIPE_HOLDS_AT_MOST = 1024 * 1024
 #: A pipe or terminal that polls writable takes this much without blocking (PIPE_BUF, pipe(7)).
 _PIPE_BUF = 4096
 #: sd-daemon(3): the priority in front of a line, as the journal takes it.
-_PRIORITY = re.compile(rb"<([0-7])>")
+#: ``<N:ID>``: and the journal's MESSAGE_ID of the event that it tells (service/logging.py).
+_PRIORITY = re.compile(rb"<([0-7])(?::([0-9a-f]{32}))?>")
 _INFO = b"6"
 #: How a line of level error begins after its time: ``[error] `` or ``[net:error] `` (service/logging.py).
 _ERROR = re.compile(r"\[(?:[\w-]+:)?error\] (.+)")
@@ -36,8 +37,15 @@ Listener = Callable[[list[str]], None]
 class Forward(Protocol):
     """Where lines go besides the file: the console or the journal."""
 
-    def write(self, unit: str, lines: list[bytes]) -> None:
-        """Take these lines, or drop them; never block."""
+    def write(self, unit: str, lines: list[bytes], pid: int | None) -> None:
+        """Take these lines, which the unit's process wrote, or drop them; never block."""
+
+
+class Entries(Protocol):
+    """The journal by its own protocol."""
+
+    def add(self, message: str | bytes, priority: int, *, unit: str, pid: int | None, message_id: str) -> bool:
+        """One entry; False where the journal didn't take it."""
 
 
 class UnitLog:
@@ -48,6 +56,8 @@ class UnitLog:
         self.file = file
         self.forward = forward
         self.listeners: set[Listener] = set()
+        self.pid: int | None = None
+        """Whose lines these are."""
         self._newest: deque[bytes] = deque(maxlen=keep)
         self._count = 0
         self._began = 0
@@ -57,7 +67,7 @@ class UnitLog:
         if not lines:
             return
         if self.forward is not None:
-            self.forward.write(self.unit, lines)
+            self.forward.write(self.unit, lines, self.pid)
         plain = [_PRIORITY.sub(b"", line, count=1) if line[:1] == b"<" else line for line in lines]
         self._newest.extend(plain)
         self._count += len(plain)
@@ -173,7 +183,7 @@ class Console:
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
 
-    def write(self, unit: str, lines: list[bytes]) -> None:
+    def write(self, unit: str, lines: list[bytes], pid: int | None) -> None:
         self._put([unit.encode() + b": " + line for line in lines])
 
     def _put(self, lines: list[bytes]) -> None:
@@ -197,16 +207,21 @@ class Console:
 
 
 class Journal(Console):
-    """Lines to the journal that systemd connected our standard error to, each with its priority (sd-daemon(3))."""
+    """Lines to the journal, one entry each; what it doesn't take by its own protocol goes to ``fd``, the standard error
+    that systemd connected to it, each line with its priority (sd-daemon(3))."""
 
-    def write(self, unit: str, lines: list[bytes]) -> None:
-        self._put([_with_priority(unit.encode(), line) for line in lines])
+    def __init__(self, fd: int, entries: Entries) -> None:
+        super().__init__(fd)
+        self._entries = entries
 
-
-def _with_priority(unit: bytes, line: bytes) -> bytes:
-    found = _PRIORITY.match(line)
-    priority, text = (found[1], line[found.end() :]) if found else (_INFO, line)
-    return b"<" + priority + b">" + unit + b": " + text
+    def write(self, unit: str, lines: list[bytes], pid: int | None) -> None:
+        for line in lines:
+            found = _PRIORITY.match(line)
+            priority, text = (found[1], line[found.end() :]) if found else (_INFO, line)
+            message_id = (found[2] or b"").decode() if found else ""
+            text = unit.encode() + b": " + text
+            if not self._entries.add(text, int(priority), unit=unit, pid=pid, message_id=message_id):
+                self._put([b"<" + priority + b">" + text])
 
 
 def _text(line: bytes) -> str:

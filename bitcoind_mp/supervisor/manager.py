@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bitcoind_mp.interfaces import journal
+
 from . import events as ev
 from .handover import HandedUnit
 from .logs import Pump, UnitLog
@@ -35,6 +37,8 @@ _HELD_UP = 1.0
 _LINES_HANDED_OVER = 200
 #: Lines that are kept of what a process wrote last.
 _LAST_WORDS = 10
+#: Variables that one unit alone is told: where a passphrase may lie is nothing to the node (systemd.exec(5)).
+_MEANT_FOR = {"CREDENTIALS_DIRECTORY": "wallet"}
 
 
 class Supervised:
@@ -146,12 +150,14 @@ class Manager:
         """A process of the unit is there already: wait for its end before the first of ours."""
         supervised.origin.renew()
         supervised.process = process
+        supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Adopted(process.pid))
 
     def own(self, supervised: Supervised, process: Foundling) -> None:
         """A process of the unit is there already, and is to stay: it is the unit's as one of ours would be."""
         supervised.process = process
+        supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         supervised.origin.renew()
         self.tell(supervised, ev.TakenOver(process.pid))
@@ -244,7 +250,7 @@ class Manager:
         """Make the command now, so that a start after a crash has nothing left to work out."""
         if supervised.command is not None:
             release(supervised.command)
-        environ = dict(self._environ)
+        environ = {k: v for k, v in self._environ.items() if _MEANT_FOR.get(k, supervised.name) == supervised.name}
         handed = [(supervised.name, supervised.listener)] if supervised.listener is not None else []
         made = command(
             supervised.plan.argv,
@@ -279,8 +285,9 @@ class Manager:
             case ev.KillGroup():
                 if supervised.process is not None:
                     supervised.process.kill_group()
-            case ev.Log(level, text):
-                log.log(level, "%s: %s", supervised.name, text)
+            case ev.Log(level, text, event):
+                about = journal.event(event, unit=supervised.name, pid=supervised.unit.pid)
+                log.log(level, "%s: %s", supervised.name, text, extra=about)
 
     def _spawn(self, supervised: Supervised) -> None:
         supervised.log.begin()
@@ -308,6 +315,7 @@ class Manager:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return
         supervised.process = process
+        supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Spawned(process.pid))
 

@@ -14,6 +14,7 @@ from typing import Any
 from bitcoind_mp.interfaces import failures
 from bitcoind_mp.interfaces.errors import ExitStatus
 from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.journal import Event
 
 from . import events as ev
 from .policy import Exit, Policy, Verdict
@@ -177,7 +178,7 @@ def _adopted(unit: Unit, event: ev.Adopted, now: float) -> Result:
         raise IllegalMove(f"adopted while {unit.state}")
     limit = now + unit.policy.stop_timeout
     text = f"waiting for pid {event.pid}, which an earlier supervisor left, to stop"
-    actions = (ev.Log(logging.WARNING, text), ev.Send(Signals.SIGTERM))
+    actions = (ev.Log(logging.WARNING, text, Event.UNIT_LEFT_OVER), ev.Send(Signals.SIGTERM))
     return _move(unit, State.STOPPING, now, deadline=limit, pid=event.pid), actions
 
 
@@ -188,7 +189,7 @@ def _taken_over(unit: Unit, event: ev.TakenOver, now: float) -> Result:
     unit = replace(unit, wanted=True, watchdog=policy.watchdog)
     running = _move(unit, State.RUNNING, now, pid=event.pid, ready_at=now, watchdog_at=_expiry(unit, now))
     text = f"taken over: pid {event.pid}, which an earlier supervisor started, runs on"
-    return running, (ev.Log(logging.WARNING, text),)
+    return running, (ev.Log(logging.WARNING, text, Event.UNIT_TAKEN_OVER),)
 
 
 # -- what the process said --------------------------------------------------------------------------------------
@@ -198,9 +199,9 @@ def _ready(unit: Unit, event: ev.Ready, now: float) -> Result:
     if unit.state is State.STARTING:
         took = now - (unit.started if unit.started is not None else now)
         running = _move(unit, State.RUNNING, now, ready_at=now, watchdog_at=_expiry(unit, now))
-        return running, (ev.Log(logging.INFO, f"ready (pid {unit.pid}, {took:.2f} s)"),)
+        return running, (ev.Log(logging.INFO, f"ready (pid {unit.pid}, {took:.2f} s)", Event.UNIT_READY),)
     if unit.state is State.RELOADING:
-        return _move(unit, State.RUNNING, now), (ev.Log(logging.INFO, "reloaded"),)
+        return _move(unit, State.RUNNING, now), (ev.Log(logging.INFO, "reloaded", Event.UNIT_RELOADED),)
     return unit, ()
 
 
@@ -316,12 +317,14 @@ def _abort(unit: Unit, now: float, reason: str) -> Result:
     """A hung process: SIGABRT makes it write its stacks, and ends it if anything of it still works."""
     limit = now + unit.policy.abort_timeout
     aborting = _move(unit, State.ABORTING, now, deadline=limit, watchdog_at=None, reason=reason)
-    return aborting, (ev.Log(logging.ERROR, f"{reason}; sending SIGABRT"), ev.Send(Signals.SIGABRT))
+    hung = ev.Log(logging.ERROR, f"{reason}; sending SIGABRT", Event.UNIT_HUNG)
+    return aborting, (hung, ev.Send(Signals.SIGABRT))
 
 
 def _kill(unit: Unit, now: float, reason: str) -> Result:
     killing = _move(unit, State.KILLING, now, watchdog_at=None, reason=reason)
-    return killing, (ev.Log(logging.ERROR, f"{reason}; sending SIGKILL"), ev.KillGroup())
+    hung = ev.Log(logging.ERROR, f"{reason}; sending SIGKILL", Event.UNIT_HUNG)
+    return killing, (hung, ev.KillGroup())
 
 
 # -- the end ----------------------------------------------------------------------------------------------------
@@ -334,11 +337,12 @@ def _exited(unit: Unit, event: ev.Exited, now: float) -> Result:
     cause = failures.HUNG if unit.reason else event.exit.cause
     gone = replace(unit, pid=None, watchdog_at=None, text="", ended=Ended(event.exit, why, now, cause))
     if not unit.wanted:
-        return _move(gone, State.STOPPED, now, reason=""), (ev.Log(logging.INFO, f"stopped: {why}"),)
+        stopped = ev.Log(logging.INFO, f"stopped: {why}", Event.UNIT_STOPPED)
+        return _move(gone, State.STOPPED, now, reason=""), (stopped,)
     if unit.again:
         spawned, actions = _spawn(_forgiven(gone), now)
         what = "starting: the one before ended" if event.exit.is_anothers else "restarting as asked"
-        return spawned, (ev.Log(logging.INFO, f"{what}: {why}"), *actions)
+        return spawned, (ev.Log(logging.INFO, f"{what}: {why}", Event.UNIT_RESTARTED), *actions)
     return _after_bad_end(gone, event.exit, why, now)
 
 
@@ -358,11 +362,11 @@ def _after_bad_end(unit: Unit, exit: Exit, why: str, now: float) -> Result:
     unit = replace(unit, restarts=unit.restarts + 1)
     if delay <= 0:
         spawned, actions = _spawn(unit, now)
-        return spawned, (*actions, ev.Log(logging.WARNING, f"{why}; restarted at once"), *told)
+        return spawned, (*actions, ev.Log(logging.WARNING, f"{why}; restarted at once", Event.UNIT_RESTARTED), *told)
     if verdict is Verdict.HOLD and unit.obstacle is not None:
-        log = ev.Log(logging.WARNING, f"{why}; held until that has changed")
+        log = ev.Log(logging.WARNING, f"{why}; held until that has changed", Event.UNIT_HELD)
         return _move(unit, State.HELD, now, deadline=now + delay, reason=why), (log,)
-    log = ev.Log(logging.WARNING, f"{why}; restarting in {delay:g} s")
+    log = ev.Log(logging.WARNING, f"{why}; restarting in {delay:g} s", Event.UNIT_RESTARTED)
     return _move(unit, State.BACKOFF, now, deadline=now + delay, reason=why), (log, *told)
 
 
@@ -371,7 +375,7 @@ def _stepped_down(unit: Unit) -> tuple[Unit, tuple[ev.Action, ...]]:
     if unit.frugal or unit.ended is None or unit.ended.cause != failures.OUT_OF_MEMORY:
         return unit, ()
     text = "out of memory: from now on it runs with -lowmemory, until a person starts or restarts it"
-    return replace(unit, frugal=True), (ev.Log(logging.WARNING, text),)
+    return replace(unit, frugal=True), (ev.Log(logging.WARNING, text, Event.UNIT_STEPPED_DOWN),)
 
 
 def _failed_starts(unit: Unit, verdict: Verdict, now: float) -> tuple[float, ...]:
@@ -386,12 +390,13 @@ def _left_down(unit: Unit, exit: Exit, why: str, now: float) -> Result:
     if exit.code != ExitStatus.OK:
         return _give_up(unit, why, now)
     stopped = _move(replace(unit, wanted=False), State.STOPPED, now)
-    return stopped, (ev.Log(logging.INFO, f"{why}; not restarted (-restart={unit.policy.restart})"),)
+    text = f"{why}; not restarted (-restart={unit.policy.restart})"
+    return stopped, (ev.Log(logging.INFO, text, Event.UNIT_STOPPED),)
 
 
 def _give_up(unit: Unit, why: str, now: float) -> Result:
     failed = _move(unit, State.FAILED, now, reason=why)
-    return failed, (ev.Log(logging.ERROR, f"failed: {why}"),)
+    return failed, (ev.Log(logging.ERROR, f"failed: {why}", Event.UNIT_FAILED),)
 
 
 _ON_DEADLINE: dict[State, Callable[[Unit, float], Result]] = {

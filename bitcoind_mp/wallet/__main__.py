@@ -1,6 +1,8 @@
 """``bitcoin-mp-wallet``: reads the configuration, runs the wallet process, exits."""
 
+import os
 import sys
+from pathlib import Path
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import WALLET
@@ -23,7 +25,9 @@ def run(arguments: list[str]) -> int:
 
     from .service import WalletService
 
-    return run_program(WalletService, config, name="wallet")
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    credentials = Path(given) if given else None
+    return run_program(lambda config: WalletService(config, credentials), config, name="wallet")
 
 
 if __name__ == "__main__":

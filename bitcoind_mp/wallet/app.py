@@ -1,10 +1,13 @@
 """Puts the wallet process together from the configuration; nothing of it runs yet."""
 
 import time
+from pathlib import Path
 
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.instances import escaped
 from bitcoind_mp.interfaces.init import Hello
 
+from .boot_unlock import BootUnlock, Credentials, Deadlines
 from .clock import NodeClock
 from .coins import OutputType
 from .manager import Wallets
@@ -40,13 +43,21 @@ def wallet_options(config: Config) -> WalletOptions:
         cluster_count=config.get_int("limitclustercount"),
         low_memory=config.get_bool("lowmemory"),
         mainnet_wallet=config.get_bool("mainnetwallet"),
+        only=config.get_str("onlywallet"),
     )
 
 
-class WalletApp:
-    """The parts of one wallet process."""
+def unlock_times(config: Config) -> dict[str, int]:
+    """-walletunlock: for how many seconds to unlock which wallet."""
+    split = (text.rpartition(":") for text in config.get_list("walletunlock"))
+    return {name: int(seconds) for name, _, seconds in split}
 
-    def __init__(self, config: Config, hello: Hello) -> None:
+
+class WalletApp:
+    """The parts of one wallet process. ``credentials`` is the directory of those that the service manager handed over,
+    None for none."""
+
+    def __init__(self, config: Config, hello: Hello, credentials: Path | None) -> None:
         clock = NodeClock(time.time)
         self.upstream = Upstream(config.socket_path("node"), hello, clock)
         self.wallets = Wallets(
@@ -55,5 +66,10 @@ class WalletApp:
             clock,
             StartupList(config.settings_file),
             SessionList(own_directory(config) / "loaded.json", parent_identity()),
+        )
+        self.boot_unlock = BootUnlock(
+            unlock_times(config),
+            Credentials(credentials, escaped),
+            Deadlines(own_directory(config) / f"{config.instance}-unlocked.json", parent_identity()),
         )
         self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain)

@@ -10,6 +10,7 @@ from btclib.exceptions import BTClibException
 
 from bitcoind_mp.interfaces.command import Call, commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.journal import Event, event
 
 from .clock import NodeClock
 from .creation import Recipe, genesis, make
@@ -116,6 +117,7 @@ class Wallets:
 
     async def create(self, name: str, recipe: Recipe, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
         """Make a wallet and load it; and warnings. Raises `RpcError`."""
+        self._check_name(name)
         self._check_recipe(name, recipe)
         with self._reserved(name):
             try:
@@ -131,6 +133,15 @@ class Wallets:
                     raise _unverified(error) from error
                 raise
             return await self._open(name, load_on_startup)
+
+    def _check_name(self, name: str) -> None:
+        """Refuse what another process is for."""
+        if self.options.only and name != self.options.only:
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                f"This process serves the wallet '{self.options.only}' alone (-onlywallet); '{name}' needs one of its "
+                "own.",
+            )
 
     def _check_recipe(self, name: str, recipe: Recipe) -> None:
         if not name:
@@ -157,6 +168,7 @@ class Wallets:
         """Load a wallet from disk; and warnings. It waits up to ``patience`` seconds for it to catch up with the node.
 
         Raises `RpcError`."""
+        self._check_name(name)
         if name in self._loaded:
             raise RpcError(RpcCode.WALLET_ALREADY_LOADED, f'Wallet "{name}" is already loaded.')
         with self._reserved(name):
@@ -219,6 +231,7 @@ class Wallets:
         """Copy a backup to a new wallet's place and load it; and warnings. Raises `RpcError`."""
         if not name:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Wallet name cannot be empty")
+        self._check_name(name)
         with self._reserved(name):
             undo = self.directory.restore(name, backup)
             try:
@@ -246,16 +259,24 @@ class Wallets:
 
     def _refuse(self, name: str, why: str) -> None:
         self.refused[name] = why
-        log.error("[%s] not loaded: %s", name, why)
+        log.error("[%s] not loaded: %s", name, why, extra=event(Event.WALLET_REFUSED))
         self.on_change()
 
     def startup_names(self, asked: list[str], negated: bool = False) -> list[str]:
         """Which to load at start: those ``asked`` for on the command line or marked so before, and those that a killed
-        predecessor had. ``negated``: -nowallet was given."""
+        predecessor had. ``negated``: -nowallet was given. With -onlywallet that one, where it exists."""
+        only = self.options.only
+        if only:
+            if not self.directory.path(only).exists():
+                log.warning("There is no wallet '%s' yet: make it with createwallet.", only)
+                return []
+            return [only]
         unnamed = [""] if not asked and not negated and self.directory.has("") else []
         return [*unnamed, *asked, *self._session.names()]
 
     def _remember(self, name: str, load_on_startup: bool | None) -> list[str]:
+        if self.options.only:  # always loaded here, and by nobody else
+            return []
         try:
             self._session.remember([*self._loaded, *self._awaited])
         except OSError as error:

@@ -44,6 +44,8 @@ class WalletOptions:
     """``-lowmemory``: keep less of a wallet's file in memory."""
     mainnet_wallet: bool = False
     """``-mainnetwallet``: allow private keys on the main network."""
+    only: str = ""
+    """``-onlywallet``: the one wallet that this process serves; empty: any."""
 
     @property
     def network(self) -> str:

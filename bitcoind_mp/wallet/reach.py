@@ -30,13 +30,17 @@ def everywhere() -> Confinement:
     return Confinement(write=(Path("/"),))
 
 
-def confinement(config: Config, names: Iterable[str], bound: Path | None = None) -> Confinement:
+def confinement(
+    config: Config, names: Iterable[str], bound: Path | None = None, credentials: Path | None = None
+) -> Confinement:
     """No internet, and of the node's files none. ``names``: wallets that will be loaded; they may lie elsewhere.
     ``bound``: the socket that this process made and will remove again, where it runs alone; one elsewhere stays.
+    ``credentials``: where passphrases are that the service manager handed over.
     """
     directory = config.network_dir
     elsewhere = [Path(name) for name in names if Path(name).is_absolute()]
     return Confinement(
+        read=(credentials,) if credentials is not None else (),
         write=(own_directory(config), config.wallets_dir, *elsewhere),
         remove=(config.run_dir,) if bound is not None and bound.parent == config.run_dir else (),
         apart=(directory / "blocks", directory / "chainstate"),

@@ -18,6 +18,8 @@ class Relock:
         self._is_due = False
         self.until = 0
         """When it locks itself (seconds since 1970), 0 while it is locked."""
+        self.on_lock: Callable[[], None] = lambda: None
+        """Called when it was locked, by its time or by somebody; not by the process's end."""
 
     def start(self, seconds: int) -> None:
         """It was unlocked: lock it again after that time, unless it is unlocked anew before."""
@@ -44,6 +46,11 @@ class Relock:
 
     def lock(self) -> None:
         """Lock it now."""
+        self.close()
+        self.on_lock()
+
+    def close(self) -> None:
+        """Forget the key: the wallet is let go."""
         self._cancel()
         self.until = 0
         self._keys.lock()

@@ -101,8 +101,10 @@ def _percent(part: float) -> str:
 class WalletService(Service):
     """See `run_worker`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, credentials: Path | None = None) -> None:
+        """``credentials``: $CREDENTIALS_DIRECTORY, where the service manager put those that it hands over."""
         self._config = config
+        self._credentials = credentials
         self._path = config.socket_path("wallet")
         self._lock: lock.DirectoryLock | None = None
         self._server: Server | None = None
@@ -120,13 +122,13 @@ class WalletService(Service):
         config = self._config
         self._host = host
         self._make_directories()
-        self._lock = lock.acquire(config.network_dir / "wallet.lock", program="bitcoin-mp-wallet")
+        self._lock = lock.acquire(config.network_dir / f"{config.instance}.lock", program="bitcoin-mp-wallet")
         listening = host.activation.socket("wallet")
         self._bound = listening is None
         if listening is None:
             listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
-        self._app = app = WalletApp(config, hello)
+        self._app = app = WalletApp(config, hello, self._credentials)
         names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
         table = manifest.Table(self._path.with_suffix(".json"))
         self._health = WalletHealth(app, host.counters.read, self._confine(app, names))
@@ -149,7 +151,8 @@ class WalletService(Service):
         finally:
             busy.cancel()
         server.warmup = ""
-        table.write(server.manifest())
+        only = config.get_str("onlywallet")
+        table.write({**server.manifest(), **({"wallet": only} if only else {})})
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         self._changed()
         host.notify.extend_timeout(_BUSY_FOR)
@@ -160,6 +163,7 @@ class WalletService(Service):
         host.notify.extend_timeout(_LOAD_FOR)
         app.upstream.start()
         await app.wallets.load_all(names)
+        await app.boot_unlock.unlock(app.wallets.get)
         if names:
             await app.upstream.up(_SEAMLESS)
 
@@ -209,7 +213,7 @@ class WalletService(Service):
     def _confine(self, app: WalletApp, names: list[str]) -> Protections:
         """Before there is a second thread. ``names``: wallets that will be loaded."""
         mode = Mode(self._config.get_str("sandbox") or Mode.OFF)
-        reach = confinement(self._config, names, self._path if self._bound else None)
+        reach = confinement(self._config, names, self._path if self._bound else None, self._credentials)
         if mode is not Mode.OFF:
             prepare(self._config)
             directory = app.wallets.directory

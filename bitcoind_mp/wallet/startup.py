@@ -65,13 +65,23 @@ class SessionList:
 
 
 def parent_identity() -> str:
-    """This process's parent, told apart from a later process of the same number by when it started (proc(5))."""
+    """This process's parent, told apart from a later process of the same number by when it started (proc(5)), and from
+    one of another boot: systemd is process 1 after each, and starts at once."""
     pid = os.getppid()
     try:
         started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         started = ""
-    return f"{pid}:{started}"
+    return f"{_boot()}:{pid}:{started}"
+
+
+def _boot() -> str:
+    """The boot's id; where a service may not read it (ProcSubset=pid), its unit hands it over as %b."""
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        text = os.environ.get("BOOT_ID", "")
+    return text.strip().replace("-", "")
 
 
 def write_json(path: Path, value: object) -> None:

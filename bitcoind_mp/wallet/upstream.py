@@ -10,6 +10,7 @@ from pathlib import Path
 from bitcoind_mp.interfaces.chain import Chain
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
@@ -120,9 +121,8 @@ class Upstream:
         self.away_since = None
         for attachment in self._attachments.values():
             attachment.wallet.node_gone.clear()
-        log.info(
-            "connected to the node (pid %d) at height %d", session.peer.pid if session.peer else 0, status.tip.height
-        )
+        pid = session.peer.pid if session.peer else 0
+        log.info("connected to the node (pid %d) at height %d", pid, status.tip.height, extra=event(Event.NODE_FOUND))
         self.on_change()
 
     def _down(self, reason: str) -> None:
@@ -130,7 +130,7 @@ class Upstream:
             self.away_since = self._clock.now()
             self._patient_until = self._clock_of_loop() + _PATIENCE
         self._node = None
-        log.warning("the node can't be reached: %s", reason)
+        log.warning("the node can't be reached: %s", reason, extra=event(Event.NODE_LOST))
         for attachment in self._attachments.values():
             self._mark_stale(attachment.wallet)
         self.on_change()

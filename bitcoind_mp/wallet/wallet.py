@@ -116,7 +116,7 @@ class Wallet:
 
     def close(self) -> None:
         """Forget secrets and close the file."""
-        self.relock.lock()
+        self.relock.close()
         with suppress(RpcError):
             self.save_position()
         self.ledger.close()

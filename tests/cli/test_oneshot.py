@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -376,3 +377,39 @@ def test_the_one_shot_path_imports_nothing_dear(daemon) -> None:
     dear = {"argparse", "asyncio", "collections", "dataclasses", "decimal", "enum", "functools", "json", "pathlib"}
     dear |= {"prompt_toolkit", "re", "socket", "typing", "msgspec", "jsonrpcclient"}
     assert not modules & dear
+
+
+def test_a_server_that_the_first_call_starts_is_waited_for(daemon) -> None:
+    """As systemd does it: it listens, and starts the server once somebody connects."""
+    daemon.start("node")
+    path, table = daemon.run / "node.sock", daemon.run / "node.json"
+    started = (path.rename(daemon.run / "started.sock"), table.rename(daemon.run / "started.json"))
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    listening.settimeout(60)
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", "getblockcount"]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) as process:
+        listening.accept()[0].close()
+        started[0].replace(path)
+        started[1].replace(table)
+        assert process.communicate(timeout=60)[0] == "112\n"
+    listening.close()
+
+
+def test_a_wallet_s_own_service_comes_before_the_one_for_all(daemon, bitcoin_mp) -> None:
+    """Also where the call is what starts it. Gone while it is waited for, it leaves the call to the other."""
+    daemon.start("wallet")
+    path = daemon.run / "wallet@own.sock"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(path))
+    listening.listen()
+    listening.settimeout(60)
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    with subprocess.Popen(
+        [*command_line, "-rpcwallet=own", "getbalance"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        listening.accept()[0].close()
+        listening.close()
+        path.unlink()
+        assert process.communicate(timeout=60)[0] == bitcoin_mp("getbalance").stdout != ""

@@ -1,4 +1,4 @@
-"""Daemons and a real Bitcoin Core for the system tests."""
+"""Daemons, a machine with systemd and a real Bitcoin Core for the system tests."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from harness import Daemon
+from systemd_container import Container, build_wheel, why_not
 
 
 @pytest.fixture
@@ -32,3 +33,21 @@ def bitcoind() -> str:
     if not found:
         pytest.skip("no bitcoind: set BITCOIND or put one on PATH")
     return found
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a wheel of this checkout."""
+    directory = tmp_path_factory.mktemp("wheels")
+    build_wheel(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def machine(request: pytest.FixtureRequest) -> Iterator[Container]:
+    """A container with a systemd of its own, where the program and its units are installed."""
+    if reason := why_not():
+        pytest.skip(f"no container with systemd: {reason}")
+    booted = Container(request.getfixturevalue("wheels"))
+    yield booted
+    booted.close()

@@ -11,6 +11,7 @@ from bitcoind_mp.config.help import USAGES
 from bitcoind_mp.config.manual import pages
 from bitcoind_mp.config.option import CLI, PROGRAMS
 from bitcoind_mp.config.options import TABLE
+from bitcoind_mp.interfaces.journal import Event
 from bitcoind_mp.node.service import NodeService
 from bitcoind_mp.service.worker import Service
 from bitcoind_mp.wallet.service import WalletService
@@ -81,3 +82,10 @@ def test_the_units_of_logs_may_be_left_out_wherever_it_is_described() -> None:
 def test_a_page_says_that_sighup_changes_nothing_as_long_as_that_is_so(worker: type[Service], name: str) -> None:
     page = PAGES[name]
     assert ("Nothing is read again" in page) is (worker.reload is Service.reload)
+
+
+def test_the_journal_s_events_are_in_the_manual() -> None:
+    manual = (MAN / "bitcoind-mp.1").read_text()
+    for event in Event:
+        assert len(str(event)) == 32 and int(event, 16)
+        assert f".It Li {event}\n" in manual, event.name

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.service.logging import (
     CATEGORIES,
-    JournalFormatter,
+    JournalHandler,
     LineFormatter,
+    PipeFormatter,
     categories,
     set_category,
     setup,
@@ -56,10 +58,45 @@ def test_lines_look_like_core_s(name: str, level: int, line: str) -> None:
     assert LineFormatter().format(record(name, level, "five %d", 5)) == line
 
 
-def test_the_journal_gets_a_priority_a_line_and_no_time() -> None:
-    formatter = JournalFormatter()
+def test_whoever_reads_a_pipe_for_the_journal_gets_a_priority_a_line_and_no_time() -> None:
+    formatter = PipeFormatter()
     assert formatter.format(record("bitcoind_mp.ipc", logging.DEBUG, "a")) == "<7>[ipc] a"
     assert formatter.format(record("bitcoind_mp", logging.ERROR, "a\nb")) == "<3>[error] a\n<3>b"
+
+
+def test_a_pipe_for_the_journal_gets_an_event_s_id_too() -> None:
+    told = record("bitcoind_mp.wallet", logging.INFO, "a\nb")
+    told.__dict__.update(event(Event.WALLET_LOCKED))
+    assert PipeFormatter().format(told) == f"<6:{Event.WALLET_LOCKED}>[wallet] a\n<6>b"
+
+
+class Entries:
+    """What is told to the journal, or refused."""
+
+    def __init__(self, takes: bool = True) -> None:
+        self.takes = takes
+        self.told: list[tuple[Any, ...]] = []
+
+    def add(self, message: Any, priority: int, *, unit: str, pid: int | None, message_id: str = "") -> bool:
+        self.told.append((message, priority, unit, pid, message_id))
+        return self.takes
+
+
+def test_a_record_is_one_entry_that_says_whose_it_is() -> None:
+    entries = Entries()
+    handler = JournalHandler(entries, "wallet")
+    handler.emit(record("bitcoind_mp.wallet", logging.WARNING, "a\nb"))
+    about_another = record("bitcoind_mp.ipc", logging.ERROR, "c")
+    about_another.__dict__.update(event(Event.UNIT_FAILED, unit="node", pid=7))
+    handler.emit(about_another)
+    own, other = entries.told
+    assert own == ("[warning] a\nb", 4, "wallet", os.getpid(), "")
+    assert other == ("[ipc:error] c", 3, "node", 7, str(Event.UNIT_FAILED))
+
+
+def test_what_the_journal_does_not_take_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    JournalHandler(Entries(takes=False), "node").emit(record("bitcoind_mp.net", logging.WARNING, "a"))
+    assert capsys.readouterr().err == "<4>[net:warning] a\n"
 
 
 def test_a_traceback_follows_its_line() -> None:

@@ -3,11 +3,24 @@
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bitcoind_mp.supervisor.logfile import LogFile
 from bitcoind_mp.supervisor.logs import Console, Journal, Pump, UnitLog
+
+
+class Entries:
+    """What is told to the journal, or refused."""
+
+    def __init__(self, takes: bool = True) -> None:
+        self.takes = takes
+        self.told: list[tuple[Any, ...]] = []
+
+    def add(self, message: Any, priority: int, *, unit: str, pid: int | None, message_id: str) -> bool:
+        self.told.append((message, priority, unit, pid, message_id))
+        return self.takes
 
 
 @pytest.fixture
@@ -100,7 +113,8 @@ def test_a_full_disk_does_not_stop_the_pump(tmp_path: Path) -> None:
 
 def test_priorities_are_for_the_journal_alone(file: LogFile) -> None:
     ours, theirs = socket.socketpair()
-    log = UnitLog("node", file, Journal(ours.fileno()))
+    entries = Entries(takes=False)
+    log = UnitLog("node", file, Journal(ours.fileno(), entries))
     log.write([b"<4>[net] slow peer", b"plain", b"<9>no priority", b"<6>"])
     assert theirs.recv(1000) == b"<4>node: [net] slow peer\n<6>node: plain\n<6>node: <9>no priority\n<6>node: \n"
     assert file.path.read_bytes() == b"[net] slow peer\nplain\n<9>no priority\n\n"
@@ -108,17 +122,31 @@ def test_priorities_are_for_the_journal_alone(file: LogFile) -> None:
     theirs.close()
 
 
+def test_each_line_is_an_entry_of_its_process(file: LogFile) -> None:
+    entries = Entries()
+    log = UnitLog("wallet", file, Journal(2, entries))
+    log.pid = 7
+    message_id = "0123456789abcdef" * 2
+    log.write([b"<4>[wallet:warning] slow", f"<6:{message_id}>[wallet] unlocked".encode(), b"plain"])
+    assert entries.told == [
+        (b"wallet: [wallet:warning] slow", 4, "wallet", 7, ""),
+        (b"wallet: [wallet] unlocked", 6, "wallet", 7, message_id),
+        (b"wallet: plain", 6, "wallet", 7, ""),
+    ]
+    assert log.tail(3) == ["[wallet:warning] slow", "[wallet] unlocked", "plain"]
+
+
 def test_a_console_that_nobody_reads_blocks_nobody() -> None:
     reading, writing = os.pipe()
     console = Console(writing)
     lines = [b"x" * 100] * 10
     for _ in range(1000):
-        console.write("node", lines)
+        console.write("node", lines, None)
     assert console.lost > 0
     os.set_blocking(reading, False)
     taken = len(os.read(reading, 10**7).splitlines())
     assert taken + console.lost == 10_000
-    console.write("node", [b"again"])
+    console.write("node", [b"again"], None)
     assert os.read(reading, 100) == b"node: again\n"
     os.close(reading)
     os.close(writing)
@@ -128,6 +156,6 @@ def test_a_console_that_is_gone_is_no_error() -> None:
     reading, writing = os.pipe()
     console = Console(writing)
     os.close(reading)
-    console.write("node", [b"line"])
+    console.write("node", [b"line"], None)
     assert console.lost == 1
     os.close(writing)

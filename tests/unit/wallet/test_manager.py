@@ -1,15 +1,17 @@
 """Which wallets are loaded, by whom, and what happens to those that can't be."""
 
 import asyncio
+import os
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bitcoind_mp.wallet.creation import Recipe
 from bitcoind_mp.wallet.options import WalletOptions
 from bitcoind_mp.wallet.rebroadcast import Rebroadcaster
-from bitcoind_mp.wallet.startup import SessionList, StartupList
+from bitcoind_mp.wallet.startup import SessionList, StartupList, parent_identity
 
 BTC = 100_000_000
 
@@ -244,6 +246,42 @@ def test_a_keypool_that_has_grown_is_filled_at_a_load_and_others_have_their_turn
         assert seen >= 5, "it was filled in steps"
 
     on_bench(scenario)
+
+
+def test_a_process_for_one_wallet_loads_it_alone_and_refuses_every_other(on_bench):
+    async def scenario(bench):
+        for name in ("alice", "bob"):
+            await bench.wallet(name)
+        await bench.wallets.close()
+        bench.options = replace(bench.options, only="alice")
+        bench.wallets = bench.manager()
+        assert bench.wallets.startup_names(["bob", "marked"]) == ["alice"]
+        await bench.wallets.load_all(["alice"])
+        for work in (
+            bench.wallets.load("bob"),
+            bench.wallets.create("carol", Recipe(), None),
+            bench.wallets.restore("carol", bench.directory / "backup", None),
+        ):
+            refused = await bench.refused(work)
+            assert (refused.code, "serves the wallet 'alice' alone" in refused.message) == (-4, True)
+
+    on_bench(scenario)
+
+
+def test_a_process_for_a_wallet_that_is_not_there_yet_waits_for_it_to_be_made(on_bench, caplog):
+    async def scenario(bench):
+        assert bench.wallets.startup_names([]) == []
+        await bench.wallet("new")
+        assert bench.wallets.startup_names([]) == ["new"]
+        assert not (bench.directory / "loaded.json").exists()
+
+    on_bench(scenario, only="new")
+    assert "There is no wallet 'new' yet: make it with createwallet." in caplog.text
+
+
+def test_a_parent_is_known_by_its_boot_too():
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+    assert parent_identity().startswith(f"{boot}:{os.getppid()}:")
 
 
 def test_an_answer_waits_for_a_wallet_that_is_on_its_way_down(on_bench):
