@@ -72,10 +72,11 @@ def test_what_it_hands_over_it_hands_over_whole(supervisor: Any, until: Callable
     """Nothing leaks from one program to the next, and the crashes of old and new workers are both seen."""
     supervisor.start("-restartdelay=0")
     upgrade(supervisor)
-    first = descriptors(supervisor.process.pid)
+    first = until(lambda: descriptors(supervisor.process.pid), "a look at what is not changing")
     for _ in range(3):
         upgrade(supervisor)
-    until(lambda: descriptors(supervisor.process.pid) == first, "as many descriptors as before")
+    # a connection of the moment may be among the first; one that leaks at each upgrade would be there three times
+    until(lambda: len(descriptors(supervisor.process.pid)) <= len(first), "no more descriptors than before")
     pid = supervisor.pid("node")
     os.kill(pid, signal.SIGKILL)
     assert supervisor.wait_new("node", pid)["last_exit"]["signal"] == 9
