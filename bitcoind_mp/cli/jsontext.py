@@ -46,7 +46,8 @@ def parse(text: str) -> "Any":
     text = text.strip(_BLANK)
     try:
         value, end = _scan(text, 0)
-    except (StopIteration, ValueError, RecursionError) as error:
+    except (StopIteration, ValueError, RecursionError, SystemError) as error:
+        # SystemError: the scanner's own word for half a text, where nobody has imported the decoder with its exception.
         raise NotJson(text) from error
     if end != len(text):
         raise NotJson(text)

@@ -1,6 +1,8 @@
 """JSON that keeps what it was given: digits, order, other scripts than Latin."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +43,14 @@ def test_printed_as_univalue_prints_it() -> None:
 def test_a_quoted_string_reads_as_itself(text: str) -> None:
     assert json.loads(quote(text)) == text
     assert "\x7f" not in quote(text)
+
+
+@pytest.mark.parametrize("text", ["", '{"role":"node","commands":[{"na', '{"a":1,', "[1", "{"])
+def test_half_a_text_is_refused_where_nobody_imported_the_decoder_too(text: str) -> None:
+    """As on the one-shot path, which reads tables that another process may be writing."""
+    code = (
+        "import sys\nfrom bitcoind_mp.cli.jsontext import NotJson, parse\nassert 'json.decoder' not in sys.modules\n"
+        f"try:\n    parse({text!r})\nexcept NotJson:\n    print('refused')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("refused\n", "")

@@ -79,7 +79,7 @@ def test_a_wallet_whose_loop_waits_inside_python(make_daemon: Callable[..., Daem
     client = Acknowledged(daemon)
     daemon.wallet(None, "createwallet", "w")
     client.address("w", "before")
-    settings = daemon.directory / "regtest" / "settings.json"
+    settings = (daemon.directory / "regtest" / "settings.json").resolve()
     settings.unlink(missing_ok=True)
     os.mkfifo(settings)
     old = daemon.pid("wallet")

@@ -203,7 +203,7 @@ def test_a_thousand_idle_connections(victims: Victims, role: str, others: list[f
 #: Not called with just anything: what ends the daemon or changes its clock, and what works or waits for as long as it
 #: is asked to.
 _NOT_CALLED = {
-    *("stop", "start", "restart", "setmocktime", "generatetoaddress", "generatetodescriptor"),
+    *("stop", "start", "restart", "upgrade", "setmocktime", "generatetoaddress", "generatetodescriptor"),
     *("waitfornewblock", "waitforblock", "waitforblockheight"),
 }
 _ODD: tuple[Any, ...] = (
