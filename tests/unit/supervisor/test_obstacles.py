@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -41,9 +42,8 @@ def by_another(file: Path, hold: Callable[[int], None]) -> int:
     if pid == 0:
         hold(os.open(file, os.O_RDWR))
         os.write(writing, b"1")
-        os.close(writing)
         while True:
-            os.read(reading, 1)
+            signal.pause()
     os.read(reading, 1)
     os.close(reading)
     os.close(writing)
