@@ -90,17 +90,20 @@ class LineFormatter(logging.Formatter):
 
 
 class PipeFormatter(LineFormatter):
-    """Each line with its priority, for a pipe to somebody who writes to the journal."""
+    """Each line with its priority, for a pipe to somebody who writes to the journal; with the event's id for our
+    supervisor, which tells it on, and without (``ids``) for the journal itself, which would print it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ids: bool = True, prefix: str = "") -> None:
         super().__init__(with_time=False)
+        self._ids = ids
+        self._prefix = prefix
 
     def format(self, record: logging.LogRecord) -> str:
         priority = priority_of(record)
         first, *more = super().format(record).splitlines() or [""]
-        message_id = event_of(record)[0]
+        message_id = event_of(record)[0] if self._ids else ""
         head = f"<{priority}:{message_id}>" if message_id else f"<{priority}>"
-        return "\n".join((f"{head}{first}", *(f"<{priority}>{line}" for line in more)))
+        return "\n".join((f"{head}{self._prefix}{first}", *(f"<{priority}>{self._prefix}{line}" for line in more)))
 
 
 class Journal(Protocol):
@@ -111,15 +114,15 @@ class Journal(Protocol):
 
 class JournalHandler(logging.Handler):
     """Each record as one entry of the journal about ``unit``; what the journal doesn't take goes to standard error,
-    which is the journal's too."""
+    which is the journal's too, with ``prefix`` in front."""
 
-    def __init__(self, entries: Journal, unit: str) -> None:
+    def __init__(self, entries: Journal, unit: str, prefix: str = "") -> None:
         super().__init__()
         self.setFormatter(LineFormatter(with_time=False, own=unit))
         self._entries = entries
         self._unit = unit
         self._fallback = logging.StreamHandler(sys.stderr)
-        self._fallback.setFormatter(PipeFormatter())
+        self._fallback.setFormatter(PipeFormatter(ids=False, prefix=prefix))
 
     def emit(self, record: logging.LogRecord) -> None:
         message_id, unit, pid = event_of(record)

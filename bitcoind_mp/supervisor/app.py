@@ -429,7 +429,7 @@ class Supervisor:
         formatter = service_logging.LineFormatter(with_time=self._entries is None)
         logging.getLogger().addHandler(OwnLog(self._own_log, formatter))
         if self._entries is not None:
-            logging.getLogger().addHandler(service_logging.JournalHandler(self._entries, "supervisor"))
+            logging.getLogger().addHandler(service_logging.JournalHandler(self._entries, "supervisor", "supervisor: "))
         started = f"bitcoind-mp {__version__} on chain {self._config.chain}, data directory {self._config.datadir}"
         log.info("%s", started, extra=event(Event.SUPERVISOR_STARTED))
 

@@ -12,7 +12,7 @@ from bitcoind_mp.interfaces.errors import RpcError
 
 ADOPT = "-adopt"
 LOST = "left over from a supervisor that was killed, so that its exit status is lost"
-pytestmark = pytest.mark.parametrize("supervisor", ["executed", "forked"], indirect=True)
+pytestmark = pytest.mark.parametrize("supervisor", ["forked"], indirect=True)
 
 
 @pytest.fixture

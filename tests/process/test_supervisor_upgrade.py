@@ -12,7 +12,7 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import RpcError
 
-pytestmark = pytest.mark.parametrize("supervisor", ["executed", "forked"], indirect=True)
+pytestmark = pytest.mark.parametrize("supervisor", ["forked"], indirect=True)
 
 
 def upgrade(supervisor: Any) -> None:

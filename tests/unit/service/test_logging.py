@@ -99,6 +99,13 @@ def test_what_the_journal_does_not_take_goes_to_standard_error(capsys: pytest.Ca
     assert capsys.readouterr().err == "<4>[net:warning] a\n"
 
 
+def test_the_journal_itself_is_told_no_id_in_front_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    told = record("bitcoind_mp.supervisor", logging.INFO, "a\nb")
+    told.__dict__.update(event(Event.UNIT_FAILED, unit="node", pid=7))
+    JournalHandler(Entries(takes=False), "supervisor", "supervisor: ").emit(told)
+    assert capsys.readouterr().err == "<6>supervisor: [supervisor] a\n<6>supervisor: b\n"
+
+
 def test_a_traceback_follows_its_line() -> None:
     try:
         raise ValueError("x")
