@@ -19,13 +19,15 @@ ARROWS = {
     "supervisor": {"interfaces", "config"},
     "node": {"interfaces", "config", "render", "signing"},
     "wallet": {"interfaces", "config", "render", "signing"},
+    "signer": {"interfaces", "config", "render", "signing"},
     "cli": {"interfaces", "config"},
 }
 #: besides those, the files that put a process together or speak for it on the wire
 ADAPTERS = {
     "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "template.py"},
     "node": {"__main__.py", "app.py", "feed.py", "preload.py", "reach.py", "service.py"},
-    "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "service.py"},
+    "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"},
+    "signer": {"__main__.py", "app.py", "door.py", "preload.py", "reach.py", "service.py"},
     "cli": {"__main__.py", "client.py", "session.py", "oneshot.py", "shell.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

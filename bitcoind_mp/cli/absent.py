@@ -17,7 +17,7 @@ from .oneshot import (
     exchange,
     read_reply,
 )
-from .routing import ROLES, Server, Servers
+from .routing import EXPECTED, Server, Servers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
     if name in FOR_PERSONS and not supervised:
         raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
     ready = [server.role for server in running if server.table]
-    missing = [role for role in ROLES[1:] if role not in ready]
+    missing = [role for role in EXPECTED if role not in ready]
     for server in running:
         if server.table is None and (server.role == "supervisor" or not supervised or _is_own(config, server)):
             raise Starting(f"whoever listens at {server.socket} has not been ready yet")

@@ -23,7 +23,7 @@ _DOTS = {
     "failed": ("\u00d7", "red"),
 }
 _GRADES = {"ok": "green", "degraded": "yellow", "failed": "red"}
-_ABOUT = {"node": "chain, mempool and peers", "wallet": "keys and coins"}
+_ABOUT = {"node": "chain, mempool and peers", "wallet": "keys and coins", "signer": "private keys"}
 _CODES = {"green": "32", "yellow": "33", "red": "31", "blue": "34", "dim": "2", "bold": "1"}
 #: Width of the labels' column, as systemctl's.
 _LABEL = 12

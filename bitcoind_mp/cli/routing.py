@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from bitcoind_mp.config import Config
 
 #: In the order in which they are tried: what belongs to more than one is the supervisor's.
-ROLES = ("supervisor", "node", "wallet")
+ROLES = ("supervisor", "node", "signer", "wallet")
+#: Those of them that are missed where they don't run: the signer is an option.
+EXPECTED = ("node", "wallet")
 
 
 class Server:

@@ -129,7 +129,7 @@ def check_units(name: str, units: "list[str]", *, follow: bool) -> None:
     if units and name == "health":
         raise BadArgument(f"health: unexpected {units[0]!r}: it is about all units")
     if not units and name in ("start", "restart", "reload"):
-        raise BadArgument(f"{name}: which unit? Expected {' or '.join(UNITS)}, or both")
+        raise BadArgument(f"{name}: which unit? Expected {' or '.join(UNITS)}, or several")
     if follow and len(units) > 1:
         raise BadArgument(f"logs -f: unexpected {units[1]!r}: expected one unit, or none for all")
 

@@ -8,7 +8,7 @@ import os
 import os.path
 
 from .chains import CHAINS
-from .option import CLI, FLAG, NODE, SUPERVISOR, UNITS, WALLET, Option, interpret_flag
+from .option import CLI, FLAG, NODE, SIGNER, SUPERVISOR, UNITS, WALLET, Option, interpret_flag
 from .options import BY_NAME
 from .settings import Settings
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: What each program is called on sockets, in file names and by the supervisor.
-ROLES = {SUPERVISOR: "supervisor", NODE: "node", WALLET: "wallet", CLI: "cli"}
+ROLES = {SUPERVISOR: "supervisor", NODE: "node", WALLET: "wallet", SIGNER: "signer", CLI: "cli"}
 
 
 class Config:
@@ -172,8 +172,8 @@ class Config:
         return os.path.join(self._network, "run", name) if name else os.path.join(self._network, "run")
 
     def socket_path(self, role: str) -> "Path":
-        """The socket of ``supervisor``, ``node`` or ``wallet``: this process's own by -ipcbind, another's by
-        -ipcconnect=unix:PATH where that is the wallet's node, else the default one."""
+        """The socket of ``supervisor``, ``node``, ``wallet`` or ``signer``: this process's own by -ipcbind, another's
+        by -ipcconnect=unix:PATH where that is the wallet's node, else the default one."""
         return _path(self.socket_name(role))
 
     def socket_name(self, role: str) -> str:
@@ -223,7 +223,7 @@ class Config:
     # Supervision
 
     def worker_arguments(self, role: str) -> "list[str]":
-        """The options that the supervisor starts the worker ``node`` or ``wallet`` with."""
+        """The options that the supervisor starts the worker ``node``, ``wallet`` or ``signer`` with."""
         return self.arguments_for(UNITS[role])
 
     def arguments_for(self, program: str) -> "list[str]":

@@ -3,7 +3,7 @@
 from bitcoind_mp import __version__
 
 from .configuration import Config
-from .option import CLI, NODE, SUPERVISOR, WALLET, Option
+from .option import CLI, NODE, SIGNER, SUPERVISOR, WALLET, Option
 from .options import CATEGORIES, TABLE
 
 WIDTH = 79
@@ -14,6 +14,7 @@ TITLES = {
     SUPERVISOR: "supervisor",
     NODE: "node",
     WALLET: "wallet",
+    SIGNER: "signer",
     CLI: "front end",
 }
 SUMMARIES = {
@@ -23,6 +24,9 @@ SUMMARIES = {
     "it also runs alone, by hand or as a service of systemd.",
     WALLET: "bitcoin-mp-wallet is the wallet: keys and coins, and no network but its node's Unix socket. The "
     "supervisor bitcoind-mp starts it; it also runs alone, by hand or as a service of systemd.",
+    SIGNER: "bitcoin-mp-signer holds the private keys of wallets made with -signerprocess=1, apart from the wallet's "
+    "process, and signs what its owner's policy allows. The supervisor bitcoind-mp starts it; it also runs alone, by "
+    "hand or as a service of systemd.",
     CLI: "bitcoin-mp talks to a running bitcoind-mp, or to a node or wallet that runs alone. With a command it runs "
     "that and prints its result; without, it is a shell. The command help lists all commands, and help <command> "
     "explains one. The -named option allows you to specify parameters using the key=value format, eliminating the "
@@ -32,6 +36,7 @@ USAGES = {
     SUPERVISOR: ("bitcoind-mp [options]",),
     NODE: ("bitcoin-mp-node [options]",),
     WALLET: ("bitcoin-mp-wallet [options]",),
+    SIGNER: ("bitcoin-mp-signer [options]",),
     CLI: (
         "bitcoin-mp [options]",
         "bitcoin-mp [options] <command> [params]",

@@ -16,11 +16,12 @@ ADDRESS = "address"  # a Unix socket as Core writes it: unix, unix:PATH; with `c
 SUPERVISOR = "bitcoind-mp"
 NODE = "bitcoin-mp-node"
 WALLET = "bitcoin-mp-wallet"
+SIGNER = "bitcoin-mp-signer"
 CLI = "bitcoin-mp"
-PROGRAMS = (SUPERVISOR, NODE, WALLET, CLI)
+PROGRAMS = (SUPERVISOR, NODE, WALLET, SIGNER, CLI)
 
 #: The units that the supervisor runs, and the program of each.
-UNITS = {"node": NODE, "wallet": WALLET}
+UNITS = {"node": NODE, "wallet": WALLET, "signer": SIGNER}
 
 
 class BadValue(ValueError):
@@ -111,7 +112,7 @@ class Option:
         """Whether that program accepts the option on its command line."""
         if program in self.programs:
             return True
-        return program == SUPERVISOR and not self.alone and (NODE in self.programs or WALLET in self.programs)
+        return program == SUPERVISOR and not self.alone and any(worker in self.programs for worker in UNITS.values())
 
     def read(self, text: str) -> "str | int | float | bool":
         """The value that ``text`` stands for. Raises `BadValue`."""

@@ -1,4 +1,4 @@
-"""The option table: every option of the four executables, one row each.
+"""The option table: every option of the five executables, one row each.
 
 Names, meanings and defaults are Bitcoin Core's where Core has the option (``src/init.cpp``,
 ``src/wallet/init.cpp``, ``src/bitcoin-cli.cpp``, ``src/chainparamsbase.cpp``). Help, manual pages, checking
@@ -16,6 +16,7 @@ from .option import (
     PATH,
     PROGRAMS,
     SECONDS,
+    SIGNER,
     SUPERVISOR,
     TEXT,
     TIMED,
@@ -29,17 +30,18 @@ CHAIN = "Chain selection options"
 RELAY = "Node relay options"
 CREATION = "Block creation options"
 WALLETS = "Wallet options"
+SIGNING = "Signer options"
 IPC = "IPC interprocess connection options"
 UNITS = "Supervision options"
 LOGGING = "Logging options"
 DEBUG = "Debugging/Testing options"
 CLI_COMMANDS = "CLI commands"
 #: The order in which help and manual show them.
-CATEGORIES = (GENERAL, CONNECTION, IPC, UNITS, WALLETS, RELAY, CREATION, LOGGING, DEBUG, CHAIN, CLI_COMMANDS)
+CATEGORIES = (GENERAL, CONNECTION, IPC, UNITS, WALLETS, SIGNING, RELAY, CREATION, LOGGING, DEBUG, CHAIN, CLI_COMMANDS)
 
 ALL = PROGRAMS
-DAEMONS = (SUPERVISOR, NODE, WALLET)
-WORKERS = (NODE, WALLET)
+DAEMONS = (SUPERVISOR, NODE, WALLET, SIGNER)
+WORKERS = (NODE, WALLET, SIGNER)
 
 OUTPUT_TYPES = ("legacy", "p2sh-segwit", "bech32", "bech32m")
 PORTS = "testnet3: 18333, testnet4: 48333, signet: 38333, regtest: 18444"
@@ -296,9 +298,9 @@ TABLE = (
         IPC,
         "=<address>",
         "Unix socket that this process answers on: 'unix' for the default path, <datadir>/run/supervisor.sock, "
-        "node.sock or wallet.sock, or 'unix:<path>'. A relative path is interpreted relative to the network data "
-        "directory. The supervisor binds its workers' sockets at their default paths and does not pass this on (only "
-        "useable from command line, not configuration file, which is for all of them).",
+        "node.sock, wallet.sock or signer.sock, or 'unix:<path>'. A relative path is interpreted relative to the "
+        "network data directory. The supervisor binds its workers' sockets at their default paths and does not pass "
+        "this on (only useable from command line, not configuration file, which is for all of them).",
         negatable=False,
         where="command",
     ),
@@ -751,6 +753,72 @@ TABLE = (
         negatable=False,
         minimum=1,
         maximum=100_000_000,
+    ),
+    # Signer
+    Option(
+        "signerallow",
+        TEXT,
+        None,
+        (SIGNER,),
+        SIGNING,
+        "=<address>",
+        "Sign payments to <address>; any other destination is beyond the policy. May be given more than once (default: "
+        "every destination).",
+        many=True,
+        negatable=False,
+    ),
+    Option(
+        "signerconfirm",
+        TEXT,
+        "never",
+        (SIGNER,),
+        SIGNING,
+        "=<when>",
+        "When the signer waits for bitcoin-mp confirmsigning: 'beyond' for what is beyond the policy, 'always' for "
+        "every signature. With 'never' it refuses what is beyond the policy (default: {default}).",
+        choices=("never", "beyond", "always"),
+        negatable=False,
+    ),
+    Option(
+        "signermaxday",
+        AMOUNT,
+        None,
+        (SIGNER,),
+        SIGNING,
+        "=<amt>",
+        "The most (in BTC, fees included) that may be spent within 24 hours, all wallets together. A replacement "
+        "counts as much as what it replaces (default: no limit).",
+        negatable=False,
+    ),
+    Option(
+        "signermaxtx",
+        AMOUNT,
+        None,
+        (SIGNER,),
+        SIGNING,
+        "=<amt>",
+        "The most (in BTC, fee included) that a transaction may spend (default: no limit).",
+        negatable=False,
+    ),
+    Option(
+        "signernewlog",
+        FLAG,
+        0,
+        (SIGNER,),
+        SIGNING,
+        "",
+        "Where the audit log was changed or cut, put it aside and begin a new one, instead of not starting (default: "
+        "{default}).",
+    ),
+    Option(
+        "signerprocess",
+        FLAG,
+        0,
+        (SUPERVISOR, WALLET),
+        SIGNING,
+        "",
+        "Keep the private keys of new wallets that have a passphrase in a process of their own, bitcoin-mp-signer. "
+        "Wallets whose keys are in it need this, others go on as they are (default: {default}).",
     ),
     # Relay
     Option(

@@ -450,7 +450,8 @@ class Supervisor:
             log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))
         else:
             for each in self._plans(self._config):
-                manager.configure(each)
+                if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
+                    manager.configure(each)
             health.configure(plan.health(self._config))
             self._logs.configure(self._config)
             log.info("the configuration was read again", extra=event(Event.CONFIGURATION_REREAD))

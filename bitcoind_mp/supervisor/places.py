@@ -18,6 +18,11 @@ Given = Callable[[str], socket.socket | None]
 ROLES = ("supervisor", "node", "wallet")
 
 
+def roles(config: Config) -> tuple[str, ...]:
+    """Whoever has a socket of its own."""
+    return (*ROLES, "signer") if config.get_bool("signerprocess") else ROLES
+
+
 def prepare(config: Config) -> None:
     """The directories that every process expects (`Config.make_directories`). Raises FatalError."""
     try:
@@ -28,7 +33,7 @@ def prepare(config: Config) -> None:
 
 
 class Listeners:
-    """The listening sockets of all three, by role; each worker's is bound once, for all its processes."""
+    """The listening sockets of all, by role; each worker's is bound once, for all its processes."""
 
     def __init__(self, config: Config, gid: int | None) -> None:
         self._config = config
@@ -42,7 +47,7 @@ class Listeners:
         Whoever answers on a path is left alone, but for a worker that is known to be going (``left``): its callers are
         ours from now on. ``adopted`` are those of workers that stay.
         """
-        for role in ROLES:
+        for role in roles(self._config):
             path = self._config.socket_path(role)
             listening = given(role)
             if role in adopted:

@@ -8,8 +8,8 @@ from bitcoind_mp.config import Config
 
 from .policy import Policy
 
-#: In the order in which they stop: the wallet follows the node.
-STOP_ORDER = ("wallet", "node")
+#: In the order in which they stop: the wallet follows the node, and asks the signer.
+STOP_ORDER = ("wallet", "signer", "node")
 MIB = 1024 * 1024
 
 
@@ -52,10 +52,9 @@ class HealthPlan:
 
 def units(config: Config) -> list[Plan]:
     """Every unit there is, the node first."""
-    return [
-        _unit(config, "node", enabled=True),
-        _unit(config, "wallet", enabled=not config.get_bool("disablewallet")),
-    ]
+    wallet = not config.get_bool("disablewallet")
+    signer = [_unit(config, "signer", enabled=wallet)] if config.get_bool("signerprocess") else []
+    return [_unit(config, "node", enabled=True), *signer, _unit(config, "wallet", enabled=wallet)]
 
 
 def _unit(config: Config, name: str, *, enabled: bool) -> Plan:

@@ -9,6 +9,7 @@ from pathlib import Path
 from btclib.network import NETWORKS
 
 from bitcoind_mp.interfaces.chain import Chain
+from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
 from .clock import NodeClock
@@ -16,7 +17,6 @@ from .importing import Prepared, add_own, prepare_standard
 from .keystore import prepare_encryption
 from .ledger import Ledger
 from .options import WalletOptions
-from .sealing import Cost
 from .tables import BlockRow
 from .wallet import Wallet
 

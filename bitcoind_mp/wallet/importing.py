@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.signing.seeds import new_master_key, standard_descriptors
 
 from .addresses import has_address
 from .book import RECEIVE
 from .coins import OutputType
 from .descriptor_text import ReadDescriptor, output_type, plain_keys, public_half, read, unsafe_delays
 from .descriptors import Derived, WalletDescriptor
-from .seeds import new_master_key, standard_descriptors
 from .wallet import Wallet
 
 #: Derive so many scripts before others get a turn.
@@ -214,7 +214,7 @@ async def prepare_standard(chain: str, network: str, keypool: int) -> list[Prepa
     """A new seed's descriptors, all four address types, receiving and change."""
     master = new_master_key(network)
     return [
-        await prepare(text, type, internal, chain, keypool)
+        await prepare(text, OutputType(type), internal, chain, keypool)
         for type, internal, text in standard_descriptors(master, network)
     ]
 

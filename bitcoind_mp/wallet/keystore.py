@@ -7,9 +7,18 @@ Secrets are named by their public half: an extended private key by its extended 
 import asyncio
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.signing.sealing import (
+    Cost,
+    WrongPassphrase,
+    new_master_key,
+    open_master_key,
+    seal,
+    seal_master_key,
+    unseal,
+    wipe,
+)
 
 from .ledger import Ledger
-from .sealing import Cost, WrongPassphrase, new_master_key, open_master_key, seal, seal_master_key, unseal, wipe
 from .tables import SecretTable
 
 _MASTER_FACT = "master_key"

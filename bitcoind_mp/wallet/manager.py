@@ -11,6 +11,7 @@ from btclib.exceptions import BTClibException
 from bitcoind_mp.interfaces.command import Call, commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.journal import Event, event
+from bitcoind_mp.signing.sealing import Cost
 
 from .clock import NodeClock
 from .creation import Recipe, genesis, make
@@ -19,7 +20,6 @@ from .follow import Attachment, first_blocks
 from .ledger import Ledger, WalletFileError
 from .node import Node
 from .options import WalletOptions
-from .sealing import Cost
 from .startup import SessionList, StartupList
 from .tables import BlockRow
 from .verify import Damaged, verify

@@ -14,6 +14,7 @@ from btclib_wallet.descriptors import Provider
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
 from .address_source import AddressSource, Reservation
@@ -32,7 +33,6 @@ from .locks import Locks
 from .options import WalletOptions
 from .progress import Progress
 from .relock import Relock
-from .sealing import Cost
 from .tables import (
     AddressTable,
     BlockRow,

@@ -352,7 +352,7 @@ def test_status_and_logs_inside(daemon, shell) -> None:
     terminal.type("stop node wallet\r")
     terminal.sees("\nnode: stopped\nwallet: stopped\n")
     terminal.type("start\r")
-    terminal.sees("error: start: which unit? Expected node or wallet, or both")
+    terminal.sees("error: start: which unit? Expected node or wallet or signer, or several")
     terminal.type("-json stop wallet\r")
     terminal.sees('"state": "stopped"')
     terminal.type("clear\r")

@@ -77,7 +77,10 @@ def test_bad_values_are_named_with_what_is_expected() -> None:
     assert refusal("-port=http") == "Invalid value in -port=http: expected a number"
     assert refusal("-txindex=true") == "Invalid value in -txindex=true: expected 0 or 1"
     assert refusal("-nolisten=x") == "Invalid value in -nolisten=x: expected 0 or 1"
-    assert refusal("-maxrss=peer:3") == "Invalid value in -maxrss=peer:3: no unit named peer: expected node or wallet"
+    assert (
+        refusal("-maxrss=peer:3")
+        == "Invalid value in -maxrss=peer:3: no unit named peer: expected node or wallet or signer"
+    )
     assert refusal("-port").startswith("Can not set -port with no value.")
     assert refusal("-nodatadir") == "Negating of -datadir is meaningless and therefore forbidden"
     assert refusal("-includeconf=x") == "-includeconf cannot be used from commandline; -includeconf=x"

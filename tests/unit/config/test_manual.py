@@ -14,6 +14,7 @@ from bitcoind_mp.config.options import TABLE
 from bitcoind_mp.interfaces.journal import Event
 from bitcoind_mp.node.service import NodeService
 from bitcoind_mp.service.worker import Service
+from bitcoind_mp.signer.service import SignerService
 from bitcoind_mp.wallet.service import WalletService
 
 MAN = Path(__file__).resolve().parents[3] / "man"
@@ -77,7 +78,12 @@ def test_the_units_of_logs_may_be_left_out_wherever_it_is_described() -> None:
 
 
 @pytest.mark.parametrize(
-    ("worker", "name"), [(NodeService, "bitcoin-mp-node.1"), (WalletService, "bitcoin-mp-wallet.1")]
+    ("worker", "name"),
+    [
+        (NodeService, "bitcoin-mp-node.1"),
+        (WalletService, "bitcoin-mp-wallet.1"),
+        (SignerService, "bitcoin-mp-signer.1"),
+    ],
 )
 def test_a_page_says_that_sighup_changes_nothing_as_long_as_that_is_so(worker: type[Service], name: str) -> None:
     page = PAGES[name]

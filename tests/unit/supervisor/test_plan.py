@@ -68,3 +68,15 @@ def test_health(tmp_path: Path) -> None:
     assert plan.health(load(tmp_path)) == plan.HealthPlan(10, 5, 3, 100 << 20)
     chosen = plan.health(load(tmp_path, "-healthinterval=1", "-healthtimeout=0.5", "-mindiskfree=7"))
     assert (chosen.interval, chosen.timeout, chosen.min_disk_free) == (1, 0.5, 7 << 20)
+
+
+def test_a_signer_is_a_unit_where_it_is_asked_for(tmp_path: Path) -> None:
+    options = ("-signerprocess", "-signermaxtx=1", "-keypool=7", "-stoptimeout=signer:8")
+    node, signer, wallet = plan.units(load(tmp_path, *options))
+    assert [each.name for each in (node, signer, wallet)] == ["node", "signer", "wallet"]
+    assert signer.argv[:4] == (sys.executable, "-P", "-m", "bitcoind_mp.signer")
+    assert ("-signermaxtx=1" in signer.argv, "-keypool=7" in signer.argv) == (True, False)
+    assert ("-signermaxtx=1" in wallet.argv, "-signerprocess" in wallet.argv) == (False, True)
+    assert signer.policy.stop_timeout == 8
+    assert [each.name for each in plan.units(load(tmp_path, "-nosignerprocess"))] == ["node", "wallet"]
+    assert [each.enabled for each in plan.units(load(tmp_path, *options, "-disablewallet"))] == [True, False, False]

@@ -27,6 +27,7 @@ from bitcoind_mp.interfaces.chain import (
 from bitcoind_mp.interfaces.command import Call
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination
+from bitcoind_mp.signing.sealing import Cost
 from bitcoind_mp.wallet.clock import NodeClock
 from bitcoind_mp.wallet.coins import OutputType
 from bitcoind_mp.wallet.creation import Recipe, genesis
@@ -34,7 +35,6 @@ from bitcoind_mp.wallet.follow import Attachment
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.node_link import chain_through
 from bitcoind_mp.wallet.options import WalletOptions
-from bitcoind_mp.wallet.sealing import Cost
 from bitcoind_mp.wallet.startup import SessionList, StartupList
 from bitcoind_mp.wallet.wallet import Wallet
 

@@ -8,10 +8,10 @@ from btclib.tx import Tx
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.render.address import encode_address
 from bitcoind_mp.signing.psbt_reader import decode_psbt
+from bitcoind_mp.signing.sealing import Cost, new_master_key, seal_master_key
 from bitcoind_mp.wallet.coins import OutPoint, OutputType
 from bitcoind_mp.wallet.rpc.send import SendCommands
 from bitcoind_mp.wallet.rpc.sendall import SendAllCommands
-from bitcoind_mp.wallet.sealing import Cost, new_master_key, seal_master_key
 
 COIN = 100_000_000
 OTHER = encode_address(b"\x00\x14" + bytes(20), "regtest")

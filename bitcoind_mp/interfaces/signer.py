@@ -1,0 +1,77 @@
+"""What the wallet may ask of the process that holds its private keys. No secret ever comes back."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from .command import Secret, interface_method
+
+
+@dataclass(frozen=True)
+class PublicDescriptor:
+    """One of a key set's descriptors. ``type`` is Core's name of its address type, ``internal``: for change; ``text``
+    is on the extended key of the whole set, ``normalized`` on that below the last hardened step. With checksums."""
+
+    type: str
+    internal: bool
+    text: str
+    normalized: str
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """What is public of one wallet's keys: ``id`` is its name among the signer's, ``xpub`` the extended public key
+    that all its descriptors are below."""
+
+    id: str
+    xpub: str
+    descriptors: list[PublicDescriptor]
+
+
+class Signer(ABC):
+    """The keys of all wallets. Methods that name a set raise `RpcError` -4 for one that isn't here, and those that
+    need its keys -13 while it is locked."""
+
+    @interface_method("signer.make", changes=True)
+    @abstractmethod
+    async def make(self, label: str, passphrase: Secret) -> KeySet:
+        """Make a new random key set, sealed under the passphrase and locked, on disk when this returns. ``label`` is
+        the wallet's name, for people. Takes about 0.1 s."""
+
+    @interface_method("signer.describe")
+    @abstractmethod
+    async def describe(self, id: str) -> KeySet:
+        """A set that was made before."""
+
+    @interface_method("signer.unlock", changes=True)
+    @abstractmethod
+    async def unlock(self, id: str, passphrase: Secret, seconds: int) -> bool:
+        """Make its keys usable for so long; False for a wrong passphrase."""
+
+    @interface_method("signer.lock", changes=True)
+    @abstractmethod
+    async def lock(self, id: str) -> None:
+        """Forget what opens its keys."""
+
+    @interface_method("signer.change_passphrase", changes=True)
+    @abstractmethod
+    async def change_passphrase(self, id: str, old: Secret, new: Secret) -> bool:
+        """Seal it anew; False for a wrong old passphrase. Leaves it locked or not, as it was."""
+
+    @interface_method("signer.sign", changes=True)
+    @abstractmethod
+    async def sign(self, id: str, psbt: str) -> str:
+        """Sign those inputs of a PSBT (Base64) that spend the set's addresses, as the owner's policy allows; the PSBT
+        with the signatures added. May wait for the owner to confirm it, for minutes.
+
+        An input or output is recognised by its key's origin. Of an input that isn't taproot the whole previous
+        transaction must be there, and only whole transactions are signed (SIGHASH_ALL, or DEFAULT for taproot).
+
+        Raises:
+            RpcError: -4 the policy or the owner says no, or the audit log can't be written; -22 no PSBT; -25 an input
+                whose amount can't be relied on.
+        """
+
+    @interface_method("signer.sign_message", changes=True)
+    @abstractmethod
+    async def sign_message(self, id: str, internal: bool, index: int, message: str) -> str:
+        """Sign a message with the key of a legacy address, at that index of the set's descriptor; Base64."""

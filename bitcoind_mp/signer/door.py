@@ -1,0 +1,128 @@
+"""Who comes in by the signer's one socket as the owner, and who as a wallet.
+
+A wallet that somebody broke into may say what it likes; where its process comes from it can't change. So whoever is a
+worker, or descends from one or from the supervisor that runs them, gets the wallet's methods alone: it can neither
+confirm its own requests nor have keys shown. (Were it not confined it could write into the files by which workers are
+known. It can't change who is our parent, and while that is the supervisor, its children are known by that.)
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from bitcoind_mp.ipc.credentials import peer_credentials
+from bitcoind_mp.ipc.server import Server
+
+log = logging.getLogger("bitcoind_mp")
+
+#: A chain of parents longer than this is none.
+_DEEPEST = 64
+
+
+class Lineage:
+    """Tells workers from others, by what the supervisor and the wallet write into ``network`` and by whose child is
+    who. ``own_parent`` gives our parent's pid, ``parent`` another process's, None for one that is gone."""
+
+    def __init__(
+        self,
+        network: Path,
+        own_parent: Callable[[], int] = os.getppid,
+        parent: Callable[[int], int | None] | None = None,
+    ) -> None:
+        self._supervisor_lock = network / "supervisor.lock"
+        self._wallet_lock = network / "wallet.lock"
+        self._register = network / "run" / "units"
+        self._own_parent = own_parent
+        self._parent = parent or parent_of
+        self._known: int | None = None
+
+    def is_worker(self, pid: int) -> bool:
+        """Whether that process is a worker or came from one. One that can't be told counts as one."""
+        supervisor, workers = self._supervisor(), self._workers()
+        if pid == supervisor:
+            return False
+        for _ in range(_DEEPEST):
+            if pid in workers:
+                return True
+            if pid <= 1:
+                return False
+            above = self._parent(pid)
+            if above is None or above == supervisor:
+                return True
+            pid = above
+        return True
+
+    def _supervisor(self) -> int | None:
+        """Who runs us: our parent, once it was known to be a supervisor; else who has its lock, as when a supervisor
+        took us over."""
+        parent = self._own_parent()
+        if self._known == parent:
+            return parent
+        found = _pid(self._supervisor_lock)
+        if found is not None and found == parent:
+            self._known = found
+        return found
+
+    def _workers(self) -> set[int]:
+        found = _pid(self._wallet_lock)
+        workers = set() if found is None else {found}
+        with suppress(OSError):
+            for line in self._register.read_text("utf-8", "replace").splitlines():
+                words = line.split()
+                if len(words) > 1 and words[1].isdecimal():
+                    workers.add(int(words[1]))
+        return workers
+
+
+def _pid(lock: Path) -> int | None:
+    with suppress(OSError, ValueError):
+        return int(lock.read_text())
+    return None
+
+
+def parent_of(pid: int) -> int | None:
+    """A process's parent (proc(5)); None for one that is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+class Door:
+    """Accepts on the socket, and hands each connection to the server that is for it."""
+
+    def __init__(self, listening: socket.socket, lineage: Lineage, owner: Server, wallet: Server) -> None:
+        self._listening = listening
+        self._lineage = lineage
+        self._owner = owner
+        self._wallet = wallet
+        self._loop = asyncio.get_running_loop()
+        self._adopting: set[asyncio.Task[None]] = set()
+
+    def open(self) -> None:
+        """Begin to accept; returns at once."""
+        self._listening.setblocking(False)
+        self._loop.add_reader(self._listening, self._accept)
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._loop.remove_reader(self._listening)
+
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionError):
+            connected, _ = self._listening.accept()
+            task = self._loop.create_task(self._adopt(connected))
+            self._adopting.add(task)
+            task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, connected: socket.socket) -> None:
+        try:
+            is_worker = self._lineage.is_worker(peer_credentials(connected).pid)
+            await (self._wallet if is_worker else self._owner).adopt(connected)
+        except OSError as error:  # PermissionError among them
+            log.debug("a connection was not taken: %s", error)
+            connected.close()

@@ -1,0 +1,106 @@
+"""The owner's commands: what waits for a word, what the policy is, keys in and out. No worker can call these."""
+
+from typing import Any
+
+from bitcoind_mp.interfaces.amounts import COIN
+from bitcoind_mp.interfaces.command import Secret, command, commit_point
+from bitcoind_mp.render.network import network_name
+from bitcoind_mp.signing.seeds import standard_descriptors
+
+from .vault import Vault
+
+
+class OwnerCommands:
+    """See the module."""
+
+    def __init__(self, vault: Vault, chain: str) -> None:
+        self._vault = vault
+        self._chain = chain
+
+    @command("signer")
+    def getsignerinfo(self) -> dict[str, Any]:
+        """Tells what the signer holds, and what it may sign.
+
+        Returns:
+            chain; keysets: keyset, wallet, created and unlocked of each; policy: maxtx, maxday (BTC, null: no limit),
+            allow (addresses, null: all), confirm; spent: what counts towards maxday now (BTC); requests: how many
+            signatures wait for a word
+        """
+        policy = self._vault.policy
+        return {
+            "chain": self._chain,
+            "keysets": self._vault.keysets(),
+            "policy": {
+                "maxtx": _coins(policy.max_tx),
+                "maxday": _coins(policy.max_day),
+                "allow": None if policy.allowed is None else sorted(policy.allowed.values()),
+                "confirm": policy.confirm.value,
+            },
+            "spent": _coins(self._vault.spent_today()),
+            "requests": len(self._vault.requests),
+        }
+
+    @command("signer")
+    def listsigningrequests(self) -> list[dict[str, Any]]:
+        """Lists the signatures that wait for confirmsigning or rejectsigning.
+
+        Returns:
+            id, since (seconds since 1970), what, keyset, wallet, and what it spends: txid, spends (BTC that leave the
+            wallet, fee and all), pays (to, amount), because (what the policy has against it)
+        """
+        return [{"id": request.id, "since": request.since, **request.facts} for request in self._vault.requests]
+
+    @command("signer", changes=True)
+    def confirmsigning(self, id: str) -> None:
+        """Let a signature be made that waits for it.
+
+        Args:
+            id: As listsigningrequests shows it
+        """
+        self._vault.answer(id, True)
+
+    @command("signer", changes=True)
+    def rejectsigning(self, id: str) -> None:
+        """Refuse a signature that waits.
+
+        Args:
+            id: As listsigningrequests shows it
+        """
+        self._vault.answer(id, False)
+
+    @command("signer", changes=True)
+    def locksigner(self) -> None:
+        """Lock the keys of all wallets at once. A wallet that thinks it is unlocked is told so when it next signs."""
+        self._vault.lock_all()
+
+    @command("signer", changes=True)
+    async def exportsignerkeys(self, keyset: str, passphrase: Secret) -> dict[str, Any]:
+        """Shows the private keys of a wallet whose keys the signer holds: keep the answer as their backup.
+
+        Args:
+            keyset: As getsignerinfo shows it
+            passphrase: The wallet's passphrase, asked for even while it is unlocked
+
+        Returns:
+            keyset, xprv (what importsignerkeys takes), and the private descriptors below it
+        """
+        xprv = await self._vault.export(keyset, passphrase)
+        texts = standard_descriptors(xprv, network_name(self._chain))
+        return {"keyset": keyset, "xprv": xprv, "descriptors": [text for _, _, text in texts]}
+
+    @command("signer", changes=True)
+    async def importsignerkeys(self, keyset: str, xprv: Secret, passphrase: Secret, wallet: str = "") -> None:
+        """Brings back what exportsignerkeys showed, for a wallet that is restored from its backup.
+
+        Args:
+            keyset: As it was exported
+            xprv: As it was exported
+            passphrase: What to seal it under: the wallet's passphrase from now on
+            wallet: The wallet's name, for people
+        """
+        commit_point()
+        await self._vault.bring_back(keyset, wallet, xprv, passphrase)
+
+
+def _coins(amount: int | None) -> str | None:
+    return None if amount is None else f"{amount // COIN}.{amount % COIN:08d}"

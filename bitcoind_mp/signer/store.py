@@ -1,0 +1,174 @@
+"""The signer's one file: sealed seeds, what was spent when, how far the audit log has come. SQL and nothing else."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .audit import Head
+from .clock import Reading, elapsed
+
+#: "BmpS", in the SQLite header: the key store of a signer of ours.
+APPLICATION_ID = 0x426D7053
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE keysets (
+    id TEXT PRIMARY KEY, label TEXT NOT NULL, created INTEGER NOT NULL, public TEXT NOT NULL, master BLOB NOT NULL,
+    seed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE inputs (
+    tx BLOB NOT NULL, keyset TEXT NOT NULL, outpoint BLOB NOT NULL, amount INTEGER NOT NULL,
+    PRIMARY KEY (tx, keyset, outpoint)) WITHOUT ROWID;
+CREATE TABLE spends (
+    number INTEGER PRIMARY KEY, tx BLOB NOT NULL, keyset TEXT NOT NULL, time INTEGER NOT NULL, amount INTEGER NOT NULL);
+CREATE INDEX spends_tx ON spends (tx, keyset);
+CREATE INDEX spends_time ON spends (time);
+CREATE TABLE audit (only INTEGER PRIMARY KEY CHECK (only = 1), count INTEGER NOT NULL, chain TEXT NOT NULL);
+CREATE TABLE clock (
+    only INTEGER PRIMARY KEY CHECK (only = 1), counted INTEGER NOT NULL, wall INTEGER NOT NULL,
+    since_boot INTEGER NOT NULL, boot TEXT NOT NULL);
+"""
+
+
+class StoreError(Exception):
+    """The key store can't be used; the message says why, for people. ``corrupt``: what is in it is at fault."""
+
+    def __init__(self, message: str, *, corrupt: bool = True) -> None:
+        super().__init__(message)
+        self.corrupt = corrupt
+
+
+@dataclass(frozen=True)
+class KeySetRow:
+    """A key set as it is stored: ``public`` as JSON; ``master``, the key that seals the seed, sealed under the
+    passphrase; ``seed``, the extended private key, sealed."""
+
+    id: str
+    label: str
+    created: int
+    public: str
+    master: bytes
+    seed: bytes
+
+
+class Store:
+    """An open key store. Each change is on disk when its transaction ends. Raises sqlite3.Error where it can't be
+    written."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, made if absent. Raises `StoreError`."""
+        try:
+            self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)
+            path.chmod(0o600)
+            for pragma in ("locking_mode=EXCLUSIVE", "secure_delete=ON", "journal_mode=DELETE", "synchronous=EXTRA"):
+                self._connection.execute(f"PRAGMA {pragma}")
+            self._prepare(path)
+        except (sqlite3.Error, OSError) as error:
+            corrupt = not isinstance(error, sqlite3.OperationalError | OSError)
+            raise StoreError(f"{path} can't be used: {error}.", corrupt=corrupt) from error
+
+    def _prepare(self, path: Path) -> None:
+        with self.transaction():
+            application, version = (
+                self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
+            )
+            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if not tables:
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+            elif application != APPLICATION_ID:
+                raise StoreError(f"{path} is no key store of this program.")
+            elif version > SCHEMA_VERSION:
+                raise StoreError(f"{path} was written by a newer version of this program: use that one.")
+        problems = [row[0] for row in self._connection.execute("PRAGMA quick_check(3)")]
+        if problems != ["ok"]:
+            raise StoreError(f"{path} is corrupt ({'; '.join(problems)}). Restore it from a backup.")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, on disk when it returns."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    # --- key sets -------------------------------------------------------------------------------------------
+
+    def keysets(self) -> list[KeySetRow]:
+        """Every one, the oldest first."""
+        rows = self._connection.execute(
+            "SELECT id, label, created, public, master, seed FROM keysets ORDER BY created, id"
+        )
+        return [KeySetRow(*row) for row in rows]
+
+    def put(self, row: KeySetRow) -> None:
+        """Keep one, over what has its id. In a transaction."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO keysets VALUES (?, ?, ?, ?, ?, ?)",
+            (row.id, row.label, row.created, row.public, row.master, row.seed),
+        )
+
+    # --- what was spent -------------------------------------------------------------------------------------
+
+    def signed_inputs(self, tx: bytes, keyset: str) -> dict[bytes, int]:
+        """The inputs of that transaction that were signed for: outpoint to amount."""
+        rows = self._connection.execute("SELECT outpoint, amount FROM inputs WHERE tx = ? AND keyset = ?", (tx, keyset))
+        return dict(rows.fetchall())
+
+    def spent_by(self, tx: bytes, keyset: str) -> int:
+        """What was counted for that transaction, in satoshis."""
+        found: int = self._connection.execute(
+            "SELECT coalesce(sum(amount), 0) FROM spends WHERE tx = ? AND keyset = ?", (tx, keyset)
+        ).fetchone()[0]
+        return found
+
+    def spent_since(self, time: int) -> int:
+        """What was counted after that time by all key sets, in satoshis."""
+        found: int = self._connection.execute(
+            "SELECT coalesce(sum(amount), 0) FROM spends WHERE time > ?", (time,)
+        ).fetchone()[0]
+        return found
+
+    def count(self, tx: bytes, keyset: str, inputs: dict[bytes, int], amount: int, time: int) -> None:
+        """Record that these inputs are signed for, and so much more spent. In a transaction."""
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)",
+            [(tx, keyset, outpoint, value) for outpoint, value in inputs.items()],
+        )
+        if amount > 0:
+            self._connection.execute(
+                "INSERT INTO spends (tx, keyset, time, amount) VALUES (?, ?, ?, ?)", (tx, keyset, time, amount)
+            )
+
+    # --- how far log and clock have come --------------------------------------------------------------------
+
+    def audit_head(self) -> Head:
+        """How far the audit log had come when this was last told."""
+        row = self._connection.execute("SELECT count, chain FROM audit").fetchone()
+        return Head() if row is None else Head(*row)
+
+    def set_audit_head(self, head: Head) -> None:
+        """In a transaction."""
+        self._connection.execute("INSERT OR REPLACE INTO audit VALUES (1, ?, ?)", (head.count, head.chain))
+
+    def now(self, reading: Reading) -> int:
+        """Seconds counted since the store was made (`clock.elapsed`)."""
+        row = self._connection.execute("SELECT counted, wall, since_boot, boot FROM clock").fetchone()
+        return 0 if row is None else int(row[0]) + elapsed(Reading(*row[1:]), reading)
+
+    def keep_clock(self, counted: int, reading: Reading) -> None:
+        """In a transaction."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)",
+            (counted, reading.wall, reading.since_boot, reading.boot),
+        )

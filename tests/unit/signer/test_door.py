@@ -1,0 +1,75 @@
+"""Who counts as a worker."""
+
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp.signer.door import Lineage, parent_of
+
+#: pid -> parent. 100 is the supervisor, 101 to 103 its workers; 110 came from the wallet, 111 from that.
+PARENTS = {100: 50, 101: 100, 102: 100, 103: 100, 110: 102, 111: 110, 50: 1, 200: 50, 201: 200, 300: 1}
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    (tmp_path / "supervisor.lock").write_text("100\n")
+    (tmp_path / "wallet.lock").write_text("300\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("pid", "worker"),
+    [
+        (100, False),  # the supervisor itself
+        (200, False),  # a person's shell
+        (201, False),
+        (50, False),
+        (101, True),
+        (102, True),
+        (110, True),
+        (111, True),
+        (999, True),  # gone before it could be told
+        (300, True),  # a wallet without a supervisor: it has the lock
+    ],
+)
+def test_under_a_supervisor(network: Path, pid: int, worker: bool) -> None:
+    assert Lineage(network, lambda: 100, PARENTS.get).is_worker(pid) is worker
+
+
+def test_files_that_a_worker_forged_change_nothing_while_the_supervisor_is_our_parent(network: Path) -> None:
+    lineage = Lineage(network, lambda: 100, PARENTS.get)
+    assert lineage.is_worker(102)
+    (network / "supervisor.lock").write_text("102\n")
+    (network / "wallet.lock").unlink()
+    assert [lineage.is_worker(pid) for pid in (102, 110, 101, 100, 200)] == [True, True, True, False, False]
+
+
+def test_without_a_supervisor_the_lock_tells(network: Path) -> None:
+    (network / "supervisor.lock").write_text("")
+    lineage = Lineage(network, lambda: 50, {**PARENTS, 301: 300}.get)
+    assert [lineage.is_worker(pid) for pid in (300, 301, 102, 200)] == [True, True, False, False]
+    (network / "wallet.lock").write_text("")
+    assert not lineage.is_worker(300)
+
+
+def test_taken_over_by_another_supervisor(network: Path) -> None:
+    """Ours was killed: it left us and the other workers to init, and the next one (400) keeps a list of them."""
+    left = {**PARENTS, 101: 1, 102: 1, 400: 1, 401: 400}
+    left.pop(100)
+    lineage = Lineage(network, lambda: 1, left.get)
+    (network / "supervisor.lock").write_text("400\n")
+    (network / "run").mkdir()
+    (network / "run" / "units").write_text("node 101 5 boot".ljust(127) + "\n" + "wallet 102 5 boot".ljust(127) + "\n")
+    assert [lineage.is_worker(pid) for pid in (101, 102, 110, 401)] == [True, True, True, True]
+    assert [lineage.is_worker(pid) for pid in (400, 200)] == [False, False]
+
+
+def test_a_ring_of_parents_is_no_owner(network: Path) -> None:
+    assert Lineage(network, lambda: 100, {7: 8, 8: 7}.get).is_worker(7)
+
+
+def test_parents_are_the_kernel_s() -> None:
+    import os
+
+    assert parent_of(os.getpid()) == os.getppid()
+    assert parent_of(2**22 + 1) is None
