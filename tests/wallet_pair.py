@@ -37,9 +37,13 @@ def wait_for(condition: Callable[[], Any], what: str, deadline: float = DEADLINE
         time.sleep(0.01)
 
 
+#: A command of each, to see that it answers.
+_QUESTIONS = {"node": "getmempoolinfo", "wallet": "listwallets", "signer": "getsignerinfo"}
+
+
 class Pair:
-    """Both in one data directory. ``options`` are each one's command line; `command` may be changed for a process that
-    is started in another way."""
+    """Both in one data directory, and a signer where a test starts one. ``options`` are each
+    one's command line; `command` may be changed for a process that is started in another way."""
 
     def __init__(self, directory: Path) -> None:
         self.datadir = directory
@@ -48,7 +52,7 @@ class Pair:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment: dict[str, str] = {}
         self.chain_option = "-regtest"
-        self.options = {"node": ["-listen=0"], "wallet": ["-keypool=5", "-fallbackfee=0.0002"]}
+        self.options = {"node": ["-listen=0"], "wallet": ["-keypool=5", "-fallbackfee=0.0002"], "signer": []}
         self.command = {role: [sys.executable, "-m", f"bitcoind_mp.{role}"] for role in self.options}
 
     def spawn(self, role: str) -> "subprocess.Popen[bytes]":
@@ -76,7 +80,7 @@ class Pair:
         def answers() -> bool:
             assert process.poll() is None, f"the {role} ended with {process.returncode}:\n{self.log(role)[-3000:]}"
             try:
-                self.ask(role, "getmempoolinfo" if role == "node" else "listwallets")
+                self.ask(role, _QUESTIONS[role])
             except RpcError as error:
                 if error.code == RpcCode.IN_WARMUP:  # a busy machine takes longer than callers are kept in the queue
                     return False

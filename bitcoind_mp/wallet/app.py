@@ -14,6 +14,7 @@ from .manager import Wallets
 from .options import WalletOptions
 from .reach import own_directory
 from .rebroadcast import Rebroadcaster
+from .signer_link import SignerLink, no_signer
 from .startup import SessionList, StartupList, parent_identity
 from .upstream import Upstream
 
@@ -42,6 +43,7 @@ def wallet_options(config: Config) -> WalletOptions:
         reject_long_chains=config.get_bool("walletrejectlongchains"),
         cluster_count=config.get_int("limitclustercount"),
         low_memory=config.get_bool("lowmemory"),
+        signer_process=config.get_bool("signerprocess"),
         mainnet_wallet=config.get_bool("mainnetwallet"),
         only=config.get_str("onlywallet"),
     )
@@ -60,13 +62,21 @@ class WalletApp:
     def __init__(self, config: Config, hello: Hello, credentials: Path | None) -> None:
         clock = NodeClock(time.time)
         self.upstream = Upstream(config.socket_path("node"), hello, clock)
+        self.signer_link: SignerLink | None = None
+        signer = no_signer()
+        if config.get_bool("signerprocess"):
+            self.signer_link = SignerLink(config.socket_path("signer"), hello)
+            signer = self.signer_link.signer
         self.wallets = Wallets(
             wallet_options(config),
             self.upstream,
             clock,
             StartupList(config.settings_file),
             SessionList(own_directory(config) / "loaded.json", parent_identity()),
+            signer=signer,
         )
+        if self.signer_link is not None:
+            self.signer_link.on_lost = self.wallets.signer_lost
         self.boot_unlock = BootUnlock(
             unlock_times(config),
             Credentials(credentials, escaped),

@@ -9,14 +9,16 @@ from pathlib import Path
 from btclib.network import NETWORKS
 
 from bitcoind_mp.interfaces.chain import Chain
+from bitcoind_mp.interfaces.signer import KeySet, Signer
 from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
 from .clock import NodeClock
-from .importing import Prepared, add_own, prepare_standard
+from .importing import Prepared, add_own, prepare_public, prepare_standard
 from .keystore import prepare_encryption
-from .ledger import Ledger
+from .ledger import SCHEMA_VERSION, Ledger
 from .options import WalletOptions
+from .signer_keys import remember
 from .tables import BlockRow
 from .wallet import Wallet
 
@@ -60,19 +62,28 @@ async def make(
     chain: Chain,
     clock: NodeClock,
     cost: Cost | None = None,
+    signer: Signer | None = None,
 ) -> None:
-    """Make the file at ``path``. ``start``: the newest block it needn't look at, and some before it.
+    """Make the file at ``path``. ``start``: the newest block it needn't look at, and some before it. ``signer``: who
+    is to hold its private keys, where it has any that are encrypted; None: its file.
 
     Takes about a second with the default keypool. Raises `WalletFileError`, `RpcError` (-20)."""
     prepared: list[Prepared] = []
-    if recipe.has_own_keys:
+    held: KeySet | None = None
+    if recipe.has_own_keys and recipe.passphrase and signer is not None:
+        # On its disk before ours: a kill between the two leaves keys without a wallet, never a wallet without keys.
+        held = await signer.make(name, recipe.passphrase)
+        prepared = await prepare_public(held, options.network, options.keypool)
+    elif recipe.has_own_keys:
         prepared = await prepare_standard(options.chain, options.network, options.keypool)
     encryption: tuple[bytes, bytearray] | None = None
-    if recipe.passphrase:
+    if recipe.passphrase and held is None:
         encryption = await prepare_encryption(recipe.passphrase, cost or Cost())
 
     def fill(ledger: Ledger) -> None:
-        wallet = Wallet(name, ledger, options, chain, clock, cost)
+        if held is not None:
+            remember(ledger, held)
+        wallet = Wallet(name, ledger, options, chain, clock, cost, signer)
         for one in recipe.flags:
             wallet.flags.set(one)
         if encryption is not None:
@@ -81,4 +92,5 @@ async def make(
         wallet.progress.replace_all(start)
         wallet.keys.lock()
 
-    Ledger.create(path, options.chain, genesis(options), fill)
+    version = {} if held is None else {"version": SCHEMA_VERSION}
+    Ledger.create(path, options.chain, genesis(options), fill, **version)

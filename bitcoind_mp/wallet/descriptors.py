@@ -169,6 +169,11 @@ class DescriptorSet:
             return infer_descriptor(script, found.parsed.provider(owner.index), self._network)
         return self._table.concrete_at(owner.descriptor, owner.index)[script]
 
+    def is_change_branch(self, owner: Owner) -> bool:
+        """Of a standard descriptor (BIP44 and its like): whether its last step says that it is for change."""
+        key = next(plain_keys(self.get(owner.descriptor).parsed))
+        return [*key.der_path[-1:]] == [1]
+
     def cached(self, owner: Owner) -> list[bytes]:
         """The scripts derived for that descriptor and index."""
         return self._table.scripts_at(owner.descriptor, owner.index)

@@ -8,13 +8,16 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from btclib_wallet.descriptors import parse
+
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.signer import KeySet
 from bitcoind_mp.signing.seeds import new_master_key, standard_descriptors
 
 from .addresses import has_address
 from .book import RECEIVE
 from .coins import OutputType
-from .descriptor_text import ReadDescriptor, output_type, plain_keys, public_half, read, unsafe_delays
+from .descriptor_text import ReadDescriptor, TextSecrets, output_type, plain_keys, public_half, read, unsafe_delays
 from .descriptors import Derived, WalletDescriptor
 from .wallet import Wallet
 
@@ -208,6 +211,16 @@ async def prepare(text: str, type: OutputType, internal: bool, chain: str, keypo
     """Derive one of a wallet's own descriptors; takes about 0.12 ms for each of ``keypool`` scripts."""
     (described,) = read(text, chain)
     return Prepared(type, internal, described, await derive(described, 0, keypool))
+
+
+async def prepare_public(keys: KeySet, network: str, keypool: int) -> list[Prepared]:
+    """The descriptors of keys that the signer holds."""
+    prepared = []
+    for one in keys.descriptors:
+        described = ReadDescriptor(parse(one.normalized, network), one.text, one.normalized, TextSecrets({}))
+        derived = await derive(described, 0, keypool)
+        prepared.append(Prepared(OutputType(one.type), one.internal, described, derived))
+    return prepared
 
 
 async def prepare_standard(chain: str, network: str, keypool: int) -> list[Prepared]:

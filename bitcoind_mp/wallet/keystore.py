@@ -18,6 +18,7 @@ from bitcoind_mp.signing.sealing import (
     wipe,
 )
 
+from .keys import Keys
 from .ledger import Ledger
 from .tables import SecretTable
 
@@ -30,8 +31,8 @@ async def prepare_encryption(passphrase: str, cost: Cost) -> tuple[bytes, bytear
     return await asyncio.to_thread(seal_master_key, passphrase, master, cost), master
 
 
-class KeyStore:
-    """The secrets of one wallet. No secret is ever part of a message or a log line."""
+class KeyStore(Keys):
+    """The secrets of one wallet, in its file. No secret is ever part of a message or a log line."""
 
     def __init__(self, ledger: Ledger, cost: Cost | None = None) -> None:
         self._ledger = ledger
@@ -111,7 +112,7 @@ class KeyStore:
                 self._table.put(public, stored, True)
                 self._secrets[public] = (stored, True)
 
-    async def unlock(self, passphrase: str) -> bool:
+    async def unlock(self, passphrase: str, seconds: int = 0) -> bool:
         """Make secrets readable; False for a wrong passphrase."""
         if self._sealed_master is None:
             return True

@@ -19,7 +19,9 @@ FILE_NAME = "wallet.sqlite"
 #: "BmpW", in the SQLite header: this is a wallet of ours.
 APPLICATION_ID = 0x426D7057
 #: Raised with every change of the schema. A file with a higher one is refused.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: What a file is that older versions of this program can use too: one that holds its own keys.
+_PLAIN_VERSION = 1
 #: A main file of at most this many bytes of write-ahead log before SQLite folds it in (pages).
 _CHECKPOINT_PAGES = 1000
 
@@ -72,10 +74,13 @@ class Ledger:
         """Called after a transaction was undone: what is kept in memory beside the file must be read again."""
 
     @classmethod
-    def create(cls, path: Path, chain: str, genesis: str, fill: Callable[["Ledger"], None]) -> None:
+    def create(
+        cls, path: Path, chain: str, genesis: str, fill: Callable[["Ledger"], None], version: int = _PLAIN_VERSION
+    ) -> None:
         """Make a new file with all that ``fill`` writes, whole or not at all.
 
-        A file that a killed creation left behind is empty, and is taken over. Raises `WalletFileError`.
+        ``version`` is `SCHEMA_VERSION` for one that older versions of this program must leave alone. A file that a
+        killed creation left behind is empty, and is taken over. Raises `WalletFileError`.
         """
         connection = _connect(path)
         try:
@@ -87,7 +92,7 @@ class Ledger:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                connection.execute(f"PRAGMA user_version={version}")
                 ledger.set_fact("chain", chain)
                 ledger.set_fact("genesis", genesis)
                 fill(ledger)

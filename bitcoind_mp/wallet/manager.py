@@ -11,6 +11,7 @@ from btclib.exceptions import BTClibException
 from bitcoind_mp.interfaces.command import Call, commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.journal import Event, event
+from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signing.sealing import Cost
 
 from .clock import NodeClock
@@ -20,6 +21,7 @@ from .follow import Attachment, first_blocks
 from .ledger import Ledger, WalletFileError
 from .node import Node
 from .options import WalletOptions
+from .signer_keys import SignerKeys
 from .startup import SessionList, StartupList
 from .tables import BlockRow
 from .verify import Damaged, verify
@@ -36,6 +38,10 @@ _YOUNG = (
 )
 #: What comes of reading a file whose rows aren't what we wrote.
 _NONSENSE = (BTClibException, sqlite3.Error, ValueError, LookupError, TypeError, OverflowError)
+_IN_ITS_FILE = (
+    "The private keys of this wallet are in its own file, not in the signer, which keeps those of wallets that are "
+    "made with a passphrase and not blank."
+)
 _NOT_SAVED = "Wallet load on startup setting could not be updated, so wallet may not be loaded next node startup."
 
 
@@ -50,7 +56,9 @@ class Wallets:
         startup: StartupList,
         session: SessionList,
         cost: Cost | None = None,
+        signer: Signer | None = None,
     ) -> None:
+        """``signer`` holds the private keys of wallets that were made so, and of new ones if the options say so."""
         self.options = options
         self.directory = Directory(options.wallets_dir)
         self.refused: dict[str, str] = {}
@@ -63,6 +71,7 @@ class Wallets:
         self._startup = startup
         self._session = session
         self._cost = cost
+        self._signer = signer
         self._loaded: dict[str, Wallet] = {}
         self._attached: dict[str, Attachment] = {}
         self._busy: set[str] = set()
@@ -126,13 +135,17 @@ class Wallets:
                 raise _unverified(error) from error
             try:
                 start = await self._start(path)
-                await make(name, path, recipe, start, self.options, self._node.chain, self._clock, self._cost)
+                signer = self._signer if self.options.signer_process else None
+                chain, clock = self._node.chain, self._clock
+                await make(name, path, recipe, start, self.options, chain, clock, self._cost, signer)
             except BaseException as error:
                 undo()
                 if isinstance(error, WalletFileError):
                     raise _unverified(error) from error
                 raise
-            return await self._open(name, load_on_startup)
+            wallet, warnings = await self._open(name, load_on_startup)
+        has_keys = self.options.signer_process and not recipe.disable_private_keys
+        return wallet, [*warnings, _IN_ITS_FILE] if has_keys and not wallet.keys.elsewhere else warnings
 
     def _check_name(self, name: str) -> None:
         """Refuse what another process is for."""
@@ -205,7 +218,7 @@ class Wallets:
         with _made_sense_of(ledger, path):
             if self.options.low_memory:
                 ledger.save_memory()
-            wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost)
+            wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost, self._signer)
             if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
                 raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
             verify(wallet)
@@ -294,6 +307,14 @@ class Wallets:
         if name in self._busy:
             raise RpcError(RpcCode.WALLET_ERROR, "Wallet already loading.")
         return _Reserved(self._busy, name)
+
+    def signer_lost(self) -> None:
+        """The signer is gone, and with it what was unlocked."""
+        for wallet in self:
+            if isinstance(wallet.keys, SignerKeys) and not wallet.keys.is_locked:
+                wallet.keys.lost()
+                wallet.relock.lock()
+                wallet.changed()
 
     async def close(self) -> None:
         """Let all go, without a change of what is loaded at start."""

@@ -42,6 +42,8 @@ class WalletOptions:
     """``-limitclustercount``: how many transactions may hang together in the mempool."""
     low_memory: bool = False
     """``-lowmemory``: keep less of a wallet's file in memory."""
+    signer_process: bool = False
+    """``-signerprocess``: the private keys of new encrypted wallets are the signer's."""
     mainnet_wallet: bool = False
     """``-mainnetwallet``: allow private keys on the main network."""
     only: str = ""

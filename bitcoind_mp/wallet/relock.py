@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from .keystore import KeyStore
+from .keys import Keys
 
 
 class Relock:
     """The timer of one wallet. ``now`` is the node's clock, for what is told to people; the timer itself is real."""
 
-    def __init__(self, keys: KeyStore, now: Callable[[], int]) -> None:
+    def __init__(self, keys: Keys, now: Callable[[], int]) -> None:
         self._keys = keys
         self._now = now
         self._timer: asyncio.TimerHandle | None = None

@@ -162,6 +162,8 @@ class WalletService(Service):
     async def _load(host: Host, app: WalletApp, names: list[str]) -> None:
         host.notify.extend_timeout(_LOAD_FOR)
         app.upstream.start()
+        if app.signer_link is not None:
+            app.signer_link.start()
         await app.wallets.load_all(names)
         await app.boot_unlock.unlock(app.wallets.get)
         if names:
@@ -178,6 +180,8 @@ class WalletService(Service):
         if self._app is not None:
             await self._app.wallets.close()
             await self._app.upstream.close()
+            if self._app.signer_link is not None:
+                await self._app.signer_link.close()
         if self._busy is not None:
             self._busy.cancel()
         if self._bound:

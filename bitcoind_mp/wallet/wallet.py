@@ -14,6 +14,7 @@ from btclib_wallet.descriptors import Provider
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
@@ -27,12 +28,14 @@ from .descriptors import DescriptorSet, WalletDescriptor
 from .flags import Flags
 from .history import History
 from .intake import Intake
+from .keys import Keys
 from .keystore import KeyStore
 from .ledger import Ledger
 from .locks import Locks
 from .options import WalletOptions
 from .progress import Progress
 from .relock import Relock
+from .signer_keys import SignerKeys, keyset_of
 from .tables import (
     AddressTable,
     BlockRow,
@@ -67,6 +70,7 @@ class Wallet:
         chain: Chain,
         clock: NodeClock,
         cost: Cost | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self.name = name
         self.ledger = ledger
@@ -75,7 +79,10 @@ class Wallet:
         """The node. Its methods raise `RpcError` (-9) while it is away."""
         self._clock = clock
         self.flags = Flags(ledger)
-        self.keys = KeyStore(ledger, cost)
+        self.keys: Keys = KeyStore(ledger, cost)
+        if keyset_of(ledger) is not None:
+            assert signer is not None, "a wallet whose keys the signer holds needs a signer"
+            self.keys = SignerKeys(ledger, signer)
         self.relock = Relock(self.keys, clock.now)
         self.descriptors = DescriptorSet(DescriptorTable(ledger), options.network, options.keypool)
         self.book = AddressBook(AddressTable(ledger))

@@ -11,6 +11,7 @@ from bitcoind_mp.render.json_values import expect, integer, type_name
 from bitcoind_mp.wallet.descriptor_text import private_text
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
 from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.signer_keys import SignerKeys
 from bitcoind_mp.wallet.wallet import Wallet
 
 from .rendering import label_from
@@ -114,11 +115,14 @@ class BackupCommands:
         return {"wallet_name": wallet.name, "descriptors": sorted(rows, key=lambda row: str(row["desc"]))}
 
     @command("wallet", changes=True)
-    async def backupwallet(self, call: Call, destination: str) -> None:
+    async def backupwallet(self, call: Call, destination: str) -> dict[str, Any] | None:
         """Safely copies the wallet file to the specified destination, a directory or a path with a file name.
 
         Args:
             destination: The destination directory or file
+
+        Returns:
+            Nothing; where the wallet's private keys are in the signer, a warning that they are not in the copy
         """
         wallet = await self._wallets.current(call)
         try:
@@ -126,6 +130,12 @@ class BackupCommands:
             self._wallets.directory.carrier.back_up(wallet.ledger, _backup_path(wallet, Path(destination)))
         except (OSError, ValueError, sqlite3.Error) as error:
             raise RpcError(RpcCode.WALLET_ERROR, f"Error: Wallet backup failed! {error}") from error
+        if not isinstance(wallet.keys, SignerKeys):
+            return None
+        return {
+            "warning": "The copy holds no private keys, which are in the signer: keep what "
+            f"exportsignerkeys {wallet.keys.id} shows with it."
+        }
 
     @command("wallet", changes=True)
     async def restorewallet(

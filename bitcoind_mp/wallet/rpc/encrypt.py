@@ -93,9 +93,10 @@ class EncryptCommands:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Timeout cannot be negative.")
         if not passphrase:
             raise RpcError(RpcCode.INVALID_PARAMETER, "passphrase cannot be empty")
-        if not await wallet.keys.unlock(passphrase):
+        seconds = min(timeout, _MAX_TIMEOUT)
+        if not await wallet.keys.unlock(passphrase, seconds):
             raise RpcError(RpcCode.WALLET_PASSPHRASE_INCORRECT, _wrong(passphrase))
-        wallet.relock.start(min(timeout, _MAX_TIMEOUT))
+        wallet.relock.start(seconds)
         wallet.top_up()
         wallet.changed()
 

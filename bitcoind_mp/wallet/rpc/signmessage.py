@@ -11,6 +11,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination
 from bitcoind_mp.wallet.addresses import kind_of
 from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.signer_keys import SignerKeys
 
 
 class MessageCommands:
@@ -20,7 +21,7 @@ class MessageCommands:
         self._wallets = wallets
 
     @command("wallet")
-    def signmessage(self, call: Call, address: str, message: str) -> str:
+    async def signmessage(self, call: Call, address: str, message: str) -> str:
         """Signs a message with the private key of an address.
 
         Requires wallet passphrase to be set with walletpassphrase call if wallet is encrypted.
@@ -40,6 +41,8 @@ class MessageCommands:
         if kind_of(script) != "pubkeyhash":
             raise RpcError(RpcCode.TYPE_ERROR, "Address does not refer to key")
         owner = wallet.owner(script)
+        if owner is not None and isinstance(wallet.keys, SignerKeys):
+            return await wallet.keys.sign_message(wallet.descriptors.is_change_branch(owner), owner.index, message)
         keys = {} if owner is None else wallet.private_keys(owner)
         found = next(((key, secret) for key, secret in keys.items() if hash160(key) == script[3:23]), None)
         if found is None:

@@ -166,7 +166,7 @@ class WalletCommands:
         info["avoid_reuse"] = wallet.avoid_reuse
         info["scanning"] = _scanning(wallet)
         info["descriptors"] = True
-        info["external_signer"] = False
+        info["external_signer"] = wallet.keys.elsewhere
         info["blank"] = flag.BLANK in wallet.flags
         if wallet.birth_time is not None:
             info["birthtime"] = wallet.birth_time

@@ -63,7 +63,8 @@ class Attempt:
 
     def __init__(self, request: Request) -> None:
         self.wallet, self.recipients, self.control = request.wallet, request.recipients, request.control
-        self.change_position, self.signed, self.rng = request.change_position, request.signed, request.rng
+        self.change_position, self.rng = request.change_position, request.rng
+        self.signed = request.signed and not request.wallet.keys.elsewhere
         self.inputs = Inputs(request.wallet, request.control)
         self.payments = sum(recipient.amount for recipient in request.recipients)
         self.subtract_fee = any(recipient.subtract_fee for recipient in request.recipients)

@@ -15,6 +15,7 @@ from bitcoind_mp.wallet.wallet import Wallet
 from .attempt import Attempt, Created, Request
 from .control import CoinControl, Recipient
 from .errors import SpendError
+from .signer import sign
 
 log = logging.getLogger("bitcoind_mp.selectcoins")
 
@@ -44,12 +45,28 @@ async def create_transaction(
     request = Request(wallet, recipients, control, change_position, signed, rng or random.SystemRandom())
     while True:
         created = await _with_and_without_grouping(request)
-        outpoints = (OutPoint(tx_in.prev_out.tx_id, tx_in.prev_out.vout) for tx_in in created.tx.vin)
-        if not any(outpoint not in control.presets and wallet.is_spent(outpoint) for outpoint in outpoints):
-            return created
-        # A block or another's payment with the same keys took a coin while coins were chosen.
-        for reservation in reversed(created.reserved):
-            wallet.release(reservation)
+        try:
+            if not _taken(request, created):
+                # Another process signs what was decided on, and nothing else: each signature counts there.
+                if signed and wallet.keys.elsewhere and not await sign(wallet, created.tx):
+                    raise SpendError("Signing transaction failed")
+                if not _taken(request, created):
+                    return created
+        except BaseException:
+            _release(request, created)
+            raise
+        _release(request, created)
+
+
+def _taken(request: Request, created: Created) -> bool:
+    """Whether a block or another's payment with the same keys took a coin meanwhile."""
+    outpoints = (OutPoint(tx_in.prev_out.tx_id, tx_in.prev_out.vout) for tx_in in created.tx.vin)
+    return any(outpoint not in request.control.presets and request.wallet.is_spent(outpoint) for outpoint in outpoints)
+
+
+def _release(request: Request, created: Created) -> None:
+    for reservation in reversed(created.reserved):
+        request.wallet.release(reservation)
 
 
 async def _with_and_without_grouping(request: Request) -> Created:

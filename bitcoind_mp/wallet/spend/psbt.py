@@ -21,7 +21,10 @@ from bitcoind_mp.signing.psbt import (
     update_output,
     utxo_of,
 )
+from bitcoind_mp.signing.psbt_reader import decode_psbt
+from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.coins import Owner
+from bitcoind_mp.wallet.signer_keys import SignerKeys
 from bitcoind_mp.wallet.wallet import Wallet
 
 from .keys import signing_keys, solving_keys
@@ -63,9 +66,46 @@ async def fill_psbt(
             known = wallet.transaction(psbt_in.prev_out.tx_id)
             if known is not None:
                 psbt_in.non_witness_utxo = known.tx
+    if signed and isinstance(wallet.keys, SignerKeys):
+        await _add_signatures(wallet, wallet.keys, psbt, hash_type)
+        signed = False
     keys = [_input_keys(wallet, psbt, index, signed, derivations) for index in range(len(psbt.inputs))]
     outputs = [_output_keys(wallet, output, derivations) for output in psbt.tx.vout]
     return await asyncio.to_thread(_fill, psbt, keys, outputs, hash_type, finalize)
+
+
+async def _add_signatures(wallet: Wallet, keys: SignerKeys, psbt: Psbt, hash_type: int | None) -> None:
+    """Have the signer sign, and take nothing but its signatures.
+
+    It is shown all that it needs to know our inputs and our change by: key origins, whole previous transactions."""
+    shown = decode_psbt(encode_psbt(psbt))
+    known = [_input_keys(wallet, shown, index, False, True) for index in range(len(shown.inputs))]
+    outputs = [_output_keys(wallet, output, True) for output in shown.tx.vout]
+    await asyncio.to_thread(_tell, shown, Spends(shown), known, outputs, hash_type, False)
+    answer = decode_psbt(await keys.sign(encode_psbt(shown)))
+    for ours, signed in zip(psbt.inputs, answer.inputs, strict=True):
+        ours.sig_hash_type = signed.sig_hash_type
+        ours.partial_sigs = {**ours.partial_sigs, **signed.partial_sigs}
+        ours.taproot_key_spend_signature = ours.taproot_key_spend_signature or signed.taproot_key_spend_signature
+
+
+def _tell(
+    psbt: Psbt,
+    spends: Spends,
+    keys: list[KeyStore | None],
+    outputs: list[KeyStore | None],
+    hash_type: int | None,
+    finalize: bool,
+) -> None:
+    """Put in what is known of inputs and outputs, signatures by the secrets among it."""
+    for index, known in enumerate(keys):
+        if known is not None:
+            outcome = sign_input(psbt, index, known, hash_type=hash_type, finalize=finalize, spends=spends)
+            if outcome in _REFUSALS:
+                raise RpcError(*_REFUSALS[outcome])
+    for index, known in enumerate(outputs):
+        if known is not None:
+            update_output(psbt, index, known, spends)
 
 
 def _fill(
@@ -76,14 +116,7 @@ def _fill(
     finalize: bool,
 ) -> bool:
     spends = Spends(psbt)
-    for index, known in enumerate(keys):
-        if known is not None:
-            outcome = sign_input(psbt, index, known, hash_type=hash_type, finalize=finalize, spends=spends)
-            if outcome in _REFUSALS:
-                raise RpcError(*_REFUSALS[outcome])
-    for index, known in enumerate(outputs):
-        if known is not None:
-            update_output(psbt, index, known, spends)
+    _tell(psbt, spends, keys, outputs, hash_type, finalize)
     drop_unneeded_transactions(psbt)
     return all(is_verified(psbt, index, spends) for index in range(len(psbt.inputs)))
 

@@ -26,6 +26,7 @@ from bitcoind_mp.interfaces.chain import (
 )
 from bitcoind_mp.interfaces.command import Call
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.render.address import decode_destination
 from bitcoind_mp.signing.sealing import Cost
 from bitcoind_mp.wallet.clock import NodeClock
@@ -390,6 +391,7 @@ class Bench:
         self.chain = FakeChain()
         self.clock = NodeClock(lambda: NOW)
         self.node = FakeNode(self.chain, self.clock)
+        self.signer: Signer | None = None
         self.wallets = self.manager()
 
     def manager(self) -> Wallets:
@@ -401,6 +403,7 @@ class Bench:
             StartupList(self.directory / "settings.json"),
             SessionList(self.directory / "loaded.json", "parent"),
             CHEAP,
+            self.signer,
         )
 
     async def restart(self) -> None:

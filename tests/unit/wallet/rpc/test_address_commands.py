@@ -344,7 +344,7 @@ def test_a_message_is_signed_with_an_address_of_ours_alone(on_bench):
         wallet = await bench.wallet()
         commands, call = MessageCommands(bench.wallets), bench.call()
         address = wallet.new_address("legacy", "")
-        signature = commands.signmessage(call, address, "hello")
+        signature = await commands.signmessage(call, address, "hello")
         assert bms.verify(b"hello", address, signature)
         for target, code, message in [
             ("x", -5, "Invalid address"),
@@ -352,7 +352,7 @@ def test_a_message_is_signed_with_an_address_of_ours_alone(on_bench):
             ("mnKaRDRzBZYZWTVpS7SWgFBnNuqjLXYbZY", -4, "Private key not available"),
         ]:
             with pytest.raises(Exception) as refusal:
-                commands.signmessage(call, target, "hello")
+                await commands.signmessage(call, target, "hello")
             assert (refusal.value.code, refusal.value.message) == (code, message)
 
     on_bench(scenario)

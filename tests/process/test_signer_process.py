@@ -1,0 +1,352 @@
+"""The signer as a process of its own: killed, cut off from its disk, asked by a wallet that isn't to be trusted."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from btclib_wallet.bip32.bip32 import BIP32KeyData
+from harness import Daemon, wait_until
+from small_disk import SmallDisk
+from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
+
+from bitcoind_mp import __version__
+from bitcoind_mp.interfaces.errors import ExitStatus, RpcCode, RpcError
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.signer import KeySet, Signer
+from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.proxy import proxy
+
+PASSPHRASE = "correct horse battery staple"
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    pair = Pair(tmp_path)
+    pair.options["wallet"].append("-signerprocess=1")
+    yield pair
+    pair.close()
+
+
+def refusal(work: Any, *arguments: Any) -> RpcError:
+    try:
+        work(*arguments)
+    except RpcError as error:
+        return error
+    raise AssertionError("it was not refused")
+
+
+def rich(pair: Pair) -> None:
+    """All three run, and the wallet ``w`` has coins and is unlocked."""
+    for role in ("node", "signer", "wallet"):
+        pair.start(role)
+    pair.ask("wallet", "createwallet", "w", False, False, PASSPHRASE)
+    pair.mine(103)
+    pair.until_synced()
+    pair.w("walletpassphrase", PASSPHRASE, 600)
+
+
+def pay(pair: Pair, amount: float = 1) -> str:
+    txid: str = pair.w("sendtoaddress", STRANGER, amount)
+    return txid
+
+
+class Paying(threading.Thread):
+    """A payment on its way."""
+
+    def __init__(self, pair: Pair) -> None:
+        super().__init__(daemon=True)
+        self._pair = pair
+        self.outcome: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = pay(self._pair)
+        except (RpcError, OSError) as error:
+            self.outcome = error
+
+    def wait(self) -> Any:
+        self.join(DEADLINE)
+        assert self.outcome is not None, "the payment neither succeeded nor failed"
+        return self.outcome
+
+
+def asked(pair: Pair) -> dict[str, Any]:
+    """The request that waits for the owner's word."""
+    (request,) = wait_for(lambda: pair.ask("signer", "listsigningrequests"), "a request")
+    return request
+
+
+def test_killed_it_forgets_what_was_unlocked_and_nothing_else(pair: Pair) -> None:
+    rich(pair)
+    txid = pay(pair)
+    replaced = pair.w("bumpfee", txid)["txid"]
+    assert replaced in pair.node("getrawmempool")
+    assert pair.w("getwalletinfo")["unlocked_until"] > 0
+    pair.kill("signer")
+    wait_for(lambda: pair.w("getwalletinfo")["unlocked_until"] == 0, "the wallet to notice")
+    assert refusal(pay, pair).code == RpcCode.WALLET_UNLOCK_NEEDED
+    error = refusal(pair.w, "walletpassphrase", PASSPHRASE, 60)
+    assert error.code == RpcCode.CLIENT_NOT_CONNECTED
+    assert error.message.startswith("The signer, which holds this wallet's private keys, can't be reached (")
+    assert pair.w("getbalance") > 0
+    assert pair.w("getnewaddress")
+    pair.start("signer")
+    assert refusal(pay, pair).code == RpcCode.WALLET_UNLOCK_NEEDED
+    pair.w("walletpassphrase", PASSPHRASE, 60)
+    assert pay(pair) in pair.node("getrawmempool")
+    info = pair.ask("signer", "getsignerinfo")
+    assert [one["wallet"] for one in info["keysets"]] == ["w"]
+    assert 3 < float(info["spent"]) < 3.01
+
+
+def test_killed_while_it_waits_for_the_owner(pair: Pair) -> None:
+    pair.options["signer"] = ["-signerconfirm=always"]
+    rich(pair)
+    paying = Paying(pair)
+    assert asked(pair)["pays"] == [{"to": STRANGER, "amount": "1.00000000"}]
+    pair.kill("signer")
+    error = paying.wait()
+    assert error.code == RpcCode.CLIENT_NOT_CONNECTED
+    assert "Nothing was sent; unlock the wallet and try again." in error.message
+    assert pair.node("getrawmempool") == []
+    pair.start("signer")
+    assert pair.ask("signer", "listsigningrequests") == []
+    pair.w("walletpassphrase", PASSPHRASE, 60)
+    paying = Paying(pair)
+    pair.ask("signer", "confirmsigning", asked(pair)["id"])
+    txid = paying.wait()
+    assert pair.node("getrawmempool") == [txid]
+    paying = Paying(pair)
+    pair.ask("signer", "rejectsigning", asked(pair)["id"])
+    assert "the owner rejected it" in paying.wait().message
+
+
+def test_a_killed_wallet_asks_no_longer(pair: Pair) -> None:
+    pair.options["signer"] = ["-signerconfirm=always"]
+    rich(pair)
+    paying = Paying(pair)
+    asked(pair)
+    pair.kill("wallet")
+    assert isinstance(paying.wait(), OSError)
+    wait_for(lambda: pair.ask("signer", "listsigningrequests") == [], "the request to go")
+    pair.start("wallet")
+    assert pair.w("getwalletinfo")["unlocked_until"] == 0
+    assert refusal(pay, pair).code == RpcCode.WALLET_UNLOCK_NEEDED
+
+
+def test_the_limits_hold_over_a_kill(pair: Pair) -> None:
+    pair.options["signer"] = ["-signermaxday=2.5"]
+    rich(pair)
+    for _ in range(2):
+        pay(pair)
+        pair.kill("signer")
+        pair.start("signer")
+        pair.w("walletpassphrase", PASSPHRASE, 60)
+    error = refusal(pay, pair)
+    assert error.code == RpcCode.WALLET_ERROR
+    assert "would be spent in 24 hours, more than -signermaxday=2.50000000" in error.message
+    pay(pair, 0.3)
+
+
+def test_a_wallet_is_no_owner(pair: Pair) -> None:
+    """Whoever has the wallet's lock, and what came from it, can neither confirm nor see keys: here, this process."""
+    pair.start("signer")
+    assert pair.ask("signer", "getsignerinfo")["keysets"] == []
+    keys = asyncio.run(_make(pair))
+    (pair.network / "wallet.lock").write_text(f"{os.getpid()}\n")
+    for command in (
+        ["getsignerinfo"],
+        ["listsigningrequests"],
+        ["confirmsigning", "00"],
+        ["exportsignerkeys", keys.id, PASSPHRASE],
+        ["locksigner"],
+    ):
+        assert refusal(pair.ask, "signer", *command).code == RpcCode.METHOD_NOT_FOUND
+    child = (
+        "import sys; from bitcoind_mp.ipc.blocking import call\n"
+        "try: print(call(sys.argv[1], 'exportsignerkeys', sys.argv[2:]))\n"
+        "except Exception as error: print(error)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", child, str(pair.network / "run" / "signer.sock"), keys.id, PASSPHRASE],
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+    )
+    assert told.stdout == "Method not found\n"
+    (pair.network / "wallet.lock").write_text("")
+    assert pair.ask("signer", "exportsignerkeys", keys.id, PASSPHRASE)["xprv"].startswith("tprv")
+
+
+async def _make(pair: Pair) -> KeySet:
+    hello = Hello("wallet", PROTOCOL_VERSION, "regtest", __version__, os.getpid())
+    session = await connect(pair.network / "run" / "signer.sock", hello=hello)
+    try:
+        return await proxy(Signer, session).make("w", PASSPHRASE)  # type: ignore[type-abstract]
+    finally:
+        await session.close()
+
+
+def test_no_secret_comes_into_the_wallet_s_files_or_any_log(pair: Pair) -> None:
+    pair.options["wallet"].append("-debug=all")
+    pair.options["signer"] = ["-debug=all"]
+    rich(pair)
+    pay(pair)
+    (keyset,) = pair.ask("signer", "getsignerinfo")["keysets"]
+    xprv = pair.ask("signer", "exportsignerkeys", keyset["keyset"], PASSPHRASE)["xprv"]
+    pair.w("backupwallet", str(pair.datadir / "copy"))
+    files = [path for path in pair.datadir.rglob("*") if path.is_file() and path.stat().st_size < 10_000_000]
+    assert pair.datadir / "copy" in files
+    assert pair.datadir / "signer.log" in files
+    for path in files:
+        content = path.read_bytes()
+        assert xprv.encode() not in content, path
+        assert PASSPHRASE.encode() not in content, path
+
+
+def test_no_key_comes_into_the_wallet_s_memory(pair: Pair) -> None:
+    rich(pair)
+    pay(pair)
+    (keyset,) = pair.ask("signer", "getsignerinfo")["keysets"]
+    xprv = pair.ask("signer", "exportsignerkeys", keyset["keyset"], PASSPHRASE)["xprv"]
+    pair.ask("wallet", "createwallet", "own")
+    listed = pair.ask("wallet", "listdescriptors", True, wallet="own")["descriptors"][0]["desc"]
+    own = re.search(r"tprv\w+", listed)
+    assert own is not None
+    found = _found_in_memory(pair.processes["wallet"].pid, [*_forms(own.group()), *_forms(xprv)])
+    assert found == [True, True, False, False]  # those of a wallet that keeps its own are there, as ever
+
+
+def _forms(xprv: str) -> list[bytes]:
+    """A key as text, and as its 32 bytes."""
+    return [xprv.encode(), BIP32KeyData.b58decode(xprv).key[1:]]
+
+
+def _found_in_memory(pid: int, needles: list[bytes]) -> list[bool]:
+    found = [False] * len(needles)
+    try:
+        memory = Path(f"/proc/{pid}/mem").open("rb", buffering=0)  # noqa: SIM115 (it is closed below)
+    except PermissionError as error:
+        pytest.skip(f"the wallet's memory can't be read here: {error}")
+    with memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            extent, rights, *_ = line.split()
+            start, end = (int(number, 16) for number in extent.split("-"))
+            if not rights.startswith("rw"):
+                continue
+            memory.seek(start)
+            with contextlib.suppress(OSError):
+                content = memory.read(end - start)
+                found = [seen or needle in content for seen, needle in zip(found, needles, strict=True)]
+    return found
+
+
+def test_a_log_that_was_cut_stops_it(pair: Pair) -> None:
+    rich(pair)
+    pair.stop("signer")
+    log = pair.network / "signer" / "audit.log"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:-1]))
+    process = pair.spawn("signer")
+    assert process.wait(DEADLINE) == ExitStatus.DATA_CORRUPT
+    assert f"it has {len(lines) - 1} lines, and {len(lines)} were written" in pair.log("signer")
+    assert "Traceback" not in pair.log("signer")
+    pair.options["signer"] = ["-signernewlog=1"]
+    pair.start("signer")
+    assert json.loads(log.read_text().splitlines()[0])["event"] == "new log"
+    assert len(list(log.parent.glob("audit.log.damaged-*"))) == 1
+    pair.w("walletpassphrase", PASSPHRASE, 60)
+    pay(pair)
+
+
+def test_without_room_for_its_record_it_signs_nothing(pair: Pair) -> None:
+    disk = SmallDisk(pair.network / "signer", "1m")
+    try:
+        rich(pair)
+        disk.fill()
+        error = refusal(pay, pair)
+        assert error.code == RpcCode.DATABASE_ERROR
+        assert "The signer can't keep its record" in error.message
+        assert pair.node("getrawmempool") == []
+        disk.free()
+        txid = pay(pair)
+        assert pair.node("getrawmempool") == [txid]
+        pair.kill("signer")
+        pair.start("signer")
+    finally:
+        pair.close()
+        disk.unmount()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("-signerallow=nonsense", "is no address of the regtest chain"), ("-signerconfirm=perhaps", "signerconfirm")],
+)
+def test_a_policy_that_is_none_stops_it(pair: Pair, option: str, words: str) -> None:
+    pair.options["signer"] = [option]
+    assert pair.spawn("signer").wait(DEADLINE) == ExitStatus.CONFIG
+    assert words in pair.log("signer")
+
+
+def test_a_wallet_of_the_signer_s_without_it(pair: Pair) -> None:
+    rich(pair)
+    pair.stop("wallet")
+    pair.options["wallet"].remove("-signerprocess=1")
+    pair.start("wallet")
+    assert pair.w("getbalance") > 0
+    error = refusal(pair.w, "walletpassphrase", PASSPHRASE, 60)
+    assert error.message == "This wallet's private keys are in the signer: start with -signerprocess=1 to use them."
+
+
+def test_under_the_supervisor(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, "-signerprocess=1", "-keypool=5", "-signermaxtx=10", "-fallbackfee=0.0002")
+    daemon.start()
+    try:
+        daemon.run("bitcoin-mp", "createwallet", "w", "false", "false", PASSPHRASE)
+        address = daemon.wallet("w", "getnewaddress")
+        daemon.node("generatetoaddress", 101, address)
+        wait_until("it is there", lambda: daemon.wallet("w", "getbalance"))
+        daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "600")
+        daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "1")
+        assert "-signermaxtx=10" in daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "11", check=False).stderr
+        assert json.loads(daemon.run("bitcoin-mp", "getsignerinfo").stdout)["keysets"][0]["unlocked"] is True
+        before = daemon.unit("signer")["pid"]
+        os.kill(before, signal.SIGKILL)
+        wait_until("it is back", lambda: daemon.unit("signer")["pid"] not in (None, before))
+        wait_until("it answers", lambda: daemon.run("bitcoin-mp", "getsignerinfo", check=False).returncode == 0)
+        assert daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "1", check=False).returncode == 13
+        daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "600")
+        daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "1")
+        assert [unit["name"] for unit in daemon.supervisor("status")["units"]] == ["node", "signer", "wallet"]
+    finally:
+        daemon.run("bitcoin-mp", "stop", check=False)
+
+
+def test_taken_over_by_the_next_supervisor(tmp_path: Path) -> None:
+    """It is told as the owner's commands' caller by its lock, now that it is nobody's parent; the workers are known by
+    its list."""
+    daemon = Daemon(tmp_path, "-signerprocess=1", "-keypool=5", "-adopt=1")
+    daemon.start()
+    try:
+        before = {name: daemon.unit(name)["pid"] for name in ("signer", "wallet")}
+        os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGKILL)
+        wait_until("the supervisor is gone", lambda: daemon.run("bitcoin-mp", "status", check=False).returncode)
+        daemon.start()
+        assert {name: daemon.unit(name)["pid"] for name in before} == before
+        assert json.loads(daemon.run("bitcoin-mp", "getsignerinfo").stdout)["keysets"] == []
+        daemon.run("bitcoin-mp", "createwallet", "w", "false", "false", PASSPHRASE)
+        daemon.run("bitcoin-mp", "health")
+    finally:
+        daemon.run("bitcoin-mp", "stop", check=False)
