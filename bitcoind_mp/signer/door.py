@@ -21,6 +21,8 @@ log = logging.getLogger("bitcoind_mp")
 
 #: A chain of parents longer than this is none.
 _DEEPEST = 64
+#: Seconds without accepting after that failed.
+_PAUSE = 1.0
 
 
 class Lineage:
@@ -102,6 +104,7 @@ class Door:
         self._wallet = wallet
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """Begin to accept; returns at once."""
@@ -111,18 +114,29 @@ class Door:
     def close(self) -> None:
         """Accept no more."""
         self._loop.remove_reader(self._listening)
+        if self._pause is not None:
+            self._pause.cancel()
 
     def _accept(self) -> None:
-        with suppress(BlockingIOError, ConnectionError):
+        try:
             connected, _ = self._listening.accept()
-            task = self._loop.create_task(self._adopt(connected))
-            self._adopting.add(task)
-            task.add_done_callback(self._adopting.discard)
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:  # no descriptor left: the connection would be tried again at once, for ever
+            log.error("no connection can be taken for a second: %s", error)
+            self._loop.remove_reader(self._listening)
+            self._pause = self._loop.call_later(_PAUSE, self.open)
+            return
+        task = self._loop.create_task(self._adopt(connected))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
 
     async def _adopt(self, connected: socket.socket) -> None:
         try:
             is_worker = self._lineage.is_worker(peer_credentials(connected).pid)
-            await (self._wallet if is_worker else self._owner).adopt(connected)
-        except OSError as error:  # PermissionError among them
-            log.debug("a connection was not taken: %s", error)
+        except OSError as error:
+            log.debug("a connection whose peer could not be told was refused: %s", error)
             connected.close()
+            return
+        with suppress(PermissionError):  # another user: the server has told them, and the log
+            await (self._wallet if is_worker else self._owner).adopt(connected)

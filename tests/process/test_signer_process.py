@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,27 @@ def test_the_limits_hold_over_a_kill(pair: Pair) -> None:
     assert error.code == RpcCode.WALLET_ERROR
     assert "would be spent in 24 hours, more than -signermaxday=2.50000000" in error.message
     pay(pair, 0.3)
+
+
+def test_killed_at_any_moment_it_counts_no_less_than_was_paid(pair: Pair) -> None:
+    """And its log is whole: else it would not start again."""
+    rich(pair)
+    log = pair.network / "signer" / "audit.log"
+    for growth in (0, 1, 2, 1, 0):
+        wanted = log.read_text().count("\n") + growth
+        paying = Paying(pair)
+        wait_for(partial(_has_grown, log, wanted, paying), "the log to grow")
+        pair.kill("signer")
+        paying.wait()
+        pair.start("signer")
+        pair.w("walletpassphrase", PASSPHRASE, 600)
+    paid = [tx["txid"] for tx in pair.w("listtransactions", "*", 100) if tx["category"] == "send"]
+    assert float(pair.ask("signer", "getsignerinfo")["spent"]) >= len(set(paid))
+    assert pay(pair) in pair.node("getrawmempool")
+
+
+def _has_grown(log: Path, wanted: int, paying: Paying) -> bool:
+    return log.read_text().count("\n") >= wanted or paying.outcome is not None
 
 
 def test_a_wallet_is_no_owner(pair: Pair) -> None:

@@ -1,10 +1,18 @@
 """Who counts as a worker."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.signer.door import Lineage, parent_of
+from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.signer.door import Door, Lineage, parent_of
 
 #: pid -> parent. 100 is the supervisor, 101 to 103 its workers; 110 came from the wallet, 111 from that.
 PARENTS = {100: 50, 101: 100, 102: 100, 103: 100, 110: 102, 111: 110, 50: 1, 200: 50, 201: 200, 300: 1}
@@ -69,7 +77,41 @@ def test_a_ring_of_parents_is_no_owner(network: Path) -> None:
 
 
 def test_parents_are_the_kernel_s() -> None:
-    import os
-
     assert parent_of(os.getpid()) == os.getppid()
     assert parent_of(2**22 + 1) is None
+
+
+def test_a_connection_goes_to_the_server_that_is_for_it(tmp_path: Path) -> None:
+    class Owners:
+        @command("signer")
+        def secret(self) -> str:
+            """Tells.
+
+            Returns:
+                It
+            """
+            return "told"
+
+    async def asked(network: Path) -> str:
+        hello = Hello("signer", PROTOCOL_VERSION, "regtest", "0.1", os.getpid())
+        owner, wallet = Server([Owners()], hello=hello), Server([], hello=hello)
+        path = tmp_path / "signer.sock"
+        listening = bind_listener(path, mode=0o600)
+        door = Door(listening, Lineage(network), owner, wallet)
+        door.open()
+        session = await connect(path)
+        try:
+            return str(await session.call("secret", []))
+        except RpcError as error:
+            return error.message
+        finally:
+            await session.close()
+            door.close()
+            await owner.close()
+            await wallet.close()
+            listening.close()
+            path.unlink()
+
+    assert asyncio.run(asked(tmp_path)) == "told"
+    (tmp_path / "wallet.lock").write_text(f"{os.getpid()}\n")
+    assert asyncio.run(asked(tmp_path)) == "Method not found"
