@@ -123,11 +123,14 @@ class Servers:
         """Those whose table has the command, in the order in which to try them.
 
         What is the wallet's is never asked of the node instead: its process talks to strangers, and one who got into it
-        may have put a command of the wallet's into its table, to be told a passphrase or asked for an address.
+        may have put a command of the wallet's into its table, to be told a passphrase or asked for an address. Nor is
+        what is the signer's asked of either.
         """
         found = [(server, described) for server in self.all() if (described := server.command(command)) is not None]
         if any(server.role == "wallet" and not _of_each(described) for server, described in found):
             found = [pair for pair in found if pair[0].role != "node"]
+        if any(server.role == "signer" and not _of_each(described) for server, described in found):
+            found = [pair for pair in found if pair[0].role not in ("node", "wallet")]
         yield from found
 
     def rivals(self, server: Server) -> "list[Server]":

@@ -460,7 +460,7 @@ TABLE = (
         "sandbox",
         TEXT,
         "auto",
-        WORKERS,
+        (NODE, WALLET, SIGNER),
         GENERAL,
         "=<mode>",
         "What the workers' processes give up before they serve anyone, so that one that is broken into reaches neither "

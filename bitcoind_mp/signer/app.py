@@ -1,24 +1,22 @@
 """Puts the signer's process together from the configuration; nothing of it runs yet."""
 
+import sqlite3
 import time
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
+from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.render.address import decode_destination
 
 from .audit import AuditDamaged, AuditLog, Head
-from .clock import boot_id, read
+from .clock import Reading
 from .policy import Confirm, Policy
+from .reach import directory
 from .requests import Requests
 from .store import Store, StoreError
 from .vault import Vault
-
-
-def directory(config: Config) -> Path:
-    """Where the key store and the audit log lie: all that the process has of the disk."""
-    return config.network_dir / "signer"
 
 
 def policy(config: Config) -> Policy:
@@ -41,24 +39,22 @@ def policy(config: Config) -> Policy:
     )
 
 
-class SignerApp:
-    """The parts of one signer process. Raises FatalError for files that can't be used."""
+#: Bytes that are wanted free before a start that a full disk stopped is tried again.
+_ROOM = 1 << 20
 
-    def __init__(self, config: Config) -> None:
+
+class SignerApp:
+    """The parts of one signer process. Raises FatalError for files that can't be used. ``now`` reads the clocks."""
+
+    def __init__(self, config: Config, now: Callable[[], Reading]) -> None:
         place = directory(config)
         rules = policy(config)
         try:
-            place.mkdir(mode=0o700, exist_ok=True)
             self._store = Store(place / "keys.sqlite")
         except StoreError as error:
-            status = ExitStatus.DATA_CORRUPT if error.corrupt else ExitStatus.OS_ERROR
-            raise FatalError(f"The signer's key store: {error}", status=status) from error
-        except OSError as error:
-            raise FatalError(
-                f"The signer's directory {place}: {error.strerror}.", status=ExitStatus.OS_ERROR
-            ) from error
+            raise _unusable(f"The signer's key store: {error}", error.__cause__, place) from error
         self._log = self._open_log(place / "audit.log", anew=config.get_bool("signernewlog"))
-        self.vault = Vault(self._store, self._log, rules, Requests(), chain=config.chain, now=partial(read, boot_id()))
+        self.vault = Vault(self._store, self._log, rules, Requests(), chain=config.chain, now=now)
 
     def _open_log(self, path: Path, *, anew: bool) -> AuditLog:
         try:
@@ -73,7 +69,7 @@ class SignerApp:
                 ) from error
             return self._new_log(path, str(error))
         except OSError as error:
-            raise FatalError(f"The signer's audit log {path}: {error.strerror}.", status=ExitStatus.OS_ERROR) from error
+            raise _unusable(f"The signer's audit log {path}: {error.strerror}.", error, path.parent) from error
 
     def _new_log(self, path: Path, why: str) -> AuditLog:
         """Put the damaged one aside, and begin one that says so."""
@@ -90,3 +86,16 @@ class SignerApp:
         self.vault.lock_all()
         self._log.close()
         self._store.close()
+
+
+def _unusable(message: str, cause: BaseException | None, place: Path) -> FatalError:
+    """What is in the way: the disk's room, the system, or what is in the file."""
+    if isinstance(cause, OSError):
+        status = status_of_os_error(cause)
+    elif isinstance(cause, sqlite3.OperationalError):
+        is_full = cause.sqlite_errorcode == sqlite3.SQLITE_FULL
+        status = ExitStatus.DISK_FULL if is_full else ExitStatus.OS_ERROR
+    else:
+        status = ExitStatus.DATA_CORRUPT
+    obstacle = Obstacle("disk", str(place), _ROOM) if status is ExitStatus.DISK_FULL else None
+    return FatalError(message, status=status, obstacle=obstacle)

@@ -2,26 +2,30 @@
 
 import logging
 import os
-import resource
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
+from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import SignerApp
+from .clock import boot_id, read
 from .door import Door, Lineage
 from .owner import OwnerCommands
+from .reach import confinement, prepare
 from .vault import Vault
 
 log = logging.getLogger("bitcoind_mp")
@@ -31,13 +35,17 @@ _CLOSE_CALLS = 5.0
 
 
 class SignerHealth(HealthCheck):
-    """How the process is, from what it knows: no call, no disk."""
+    """How the process is, from what it knows: no call, no disk. ``counters`` gives the process's own figures."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, counters: Callable[[], dict[str, int]], protections: Protections) -> None:
         self._vault = vault
+        self._counters = counters
+        self._protections = protections
 
     async def check(self) -> Health:
-        return Health(self.status(), [], {"keysets": len(self._vault.keysets()), "requests": len(self._vault.requests)})
+        own = {"keysets": len(self._vault.keysets()), "requests": len(self._vault.requests)}
+        found = self._protections
+        return Health(self.status(), [], {**self._counters(), **own}, list(found.active), list(found.missing))
 
     def status(self) -> str:
         """One line for a person."""
@@ -67,22 +75,19 @@ class SignerService(Service):
 
     async def start(self, host: Host) -> None:
         config = self._config
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        try:
-            config.make_directories()
-        except OSError as error:
-            raise FatalError(
-                f"Could not make the directory {error.filename}: {error.strerror}.", status=ExitStatus.OS_ERROR
-            ) from error
-        with suppress(FileNotFoundError):
-            self._path.with_suffix(".json").unlink()
+        self._make_directories()
         self._lock = lock.acquire(config.network_dir / "signer.lock", program="bitcoin-mp-signer")
         listening = host.activation.socket("signer")
         self._bound = listening is None
         if listening is None:
             listening = bind_listener(self._path, mode=0o600)
-        self._app = app = SignerApp(config)
-        self._health = health = SignerHealth(app.vault)
+        table = manifest.Table(self._path.with_suffix(".json"))
+        now = partial(read, boot_id())
+        # Before there is a second thread, and before a key is anywhere near.
+        reach = confinement(config, self._path if self._bound else None)
+        protections = confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))
+        self._app = app = SignerApp(config, now)
+        self._health = health = SignerHealth(app.vault, host.counters.read, protections)
         self._line = StatusLine(host.notify, health.status)
         app.vault.on_change = self._line.changed
         app.vault.requests.on_change = self._requests_changed
@@ -94,7 +99,7 @@ class SignerService(Service):
         self._servers = [owner, wallet]
         self._door = Door(listening, Lineage(config.network_dir), owner, wallet)
         self._door.open()
-        manifest.write(self._path.with_suffix(".json"), owner.manifest())
+        table.write(owner.manifest())
 
     async def stop(self) -> None:
         if self._door is not None:
@@ -106,12 +111,23 @@ class SignerService(Service):
         if self._app is not None:
             self._app.close()
         if self._bound:
-            self._path.unlink(missing_ok=True)
+            with suppress(PermissionError):  # it stays, and the next one takes its place
+                self._path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 
     def ready_status(self) -> str:
         return self._health.status() if self._health is not None else "Ready"
+
+    def _make_directories(self) -> None:
+        try:
+            self._config.make_directories()
+            prepare(self._config)
+        except OSError as error:
+            why = f"Could not make {error.filename}: {error.strerror}."
+            raise FatalError(why, status=status_of_os_error(error)) from error
+        with suppress(FileNotFoundError):
+            self._path.with_suffix(".json").unlink()
 
     def _requests_changed(self) -> None:
         assert self._line is not None and self._app is not None

@@ -1,5 +1,6 @@
 """The signer's one file: sealed seeds, what was spent when, how far the audit log has come. SQL and nothing else."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,11 +32,7 @@ CREATE TABLE clock (
 
 
 class StoreError(Exception):
-    """The key store can't be used; the message says why, for people. ``corrupt``: what is in it is at fault."""
-
-    def __init__(self, message: str, *, corrupt: bool = True) -> None:
-        super().__init__(message)
-        self.corrupt = corrupt
+    """The key store can't be used; the message says why, for people, the cause what was in the way."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,13 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Open it, made if absent. Raises `StoreError`."""
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # for its owner alone
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)
-            path.chmod(0o600)
             for pragma in ("locking_mode=EXCLUSIVE", "secure_delete=ON", "journal_mode=DELETE", "synchronous=EXTRA"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._prepare(path)
         except (sqlite3.Error, OSError) as error:
-            corrupt = not isinstance(error, sqlite3.OperationalError | OSError)
-            raise StoreError(f"{path} can't be used: {error}.", corrupt=corrupt) from error
+            raise StoreError(f"{path} can't be used: {error}.") from error
 
     def _prepare(self, path: Path) -> None:
         with self.transaction():

@@ -21,7 +21,7 @@ def prepare(config: Config) -> None:
 def closed_to_backups(config: Config) -> tuple[Path, ...]:
     """Of the data directory, what is the node's and the processes' own."""
     directory = config.network_dir
-    own = ("blocks", "chainstate", "indexes", "mempool", "coins-base", "run", "logs")
+    own = ("blocks", "chainstate", "indexes", "mempool", "coins-base", "run", "logs", "signer")
     return tuple(directory / name for name in own)
 
 

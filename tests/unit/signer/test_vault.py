@@ -395,9 +395,8 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
 def test_what_is_no_store_is_refused(tmp_path):
     path = tmp_path / "keys.sqlite"
     path.write_bytes(b"nonsense" * 100)
-    with pytest.raises(StoreError, match="can't be used") as refusal:
+    with pytest.raises(StoreError, match="can't be used"):
         Store(path)
-    assert refusal.value.corrupt
     path.unlink()
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE other (x)")
