@@ -71,7 +71,7 @@ class Lineage:
 
     def _workers(self) -> set[int]:
         found = _pid(self._wallet_lock)
-        workers = set() if found is None else {found}
+        workers = {found} if found is not None and found > 1 else set()
         with suppress(OSError):
             for line in self._register.read_text("utf-8", "replace").splitlines():
                 words = line.split()

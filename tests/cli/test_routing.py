@@ -26,6 +26,13 @@ def test_the_wallets_commands_are_not_asked_of_a_node_that_claims_them(tmp_path:
     assert asked(servers, "getblockcount") == ["node"]
 
 
+def test_the_signers_commands_are_asked_of_nobody_else(tmp_path: Path) -> None:
+    claimed = [table(tmp_path, role, "exportsignerkeys", "getbalance") for role in ("node", "wallet")]
+    servers = Servers([*claimed, table(tmp_path, "signer", "exportsignerkeys", topic="signer")])
+    assert asked(servers, "exportsignerkeys") == ["signer"]
+    assert asked(servers, "getbalance") == ["wallet"]
+
+
 def test_a_node_that_was_named_is_no_exception(tmp_path: Path) -> None:
     _, socket = table(tmp_path, "node", "walletpassphrase")
     assert asked(Servers([("", socket), table(tmp_path, "wallet", "walletpassphrase")]), "walletpassphrase") == [

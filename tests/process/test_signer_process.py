@@ -26,8 +26,10 @@ from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.signer import KeySet, Signer
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
+from bitcoind_mp.sandbox import landlock
 
 PASSPHRASE = "correct horse battery staple"
+PROBED = Path(__file__).resolve().parent / "workers" / "probed.py"
 
 
 @pytest.fixture
@@ -273,6 +275,31 @@ def _found_in_memory(pid: int, needles: list[bytes]) -> list[bool]:
                 content = memory.read(end - start)
                 found = [seen or needle in content for seen, needle in zip(found, needles, strict=True)]
     return found
+
+
+@pytest.mark.skipif(landlock.version() < 6, reason="this kernel has no Landlock of ABI 6 or later")
+def test_what_code_inside_it_can_reach(pair: Pair) -> None:
+    """The same attempts are made with -sandbox=off: one that fails there too would prove nothing."""
+    attempts = [
+        "import socket; socket.socket(socket.AF_INET).close()",
+        "import socket; socket.socket(socket.AF_UNIX).close()",
+        "os.listdir(network / 'wallets')",
+        "(network / 'wallets' / 'stray').write_text('')",
+        "(network / 'supervisor.lock').write_text('')",
+        "(network / 'wallet.lock').write_text('')",
+        "os.waitpid(os.posix_spawn('/bin/true', ['true'], {}), 0)",
+    ]
+    outcomes = []
+    pair.command["signer"] = [sys.executable, str(PROBED), "signer"]
+    for options in ([], ["-sandbox=off"]):
+        pair.options["signer"] = options
+        pair.start("signer")
+        given = f"network = Path({str(pair.network)!r})\n"
+        outcomes.append([pair.ask("signer", "intrude", given + attempt) for attempt in attempts])
+        pair.stop("signer")
+    confined, free = outcomes
+    assert all(re.match(r"(PermissionError|OSError: \[Errno 97\])", outcome) for outcome in confined), confined
+    assert free == ["done"] * len(attempts)
 
 
 def test_a_log_that_was_cut_stops_it(pair: Pair) -> None:

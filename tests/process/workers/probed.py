@@ -1,5 +1,5 @@
-"""A real worker, ``node`` or ``wallet``, with one command more: it runs code inside the process, as somebody could who
-has broken into it. ``probed.py ROLE OPTIONS…``. With ``$NO_LANDLOCK``, on a kernel that has none."""
+"""A real worker, ``node``, ``wallet`` or ``signer``, with one command more: it runs code inside the process, as
+somebody could who has broken into it. ``probed.py ROLE OPTIONS…``. With ``$NO_LANDLOCK``, on a kernel that has none."""
 
 import ctypes
 import errno
@@ -68,6 +68,11 @@ def main() -> None:
         from bitcoind_mp.node import service as module
 
         kind: Any = module.NodeService
+    elif role == "signer":
+        from bitcoind_mp.signer import __main__ as program  # type: ignore[no-redef]
+        from bitcoind_mp.signer import service as module  # type: ignore[no-redef]
+
+        kind = module.SignerService
     else:
         from bitcoind_mp.wallet import __main__ as program  # type: ignore[no-redef]
         from bitcoind_mp.wallet import service as module  # type: ignore[no-redef]
@@ -77,9 +82,9 @@ def main() -> None:
     class Entered(kind):  # type: ignore[misc]
         async def start(self, host: Host) -> None:
             await super().start(host)
-            self._server.add(Intruder())
+            (self._servers[0] if role == "signer" else self._server).add(Intruder())
 
-    module.NodeService = module.WalletService = Entered  # type: ignore[attr-defined,misc,assignment]
+    module.NodeService = module.WalletService = module.SignerService = Entered  # type: ignore[attr-defined,misc,assignment]
     program.main()
 
 
