@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.interfaces.journal import Event, event
 
 from .startup import write_json
@@ -125,7 +126,12 @@ class BootUnlock:
             why = getattr(error, "strerror", None) or ("it is no text" if isinstance(error, UnicodeError) else error)
             self._refused(wallet.name, f"the credential {credential} can't be read: {why}")
             return
-        if not await wallet.keys.unlock(passphrase):
+        try:
+            is_right = await wallet.keys.unlock(passphrase, seconds)
+        except RpcError as error:  # the signer, where its keys are, is away
+            self._refused(wallet.name, error.message)
+            return
+        if not is_right:
             self._refused(wallet.name, f"the credential {credential} is not its passphrase")
             return
         try:
