@@ -80,7 +80,7 @@ class Pair:
         def answers() -> bool:
             assert process.poll() is None, f"the {role} ended with {process.returncode}:\n{self.log(role)[-3000:]}"
             try:
-                self.ask(role, _QUESTIONS[role])
+                self.ask(role, _QUESTIONS[role.partition("@")[0]])
             except RpcError as error:
                 if error.code == RpcCode.IN_WARMUP:  # a busy machine takes longer than callers are kept in the queue
                     return False

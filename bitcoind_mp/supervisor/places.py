@@ -65,7 +65,7 @@ class Listeners:
     def hand_over(self) -> tuple[dict[str, int], list[str]]:
         """The descriptor of each, and the roles of those that we bound. Copies: what serves the originals may close
         them."""
-        bound = [role for role in ROLES if self._config.socket_path(role) in self._ours]
+        bound = [role for role in roles(self._config) if self._config.socket_path(role) in self._ours]
         return {role: os.dup(listening.fileno()) for role, listening in self._sockets.items()}, bound
 
     def take_over(self, listeners: Mapping[str, int], bound: Collection[str]) -> None:
