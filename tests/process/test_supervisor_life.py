@@ -194,11 +194,11 @@ def test_a_worker_that_is_left_and_reports_progress_is_waited_for(supervisor: An
 
 
 def test_stopped_while_it_waits_for_a_worker_that_is_left(supervisor: Any) -> None:
-    supervisor.plan("node", lifeline=False)
+    supervisor.plan("node", lifeline=False, ignore=["SIGTERM"])
     supervisor.start()
     supervisor.process.kill()
     supervisor.process.wait(30)
-    supervisor.start(ready=False)
+    supervisor.start("-stoptimeout=2", ready=False)
     supervisor.wait_state("node", "stopping")
     assert supervisor.stop() == 0
     assert supervisor.processes() == []
