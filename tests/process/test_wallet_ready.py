@@ -206,7 +206,10 @@ def test_status_wait_says_by_its_exit_status_what_came_of_it(daemon: Daemon) -> 
     assert (done.returncode, "inactive (stopped)" in done.stdout) == (3, True)
     assert daemon.run("bitcoin-mp", "status", "--wait", "node").returncode == 0
     done = daemon.run("bitcoin-mp", "status", "--wait", "miner", check=False)
-    assert (done.returncode, done.stderr) == (1, "error: status: unknown unit 'miner': expected node or wallet or signer\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: status: unknown unit 'miner': expected node or wallet or signer\n",
+    )
     daemon.stop()
     assert "Could not connect" in daemon.run("bitcoin-mp", "status", "--wait", check=False).stderr
 
