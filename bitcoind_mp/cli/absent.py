@@ -9,7 +9,6 @@ from .oneshot import (
     FOR_PERSONS,
     METHOD_NOT_FOUND,
     WALLET_NOT_SPECIFIED,
-    ComingBack,
     NoServer,
     Refused,
     Starting,
@@ -48,7 +47,7 @@ def call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
         raise NoServer(f"{name} is not known to the {known}. {absent_text(config, absent[0])}")
     if missing:
         hint = f": see {command_line(config)} status" if supervised else ""
-        raise (ComingBack if supervised else NoServer)(
+        raise NoServer(
             f"{name} is not known to what runs, and the {' and the '.join(missing)} "
             f"{'has' if len(missing) == 1 else 'have'} not been ready yet{hint}"
         )

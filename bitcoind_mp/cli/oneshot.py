@@ -28,8 +28,6 @@ IN_WARMUP = -28
 
 #: As in interfaces.errors: a call that a server's end cancelled before it took effect.
 SHUTTING_DOWN = "Shutting down"
-#: Seconds that a worker under a supervisor has to write its table.
-COMING_BACK = 2.0
 #: Columns where a terminal doesn't know how wide it is.
 NO_WIDTH = 80
 #: Seconds between attempts with -rpcwait.
@@ -57,10 +55,6 @@ class Unwritable(Exception):
 
 class Starting(NoServer):
     """Somebody listens who hasn't said yet what he answers: our connection may have started him (systemd.socket(5))."""
-
-
-class ComingBack(NoServer):
-    """A worker's table can't be read while its supervisor runs: it may be about to write it."""
 
 
 class Unanswered(NoServer):
@@ -163,15 +157,11 @@ def call(
     waiting = may_wait and config.get_bool("rpcwait")
     limit = config.get_seconds("rpcwaittimeout")
     deadline = time.monotonic() + limit
-    back = time.monotonic() + COMING_BACK
     activated = time.monotonic() + ACTIVATION
     while True:
         try:
             return _call_once(config, Servers.of(config, wallet), name, words, wallet)
         except NoServer as error:
-            if isinstance(error, ComingBack) and may_wait and time.monotonic() < back:
-                time.sleep(RETRY)
-                continue
             if isinstance(error, Starting) and may_wait and time.monotonic() < activated:
                 time.sleep(RETRY)
                 continue

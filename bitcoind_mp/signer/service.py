@@ -126,8 +126,6 @@ class SignerService(Service):
         except OSError as error:
             why = f"Could not make {error.filename}: {error.strerror}."
             raise FatalError(why, status=status_of_os_error(error)) from error
-        with suppress(FileNotFoundError):
-            self._path.with_suffix(".json").unlink()
 
     def _requests_changed(self) -> None:
         assert self._line is not None and self._app is not None

@@ -235,8 +235,6 @@ class WalletService(Service):
         except OSError as error:
             why = f"Could not make the directory {error.filename}: {error.strerror}."
             raise FatalError(why, status=status_of_os_error(error)) from error
-        with suppress(FileNotFoundError):
-            self._path.with_suffix(".json").unlink()
 
 
 def _check_specified(wallets: Path) -> None:
