@@ -188,7 +188,6 @@ TABLE = (
         GENERAL,
         "=<n>",
         "Keep the transaction memory pool below <n> megabytes (default: {default}).",
-        minimum=5,
     ),
     Option(
         "mempoolexpiry",
@@ -902,7 +901,6 @@ TABLE = (
         "Do not accept transactions into mempool which are directly or indirectly connected to <n> or more other "
         "unconfirmed transactions (default: {default}, maximum: 64).",
         minimum=1,
-        maximum=64,
         debug=True,
     ),
     Option(

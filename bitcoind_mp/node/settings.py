@@ -9,6 +9,7 @@ from .kernel import KernelOptions
 from .mempool.policy import MempoolPolicy
 from .mining.assembler import BlockLimits
 from .p2p.manager import PeersConfig
+from .p2p.peer import PROGRAM
 
 _HOUR = 3600
 _MEGABYTE = 1_000_000
@@ -44,19 +45,26 @@ def wants_filters(config: Config) -> bool:
     )
 
 
+#: Megabytes: with the default of -limitclustersize no less will do.
+_LEAST_MEMPOOL = 5
+
+
 def mempool_policy(config: Config) -> MempoolPolicy:
     """The mempool's and the relay's options. With ``-lowmemory`` half the mempool, but for Core's least.
 
     Raises:
-        FatalError: CONFIG, non-standard transactions on mainnet.
+        FatalError: CONFIG, non-standard transactions on mainnet, and limits that don't go together.
     """
     if config.get_bool("acceptnonstdtxn") and config.chain == "main":
         raise FatalError("acceptnonstdtxn is not currently supported for main chain", status=ExitStatus.CONFIG)
-    return MempoolPolicy(
+    megabytes = config.get_int("maxmempool")
+    if config.get_bool("lowmemory"):
+        megabytes = min(megabytes, max(megabytes // 2, _LEAST_MEMPOOL))
+    policy = MempoolPolicy(
         min_relay_fee=config.get_amount("minrelaytxfee"),
         incremental_relay_fee=config.get_amount("incrementalrelayfee"),
         dust_relay_fee=config.get_amount("dustrelayfee"),
-        max_size=max(config.get_int("maxmempool") // (2 if config.get_bool("lowmemory") else 1), 5) * _MEGABYTE,
+        max_size=megabytes * _MEGABYTE,
         expiry=config.get_int("mempoolexpiry") * _HOUR,
         cluster_count=config.get_int("limitclustercount"),
         cluster_size=config.get_int("limitclustersize") * _KILOBYTE,
@@ -66,6 +74,9 @@ def mempool_policy(config: Config) -> MempoolPolicy:
         bytes_per_sigop=config.get_int("bytespersigop"),
         persist=config.get_bool("persistmempool"),
     )
+    if policy.problem:
+        raise FatalError(policy.problem, status=ExitStatus.CONFIG)
+    return policy
 
 
 def block_limits(config: Config) -> BlockLimits:
@@ -93,7 +104,7 @@ def peers_config(config: Config) -> PeersConfig:
         port=config.get_int("port"),
         connect=() if connect == ["0"] else tuple(connect),  # -connect=0 has always been -noconnect
         add=tuple(config.get_list("addnode")),
-        user_agent=f"/bitcoind-mp:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
+        user_agent=f"/{PROGRAM}:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
         take_transactions=not config.get_bool("blocksonly"),
         max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),
     )

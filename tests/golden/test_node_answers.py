@@ -12,7 +12,6 @@ LOOSE = {
     "getblockchaininfo": {"size_on_disk", "warnings"},
     "getblocktemplate": {"longpollid"},
     "getmemoryinfo": {"locked"},
-    "getmempoolinfo": {"usage"},
     "getmininginfo": {"warnings", "currentblocktx", "currentblockweight"},
     "getnettotals": {"timemillis", "uploadtarget.time_left_in_cycle"},
     "getnetworkinfo": {"version", "subversion", "warnings", *_SERVICES},

@@ -36,7 +36,8 @@ class MempoolEntry:
     what its signature operations count as; ``vsize`` is the latter in vB. ``time`` is when it came (node's clock),
     ``height`` the tip's height then, ``sequence`` its number in the order of arrival (0: from a disconnected block).
     ``raw`` is the transaction with its witnesses, ``spends`` the outputs it spends, in order. ``lock_time`` is 0 where
-    none holds it back, ``relative_locks`` says whether BIP68 has something to say. ``parents`` and ``children`` are its
+    none holds it back, ``relative_locks`` says whether BIP68 has something to say. ``memory`` is what it counts against
+    ``-maxmempool`` (``memory.py``). ``parents`` and ``children`` are its
     direct relatives in the mempool.
     """
 
@@ -57,6 +58,7 @@ class MempoolEntry:
     height: int
     sequence: int
     spends_coinbase: bool
+    memory: int
     parents: set["MempoolEntry"] = field(default_factory=set)
     children: set["MempoolEntry"] = field(default_factory=set)
     cluster: "Cluster | None" = None

@@ -17,6 +17,7 @@ from btclib.tx.tx_out import TxOut
 from . import ephemeral, truc
 from .entry import MempoolEntry, effective_lock_time, has_relative_locks, signals_rbf
 from .feerate import fee_at
+from .memory import counted
 from .minimum import MinimumFee
 from .policy import MempoolPolicy
 from .rejected import Kind, Rejected
@@ -221,6 +222,7 @@ class Rules:
             height=self._chain.tip.height,
             sequence=0 if terms.bypass_limits else self._store.sequence,
             spends_coinbase=any(coin.is_coinbase for coin in coins),
+            memory=counted(tx),
         )
 
     def _check_price(self, entry: MempoolEntry, tx: Tx, terms: Terms) -> None:

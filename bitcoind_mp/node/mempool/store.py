@@ -10,11 +10,8 @@ from btclib.tx import Tx
 
 from .clusters import Clusters, Staged
 from .entry import MempoolEntry, Removal
+from .memory import Usage
 from .view import OutPoint
-
-#: What an entry costs besides its bytes, and each output that it spends: measured with tracemalloc on CPython 3.11.
-_ENTRY_BYTES = 2050
-_SPEND_BYTES = 180
 
 
 class Store:
@@ -39,11 +36,16 @@ class Store:
         self.unbroadcast: set[bytes] = set()
         self.total_vsize = 0
         self.total_fee = 0
-        self.usage = 0
+        self._usage = Usage()
         self.sequence = 1
         self.updates = 0
         self._added = added
         self._removed = removed
+
+    @property
+    def usage(self) -> int:
+        """Bytes, as they count against ``-maxmempool`` (``DynamicMemoryUsage``)."""
+        return self._usage.total(len(self.deltas))
 
     # relations
 
@@ -109,7 +111,7 @@ class Store:
             parent.children.add(entry)
         self.total_vsize += entry.vsize
         self.total_fee += entry.fee
-        self.usage += _usage(entry)
+        self._usage.added(entry.memory)
         self.sequence += 1
         self.updates += 1
         self._added(entry)
@@ -127,14 +129,10 @@ class Store:
         self.unbroadcast.discard(entry.txid)
         self.total_vsize -= entry.vsize
         self.total_fee -= entry.fee
-        self.usage -= _usage(entry)
+        self._usage.removed(entry.memory)
         self.sequence += 1
         self.updates += 1
         self._removed(entry, reason)
-
-
-def _usage(entry: MempoolEntry) -> int:
-    return _ENTRY_BYTES + len(entry.raw) + _SPEND_BYTES * len(entry.spends)
 
 
 def _closure(entries: Iterable[MempoolEntry], near: Callable[[MempoolEntry], set[MempoolEntry]]) -> set[MempoolEntry]:

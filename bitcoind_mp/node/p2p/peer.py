@@ -11,6 +11,8 @@ from bitcoind_mp.node.chain.header import BlockNode
 from .endpoint import Endpoint
 from .handshake import Handshake
 
+#: What user agents begin with (BIP14).
+PROGRAM = "bitcoind-mp"
 #: How many transaction hashes we remember a peer to know (Core's ``m_tx_inventory_known_filter`` holds 50,000).
 KNOWN_TRANSACTIONS = 50_000
 
@@ -129,6 +131,12 @@ class Peer:
     def wants_transactions(self) -> bool:
         """BIP37's relay flag."""
         return self.ready and self.handshake.theirs is not None and self.handshake.theirs.is_relay_requested
+
+    @property
+    def is_of_our_kind(self) -> bool:
+        """Whether it says that it runs this program."""
+        theirs = self.handshake.theirs
+        return theirs is not None and theirs.user_agent.startswith(f"/{PROGRAM}:".encode())
 
     def knows(self, node: BlockNode) -> bool:
         """Whether the peer has that block's header: it or we sent it or a descendant."""

@@ -1,8 +1,9 @@
 """Unconfirmed transactions, both ways: what peers announce is fetched, what our mempool takes is announced and served.
 
-Unlike Core, a new peer is told the whole mempool, not only what comes after: both ends of a connection then hold the
-same transactions however long one of them was away. The price is that a peer can learn when a transaction came to us;
-every peer here is one that an operator named, or that called us.
+A new peer is told what comes from then on, as Core does. One that the operator named, or that runs this program too, is
+told the whole mempool first: both ends of such a connection then hold the same transactions however long one of them
+was away. The price is that it may learn when a transaction came to us. A stranger that calls us can claim to be of this
+kind; it learns what it would by staying connected.
 """
 
 import asyncio
@@ -58,8 +59,8 @@ class TransactionRelay:
         self._timer: asyncio.TimerHandle | None = None
 
     def greet(self, peer: Peer) -> None:
-        """The peer's handshake is complete: tell it what we have."""
-        if peer.wants_transactions:
+        """The peer's handshake is complete: tell one of ours what we have."""
+        if peer.wants_transactions and (peer.manual or peer.is_of_our_kind):
             for entry in self._mempool.entries():
                 self._queue(peer, entry)
 

@@ -6,7 +6,7 @@ import pytest
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import NODE
-from bitcoind_mp.interfaces.errors import FatalError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.node.settings import mempool_policy, peers_config, trim_bounds
 
 
@@ -46,3 +46,19 @@ def test_lowmemory_halves_what_is_kept(tmp_path: Path, arguments: list[str], mem
     assert mempool_policy(low).max_size == mempool < mempool_policy(usual).max_size
     assert trim_bounds(low).overlay * 2 == trim_bounds(usual).overlay
     assert trim_bounds(low).journal * 2 == trim_bounds(usual).journal
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (["-maxmempool=4"], "-maxmempool must be at least 5 MB"),
+        (["-maxmempool=4", "-lowmemory=1"], "-maxmempool must be at least 5 MB"),
+        (["-maxmempool=5", "-limitclustersize=1000"], "-maxmempool must be at least 40 MB"),
+        (["-limitclustercount=65"], "limitclustercount must be less than or equal to 64"),
+    ],
+)
+def test_limits_that_do_not_go_together_are_refused(tmp_path: Path, arguments: list[str], refusal: str) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
+    with pytest.raises(FatalError, match=refusal) as refused:
+        mempool_policy(config)
+    assert refused.value.status is ExitStatus.CONFIG

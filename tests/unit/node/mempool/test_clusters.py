@@ -21,6 +21,7 @@ def entry(name: int, fee: int, weight: int = 400, parents: tuple[MempoolEntry, .
         weight=weight,
         adjusted_weight=weight,
         spends_coinbase=False,
+        memory=0,
         parents=set(parents),
         **numbers,
     )

@@ -17,7 +17,7 @@ HOUR = 3600
 @pytest.fixture
 def small(make_mempool: Any) -> Mempool:
     """Room for about ten small transactions."""
-    mempool: Mempool = make_mempool(max_size=25_000)
+    mempool: Mempool = make_mempool(max_size=12_000)
     return mempool
 
 
@@ -25,7 +25,7 @@ def test_the_worst_chunk_goes(run: Run, small: Mempool, money: Any) -> None:
     txs = [money.spend(fee=1000 + 100 * number) for number in range(15)]
     for tx in txs:
         run(small.accept(tx))
-    assert small.usage <= 25_000
+    assert small.usage <= 12_000
     kept = [tx.id in small for tx in txs]
     assert kept == sorted(kept)
     assert kept.count(False) >= 3
@@ -46,7 +46,7 @@ def test_one_that_pays_least_itself_is_told_that_it_is_full(run: Run, small: Mem
     while True:
         before = small.min_fee_rate()
         run(small.accept(money.spend(fee=9000)))
-        if small.usage > 22_000:
+        if small.usage > 10_500:
             break
     assert before == 100
     with pytest.raises(Rejected) as refused:

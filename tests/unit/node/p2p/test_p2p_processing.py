@@ -29,13 +29,15 @@ class Wire:
 
 @pytest.fixture
 def meet(chain: Any, mempool: Any) -> Callable[[bool], Coroutine[Any, Any, tuple[Processing, Peer, Wire]]]:
-    async def meet(take_transactions: bool) -> tuple[Processing, Peer, Wire]:
+    async def meet(
+        take_transactions: bool, user_agent: bytes = b"/Satoshi:31.0.0/", manual: bool = False
+    ) -> tuple[Processing, Peer, Wire]:
         processing = Processing(chain, mempool, announce_interval=(0.0, 0.0), take_transactions=take_transactions)
         wire: Any = Wire()
         handshake = Handshake(Version(70016, nonce=1), inbound=True, our_nonces=set())
-        peer = Peer(1, Endpoint("127.0.0.1", 5), wire, handshake, manual=False, traffic=Traffic(0))
+        peer = Peer(1, Endpoint("127.0.0.1", 5), wire, handshake, manual=manual, traffic=Traffic(0))
         processing.add(peer)
-        for payload in (Version(70016, nonce=2), Verack()):
+        for payload in (Version(70016, nonce=2, user_agent=user_agent), Verack()):
             await processing.handle(peer, payload.to_message(MAGIC))
         assert peer.ready
         return processing, peer, wire
@@ -71,6 +73,29 @@ def test_another_takes_the_transaction(run: Run, meet: Any, mempool: Any, money:
 
     run(story())
     assert mempool.have(tx.hash)
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "manual", "told"),
+    [
+        (b"/Satoshi:31.0.0/", False, False),
+        (b"/Satoshi:31.0.0/", True, True),
+        (b"/bitcoind-mp:0.1.0/", False, True),
+        (b"/bitcoind-mpx:0.1.0/", False, False),
+    ],
+)
+def test_the_mempool_of_before_is_for_peers_that_were_named_and_for_our_kind(
+    run: Run, meet: Any, mempool: Any, money: Any, user_agent: bytes, manual: bool, told: bool
+) -> None:
+    async def story() -> None:
+        await mempool.accept(money.spend(fee=1000))
+        processing, peer, _ = await meet(True, user_agent, manual)
+        assert bool(peer.to_announce) is told
+        processing.transactions.added(mempool.entries()[0])
+        assert peer.to_announce
+        processing.close()
+
+    run(story())
 
 
 @pytest.mark.parametrize(
