@@ -146,6 +146,21 @@ class MempoolCommands:
             ],
         }
 
+    @command("hidden", hidden=True)
+    def getmempoolfeeratediagram(self) -> list[dict[str, Any]]:
+        """Returns the fee rate diagram of the whole mempool.
+
+        Returns:
+            From nothing on, what each chunk in the order of mining adds up to: the sigops-adjusted weight, and the fees
+            in BTC
+        """
+        fee = weight = 0
+        points = [{"weight": weight, "fee": btc(fee)}]
+        for chunk in self._mempool.chunks():
+            fee, weight = fee + chunk.fee, weight + chunk.weight
+            points.append({"weight": weight, "fee": btc(fee)})
+        return points
+
     @command("blockchain", options="options")
     def gettxspendingprevout(self, outputs: list[Any], options: SpendingOptions | None = None) -> list[dict[str, Any]]:
         """Finds the mempool's transactions that spend given outputs.

@@ -1,6 +1,7 @@
 """What spends an output, and what is said of a transaction that waits."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -45,6 +46,18 @@ def test_an_entry_tells_its_cluster(ask: Any, mempool: Any, money: Any, run: Any
     assert entry["unbroadcast"] is False
     assert ask("getmempooldescendants", parent.id.hex()) == [child.id.hex()]
     assert set(ask("getmempoolancestors", child.id.hex(), True)) == {parent.id.hex()}
+
+
+def test_the_fee_rate_diagram_adds_up_the_chunks_best_first(ask: Any, mempool: Any, money: Any, run: Any) -> None:
+    assert ask("getmempoolfeeratediagram") == [{"weight": 0, "fee": 0}]
+    cheap = money.spend(fee=500)
+    parent = money.spend(fee=1000)
+    child = money.spend(money.output(parent), fee=3000)
+    for tx in (cheap, parent, child):
+        run(mempool.accept(tx))
+    pair, rest = parent.weight + child.weight, cheap.weight
+    points = [(point["weight"], point["fee"]) for point in ask("getmempoolfeeratediagram")]
+    assert points == [(0, Decimal(0)), (pair, Decimal("0.00004")), (pair + rest, Decimal("0.000045"))]
 
 
 def test_what_leaves_a_large_mempool_while_it_is_listed_is_left_out(
