@@ -5,6 +5,8 @@ Only such a command imports this (``oneshot.py``).
 
 import os.path
 
+from .arguments import request
+from .format import printable
 from .oneshot import (
     FOR_PERSONS,
     METHOD_NOT_FOUND,
@@ -46,12 +48,22 @@ def call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
         known = " and the ".join(role for role in ready if role) or "server that runs"
         raise NoServer(f"{name} is not known to the {known}. {absent_text(config, absent[0])}")
     if missing:
+        down = _down(config, running[0]) if supervised else {}
         hint = f": see {command_line(config)} status" if supervised else ""
         raise NoServer(
-            f"{name} is not known to what runs, and the {' and the '.join(missing)} "
+            f"{name} is not known to what runs, and the {' and the '.join(r + down.get(r, '') for r in missing)} "
             f"{'has' if len(missing) == 1 else 'have'} not been ready yet{hint}"
         )
     raise Refused(METHOD_NOT_FOUND, "Method not found")
+
+
+def _down(config: "Config", supervisor: Server) -> "dict[str, str]":
+    """What the supervisor says why a unit isn't up, in brackets."""
+    connection = connected(supervisor)
+    if connection is None:
+        return {}
+    units = read_reply(exchange(config, supervisor, connection, request("status", "[]")))["units"]
+    return {unit["name"]: f" ({unit['state']}: {printable(unit['reason'])})" for unit in units if unit["reason"]}
 
 
 def call_several(config: "Config", servers: Servers, name: str, line: bytes) -> "Any":

@@ -36,6 +36,8 @@ LONGEST_PAUSE = 60.0
 ALONE = 5.0
 #: A unit's states in which nobody serves its socket, and nobody will until a person says so.
 AT_REST = ("stopped", "failed")
+#: A unit's state in which it waits for something that may stay in its way for ever.
+HELD = "held"
 
 #: Told of each change: a topic's name, ``up`` or ``down``.
 Listener = Callable[[str], None]
@@ -90,8 +92,15 @@ class Link(EventSink):
         self.role = session.peer.role
         self.reason = ""
         async with asyncio.timeout(GREETING):
-            await proxy(Events, session).subscribe(["unit", "tip", "mempool", "balance"], self)  # type: ignore[type-abstract]
+            await self._subscribe(session)
         self._changed(self, "up", {})
+
+    async def _subscribe(self, session: Session) -> None:
+        try:
+            await proxy(Events, session).subscribe(["unit", "tip", "mempool", "balance"], self)  # type: ignore[type-abstract]
+        except RpcError as error:
+            if error.code != RpcCode.METHOD_NOT_FOUND:  # a signer has nothing to tell
+                raise
 
     def _down(self, reason: str) -> None:
         self.peer = None
@@ -197,7 +206,7 @@ class Connections:
 
     async def _awaited(self, link: Link) -> Session:
         """The session once there is one; given up where nobody will start that server: it is at rest, or there has
-        been no supervisor for a while. Raises `RpcError`."""
+        been no supervisor for a while, or it may be held for ever. Raises `RpcError`."""
         clock = asyncio.get_running_loop().time
         changed = asyncio.Event()
 
@@ -230,6 +239,12 @@ class Connections:
 
     def _refuse_if_at_rest(self, link: Link) -> None:
         state = self.unit_state(link.role)
+        if state == HELD:
+            raise RpcError(
+                RpcCode.CLIENT_NOT_CONNECTED,
+                f"The {link.role} is held, and starts by itself once that is gone: {self._unit(link.role)['reason']} "
+                f"(see: status {link.role})",
+            )
         if state in AT_REST:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
@@ -239,10 +254,12 @@ class Connections:
 
     def unit_state(self, role: str) -> str:
         """The supervisor's word for a unit's state, empty where there is none."""
-        for unit in (self.seen.unit or {}).get("units", []) if self.seen.connected.get("supervisor") else []:
-            if unit["name"] == role:
-                return str(unit["state"])
-        return ""
+        return str(self._unit(role).get("state", ""))
+
+    def _unit(self, role: str) -> dict[str, Any]:
+        """What the supervisor says of a unit, nothing where there is none to say it."""
+        units = (self.seen.unit or {}).get("units", []) if self.seen.connected.get("supervisor") else []
+        return next((unit for unit in units if unit["name"] == role), {})
 
     async def follow_logs(self, unit: str, lines: int, sink: LogSink) -> Session:
         """Follow on a connection of its own; closing that ends it. Raises OSError, `RpcError`."""

@@ -37,12 +37,14 @@ ACTIVATION = 30.0
 
 
 class Refused(Exception):
-    """The server answered with an error: ``code`` and ``message``."""
+    """The server answered with an error: ``code`` and ``message``. ``held``: in place of a worker that starts by
+    itself once something is out of its way."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, *, held: bool = False) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.held = held
 
 
 class NoServer(Exception):
@@ -170,10 +172,11 @@ def call(
             if limit and time.monotonic() >= deadline:
                 raise NoServer(f"timeout on transient error: {error}") from error
         except Refused as refused:
-            if not waiting or refused.code != IN_WARMUP:
+            if not waiting or not (refused.code == IN_WARMUP or refused.held):
                 raise
             if limit and time.monotonic() >= deadline:
-                raise NoServer("timeout on transient error: server in warmup") from refused
+                why = refused.message if refused.held else "server in warmup"
+                raise NoServer(f"timeout on transient error: {why}") from refused
         time.sleep(RETRY)
 
 
@@ -278,7 +281,8 @@ def result_of(reply: "dict[str, Any]") -> "Any":
     """The same of a reply that is parsed."""
     error = reply.get("error")
     if error is not None:
-        raise Refused(int(error["code"]), str(error["message"]))
+        held = error.get("data") == {"held": True}
+        raise Refused(int(error["code"]), str(error["message"]), held=held)
     return reply["result"]
 
 

@@ -1,4 +1,5 @@
-"""``status --wait``: until each unit is ready, or has failed, telling a person at a terminal how far it is."""
+"""``status --wait``: until each unit is ready, or has failed, telling a person at a terminal how far it is, and
+everybody what a unit is held by."""
 
 import sys
 import time
@@ -67,6 +68,9 @@ def _wait(receive: "Receive", units: "list[str]", deadline: "float | None", prog
         chosen = [line for line in lines if line["name"] in units] if units else lines
         if all(line["state"] in _SETTLED for line in chosen):
             return all(line["state"] in _READY or (not units and line["state"] == "stopped") for line in chosen)
+        for line in chosen:
+            if line["state"] == "held":
+                progress.tell(f"{line['name']} is held, and starts by itself once that is gone: {line['reason']}")
         progress.show(", ".join(map(_doing, chosen)))
 
 
@@ -83,11 +87,21 @@ def _doing(line: "dict[str, Any]") -> str:
 
 
 class _Progress:
-    """One line on a terminal, written over; elsewhere nothing."""
+    """One line on a terminal, written over; elsewhere nothing. And lines that stay, wherever it is."""
 
     def __init__(self, stream: "TextIO") -> None:
         self.text = ""
+        self._all = stream
         self._stream = stream if stream.isatty() else None
+        self._told: set[str] = set()
+
+    def tell(self, text: str) -> None:
+        """Once."""
+        if text not in self._told:
+            self._told.add(text)
+            self.end()
+            self.text = ""
+            print(printable(text), file=self._all, flush=True)
 
     def show(self, text: str) -> None:
         if text != self.text and self._stream is not None:

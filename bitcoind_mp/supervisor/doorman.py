@@ -1,6 +1,8 @@
 """Answers callers of a unit that is down and stays down, so that they don't wait in the kernel's queue for nobody.
 
-While a unit starts or restarts its callers do wait there; that is what binding its socket once is for.
+While a unit starts or restarts its callers do wait there; that is what binding its socket once is for. One that is held
+may be so for ever: its callers are told by what, and in the error's ``data``, ``{"held": true}``, that it will start by
+itself.
 """
 
 import asyncio
@@ -13,6 +15,9 @@ from bitcoind_mp.interfaces.errors import RpcCode
 from .manager import Supervised
 from .states import AT_REST, State
 
+#: Where nobody comes to the door soon.
+_AWAY = AT_REST | {State.HELD}
+
 #: A caller that says nothing for so long (seconds) is let go without an answer.
 _PATIENCE = 10.0
 _LONGEST_REQUEST = 64 * 1024
@@ -20,7 +25,7 @@ _MOST_AT_ONCE = 64
 
 
 class Doorman:
-    """Stands at the listening sockets of units at rest."""
+    """Stands at the listening sockets of units at rest, and of those that are held."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -29,11 +34,11 @@ class Doorman:
     def watch(self, supervised: Supervised, listener: socket.socket) -> None:
         """The unit's state is as it is now: stand at its door, or leave."""
         standing = supervised.name in self._at
-        if supervised.unit.state in AT_REST and not standing:
+        if supervised.unit.state in _AWAY and not standing:
             listener.setblocking(False)
             self._at[supervised.name] = listener
             self._loop.add_reader(listener.fileno(), self._open, supervised, listener)
-        elif supervised.unit.state not in AT_REST and standing:
+        elif supervised.unit.state not in _AWAY and standing:
             self._leave(supervised.name)
 
     def close(self) -> None:
@@ -52,7 +57,9 @@ class Doorman:
             except OSError:
                 return
             connected.setblocking(False)
-            answer = self._loop.connect_accepted_socket(lambda: _Refusal(why_not(supervised)), connected)
+            answer = self._loop.connect_accepted_socket(
+                lambda: _Refusal(why_not(supervised), held=supervised.unit.state is State.HELD), connected
+            )
             task = self._loop.create_task(answer)
             task.add_done_callback(_forget)
 
@@ -67,14 +74,19 @@ def why_not(supervised: Supervised) -> str:
     name, unit = supervised.name, supervised.unit
     if unit.state is State.FAILED:
         return f"The {name} has failed: {unit.reason}. See: bitcoin-mp logs {name}. Then: bitcoin-mp start {name}"
+    if unit.state is State.HELD:
+        return (
+            f"The {name} is held, and starts by itself once that is gone: {unit.reason}. See: bitcoin-mp status {name}"
+        )
     return f"The {name} is stopped. Start it with: bitcoin-mp start {name}"
 
 
 class _Refusal(asyncio.Protocol):
     """One connection: the first request gets an error in answer, and that was it."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, held: bool) -> None:
         self._reason = reason
+        self._held = held
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,19 +98,21 @@ class _Refusal(asyncio.Protocol):
         self._received += data
         line, end, _ = self._received.partition(b"\n")
         if end or len(self._received) > _LONGEST_REQUEST:
-            self._transport.write(refusal(line, self._reason))
+            self._transport.write(refusal(line, self._reason, held=self._held))
             self._transport.close()
 
     def connection_lost(self, exception: Exception | None) -> None:
         self._timer.cancel()
 
 
-def refusal(request: bytes, reason: str) -> bytes:
+def refusal(request: bytes, reason: str, *, held: bool = False) -> bytes:
     """The error reply to a request line, whatever it is."""
     try:
         message = json.loads(request)
     except (ValueError, RecursionError):
         message = None
     identity = message.get("id") if isinstance(message, dict) else None
-    error = {"code": int(RpcCode.CLIENT_NOT_CONNECTED), "message": reason}
+    error: dict[str, Any] = {"code": int(RpcCode.CLIENT_NOT_CONNECTED), "message": reason}
+    if held:
+        error["data"] = {"held": True}
     return json.dumps({"jsonrpc": "2.0", "error": error, "id": identity}).encode() + b"\n"

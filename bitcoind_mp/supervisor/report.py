@@ -60,7 +60,6 @@ def unit_status(
         "preloaded": supervised.origin.template_pid,
         "started": clock.at(unit.started) if unit.pid is not None else None,
         "next_start": clock.at(unit.deadline) if unit.state is State.BACKOFF else None,
-        "reason": unit.reason,
         "cause": cause,
         "advice": BY_CAUSE[cause].advice if cause else "",
         "low_memory": unit.frugal,
@@ -93,6 +92,7 @@ def unit_line(supervised: Supervised, diagnosis: Diagnosis, clock: WallClock) ->
         "since": clock.at(unit.since),
         "restarts": unit.restarts,
         "health": diagnosis.grade.word,
+        "reason": unit.reason,
         "status": unit.text,
     }
 

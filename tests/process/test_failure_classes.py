@@ -7,13 +7,16 @@ import contextlib
 import fcntl
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import Daemon, wait_until
+from harness import BIN, DEADLINE, Daemon, wait_until
 from small_disk import SmallDisk
+
+from bitcoind_mp.interfaces.errors import RpcError
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 MIB = 1 << 20
@@ -67,6 +70,46 @@ def test_a_locked_directory_holds_the_node_until_it_is_released(daemon: Daemon) 
         starts = daemon.log("supervisor").count("directory locked")
     until_state(daemon, "running")
     assert daemon.log("supervisor").count("directory locked") == starts, "it wasn't started for nothing"
+
+
+def test_callers_are_told_what_a_unit_is_held_by_and_who_asks_to_wait_waits(daemon: Daemon) -> None:
+    network = daemon.directory / "regtest"
+    network.mkdir(parents=True)
+    why = "The node is held, and starts by itself once that is gone: exit status 75 (directory locked)"
+
+    def held_by_core(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return daemon.run("bitcoin-mp", *arguments, check=False)
+
+    with (network / ".lock").open("w") as core:
+        fcntl.lockf(core, fcntl.LOCK_EX)
+        daemon.run("bitcoind-mp", "-daemon", *daemon.options)
+        until_state(daemon, "held")
+        never_ready = held_by_core("getblockcount")
+        assert "the node (held: exit status 75 (directory locked)" in never_ready.stderr
+        assert never_ready.returncode == 1
+    until_state(daemon, "running")
+    daemon.supervisor("stop", "node")
+    with (network / ".lock").open("r+") as core:
+        fcntl.lockf(core, fcntl.LOCK_EX)
+        with contextlib.suppress(RpcError):
+            daemon.supervisor("start", "node")
+        until_state(daemon, "held")
+        done = held_by_core("getblockcount")
+        assert (done.returncode, done.stderr.count(why)) == (9, 1), done.stderr
+        done = held_by_core("-rpcwait", "-rpcwaittimeout=1", "getblockcount")
+        assert (done.returncode, done.stderr.count(f"timeout on transient error: {why}")) == (1, 1), done.stderr
+        done = held_by_core("-rpcclienttimeout=1", "status", "--wait", "node")
+        assert (done.returncode, done.stderr.count("node is held, and starts by itself once that is gone")) == (1, 1)
+        shell = subprocess.run(
+            [str(BIN / "bitcoin-mp"), "-regtest", f"-datadir={daemon.directory}"],
+            input="getblockcount\n",
+            env=daemon.environment,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+        )
+        assert why in shell.stdout + shell.stderr
+    assert daemon.run("bitcoin-mp", "-rpcwait", "getblockcount").stdout.strip() == "0"
 
 
 def test_daemonwait_tells_a_person_what_it_is_held_by(daemon: Daemon) -> None:
