@@ -38,7 +38,7 @@ from .health import HealthMonitor
 from .logbook import Logbook
 from .manager import Manager, Supervised, log
 from .notify import NotifySocket
-from .orphans import Orphan, Register, find
+from .orphans import Orphan, Register, boot_id, find
 from .ownlog import OwnLog
 from .parts import SharedCommands
 from .places import Given, Listeners, prepare
@@ -182,7 +182,7 @@ class Supervisor:
     async def _find_orphans(self, given: Given) -> list[Orphan]:
         """The workers that an earlier supervisor left; and every listening socket, theirs among them where they are
         to be taken over."""
-        orphans = list(find(self._config.run_dir / "units"))
+        orphans = list(find(self._config.run_dir / "units", self._config.network_dir, boot_id(self._environ)))
         if self._config.get_bool("adopt"):
             self._adopted = await adoption.listeners(self._notify, orphans, self._config.network_dir)
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
@@ -292,7 +292,7 @@ class Supervisor:
             orphans = [Orphan(name, unit.pid, -1) for name, unit in handed.units.items() if unit.pid is not None]
         manager = Manager(
             self._notify,
-            Register(run_dir / "units", names, orphans),
+            Register(run_dir / "units", names, orphans, boot=boot_id(self._environ)),
             run_dir,
             environ=self._environ,
             journal=self._logs.journal,

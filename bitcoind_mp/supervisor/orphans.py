@@ -2,14 +2,21 @@
 
 The next supervisor must neither start a second worker beside one that still closes its files nor take a
 stranger who got the pid for it. So each process's pid, start time and boot are kept in a file in ``run/``.
+
+A process that isn't dumpable, or lives in another user namespace, has no start time for us where /proc is mounted with
+hidepid= (systemd's ProtectProc=). Then the number counts that the kernel gives each process's pidfd (pidfs, Linux
+6.9), and before that the worker's own lock, which the kernel holds for as long as it lives.
 """
 
+import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_RECORD = 128
+_RECORD = 160
+#: What a record says in place of what isn't known.
+_UNKNOWN = "-"
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,9 @@ class Register:
     """The file that names the running processes: one record of fixed length for each unit, overwritten in place,
     so that a full disk doesn't matter after the first time. ``left`` are processes that still run: they stay in it."""
 
-    def __init__(self, path: Path, units: Sequence[str], left: Sequence[Orphan] = ()) -> None:
+    def __init__(self, path: Path, units: Sequence[str], left: Sequence[Orphan] = (), *, boot: str) -> None:
         self._places = {unit: place for place, unit in enumerate(units)}
-        self._boot = boot_id()
+        self._boot = boot
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         running = {orphan.unit: orphan.pid for orphan in left}
         for unit in units:
@@ -39,7 +46,8 @@ class Register:
 
     def put(self, unit: str, pid: int) -> None:
         """That process is the unit's now."""
-        self._write(unit, f"{unit} {pid} {start_time(pid)} {self._boot}")
+        words = (unit, str(pid), start_time(pid) or _UNKNOWN, _number_of(pid) or _UNKNOWN, self._boot)
+        self._write(unit, " ".join(words))
 
     def clear(self, unit: str) -> None:
         """The unit has no process."""
@@ -53,40 +61,86 @@ class Register:
         os.close(self._fd)
 
 
-def find(path: Path) -> Iterator[Orphan]:
-    """The processes named in an earlier supervisor's register that are still the same and still run."""
+def find(path: Path, locks: Path, boot: str) -> Iterator[Orphan]:
+    """The processes named in an earlier supervisor's register that are still the same and still run. ``locks`` is the
+    directory where each worker's lock says which process has it."""
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return
-    boot = boot_id()
     for line in lines:
         words = line.split()
-        if len(words) != 4 or not words[1].isdigit() or words[3] != boot:
+        if len(words) != 5 or not words[1].isdigit() or words[4] != boot:
             continue
-        pid = int(words[1])
+        unit, pid = words[0], int(words[1])
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
             continue
-        if start_time(pid) != words[2]:  # the pid is another's by now
-            os.close(pidfd)
+        if not _is_same(pid, pidfd, began=words[2], number=words[3], boot=boot, lock=locks / f"{unit}.lock"):
+            os.close(pidfd)  # the pid is another's by now
             continue
-        yield Orphan(words[0], pid, pidfd)
+        yield Orphan(unit, pid, pidfd)
+
+
+def _is_same(pid: int, pidfd: int, *, began: str, number: str, boot: str, lock: Path) -> bool:
+    """Whether a process is the one that was noted, by the first of the three that is known of both."""
+    if began != _UNKNOWN and (now := start_time(pid)):
+        return now == began
+    if _UNKNOWN not in (number, boot) and (now := _number(pidfd)):
+        return now == number
+    return _is_held_by(lock, pid)
 
 
 def start_time(pid: int) -> str:
-    """When the process began, in clock ticks since the boot (field 22, proc_pid_stat(5)); empty for none."""
+    """When the process began, in clock ticks since the boot (field 22, proc_pid_stat(5)); empty for none, and for one
+    that hides."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except OSError:
         return ""
     return text.rpartition(")")[2].split()[19]
 
 
-def boot_id() -> str:
-    """What tells this boot of the kernel from every other."""
+def _number_of(pid: int) -> str:
+    """`_number` of a process, empty too where there is none."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return ""
+    try:
+        return _number(pidfd)
+    finally:
+        os.close(pidfd)
+
+
+def _number(pidfd: int) -> str:
+    """The number that no other process has until the next boot; empty where the kernel gives all the same."""
+    own = os.pidfd_open(os.getpid())
+    try:
+        return "" if os.fstat(own).st_ino == os.fstat(pidfd).st_ino else str(os.fstat(pidfd).st_ino)
+    finally:
+        os.close(own)
+
+
+def _is_held_by(lock: Path, pid: int) -> bool:
+    """Whether the lock is held, and by whoever wrote that pid into it (``service/lock.py``)."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(descriptor, 32).strip() == str(pid).encode()
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def boot_id(environ: Mapping[str, str]) -> str:
+    """What tells this boot of the kernel from every other; where /proc hides it (ProcSubset=pid) the unit says it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:  # ProcSubset=pid hides it; the start time has to do
-        return "unknown"
+    except OSError:
+        return environ.get("BOOT_ID", "").strip() or _UNKNOWN

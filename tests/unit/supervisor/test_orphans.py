@@ -1,13 +1,20 @@
 """Who an earlier supervisor left running, told from who only has the same pid."""
 
+import fcntl
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.orphans import Register, boot_id, find, start_time
+from bitcoind_mp.supervisor.orphans import Orphan, Register, boot_id, find, start_time
+
+BOOT = boot_id(os.environ)
+
+
+def register_at(path: Path, units: Sequence[str], left: Sequence[Orphan] = ()) -> Register:
+    return Register(path, units, left, boot=BOOT)
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def orphans(path: Path) -> list[tuple[str, int]]:
     found = []
-    for orphan in find(path):
+    for orphan in find(path, path.parent, BOOT):
         found.append((orphan.unit, orphan.pid))
         os.close(orphan.pidfd)
     return found
@@ -28,7 +35,7 @@ def orphans(path: Path) -> list[tuple[str, int]]:
 
 def test_a_process_is_found_again(tmp_path: Path, sleeper: "subprocess.Popen[bytes]") -> None:
     path = tmp_path / "units"
-    register = Register(path, ["node", "wallet"])
+    register = register_at(path, ["node", "wallet"])
     assert orphans(path) == []
     register.put("wallet", sleeper.pid)
     assert orphans(path) == [("wallet", sleeper.pid)]
@@ -40,7 +47,7 @@ def test_a_process_is_found_again(tmp_path: Path, sleeper: "subprocess.Popen[byt
 
 
 def test_one_that_has_ended_is_not(tmp_path: Path) -> None:
-    register = Register(tmp_path / "units", ["node"])
+    register = register_at(tmp_path / "units", ["node"])
     child = subprocess.Popen(["sleep", "1000"])
     register.put("node", child.pid)
     child.kill()
@@ -57,11 +64,11 @@ def test_another_process_or_another_boot_is_a_stranger(tmp_path: Path, sleeper: 
     path = tmp_path / "units"
     began = start_time(sleeper.pid)
     assert began.isdigit()
-    path.write_text(f"node {sleeper.pid} {int(began) + 1} {boot_id()}\n")
+    path.write_text(f"node {sleeper.pid} {int(began) + 1} - {BOOT}\n")
     assert orphans(path) == []
-    path.write_text(f"node {sleeper.pid} {began} another-boot\n")
+    path.write_text(f"node {sleeper.pid} {began} - another-boot\n")
     assert orphans(path) == []
-    path.write_text(f"node {sleeper.pid} {began} {boot_id()}\n")
+    path.write_text(f"node {sleeper.pid} {began} - {BOOT}\n")
     assert orphans(path) == [("node", sleeper.pid)]
 
 
@@ -69,13 +76,13 @@ def test_the_register_of_a_new_supervisor_holds_only_who_is_left(
     tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
 ) -> None:
     path = tmp_path / "units"
-    first = Register(path, ["node", "wallet"])
+    first = register_at(path, ["node", "wallet"])
     first.put("wallet", sleeper.pid)
     first.close()
-    left = list(find(path))
-    Register(path, ["node", "wallet"], left).close()
+    left = list(find(path, path.parent, BOOT))
+    register_at(path, ["node", "wallet"], left).close()
     assert orphans(path) == [("wallet", sleeper.pid)], "should the new one be killed, too, before it has ended"
-    Register(path, ["node", "wallet"]).close()
+    register_at(path, ["node", "wallet"]).close()
     assert orphans(path) == []
     for orphan in left:
         os.close(orphan.pidfd)
@@ -83,3 +90,39 @@ def test_the_register_of_a_new_supervisor_holds_only_who_is_left(
 
 def test_the_start_time_of_nobody_is_empty() -> None:
     assert start_time(2**22 + 1) == ""
+
+
+def number_of(pid: int) -> int:
+    pidfd = os.pidfd_open(pid)
+    try:
+        return os.fstat(pidfd).st_ino
+    finally:
+        os.close(pidfd)
+
+
+def test_one_whose_start_time_is_hidden_is_told_by_its_pidfd_s_number(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    number = number_of(sleeper.pid)
+    if number == number_of(os.getpid()):
+        pytest.skip("this kernel numbers no pidfds (Linux 6.9)")
+    path = tmp_path / "units"
+    path.write_text(f"node {sleeper.pid} - {number} {BOOT}\n")
+    assert orphans(path) == [("node", sleeper.pid)]
+    path.write_text(f"node {sleeper.pid} - {number + 1} {BOOT}\n")
+    assert orphans(path) == []
+
+
+def test_one_of_which_nothing_is_known_is_told_by_the_lock_that_it_holds(
+    tmp_path: Path, sleeper: "subprocess.Popen[bytes]"
+) -> None:
+    path, lock = tmp_path / "units", tmp_path / "node.lock"
+    path.write_text(f"node {sleeper.pid} - - {BOOT}\n")
+    assert orphans(path) == [], "no lock"
+    lock.write_text(f"{sleeper.pid}\n")
+    assert orphans(path) == [], "nobody holds it"
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert orphans(path) == [("node", sleeper.pid)]
+        lock.write_text(f"{sleeper.pid + 1}\n")
+        assert orphans(path) == [], "another does"
