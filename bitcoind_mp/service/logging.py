@@ -18,11 +18,15 @@ import time
 from collections.abc import Iterable, Mapping
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol
 
 from bitcoind_mp.interfaces.journal import event_of
 
 from .journal import Entries, JournalSocket
+from .stderr import Stderr
+
+if TYPE_CHECKING:
+    import asyncio
 
 ROOT = "bitcoind_mp"
 #: The journal's and syslog's numbers.
@@ -121,15 +125,22 @@ class JournalHandler(logging.Handler):
         self.setFormatter(LineFormatter(with_time=False, own=unit))
         self._entries = entries
         self._unit = unit
-        self._fallback = logging.StreamHandler(sys.stderr)
-        self._fallback.setFormatter(PipeFormatter(ids=False, prefix=prefix))
+        self._fallback = Stderr(PipeFormatter(ids=False, prefix=prefix))
 
     def emit(self, record: logging.LogRecord) -> None:
         message_id, unit, pid = event_of(record)
         pid = pid if unit else os.getpid()
         text, priority = self.format(record), priority_of(record)
         if not self._entries.add(text, priority, unit=unit or self._unit, pid=pid, message_id=message_id):
-            self._fallback.emit(record)
+            self._fallback.handle(record)
+
+    def drain_in(self, loop: "asyncio.AbstractEventLoop") -> None:
+        """As `Stderr.drain_in`."""
+        self._fallback.drain_in(loop)
+
+    def close(self) -> None:
+        self._fallback.close()
+        super().close()
 
 
 class LogFile(WatchedFileHandler):
@@ -143,39 +154,6 @@ class LogFile(WatchedFileHandler):
     def close(self) -> None:
         with contextlib.suppress(OSError):
             super().close()
-
-
-class Stderr(logging.StreamHandler[TextIO]):
-    """Standard error; for each line that it doesn't take because its reader (a supervisor) is gone, ``heir``: the file
-    where that had put the lines, as it was when the process began. Where there is none, and whatever else fails, the
-    line is lost."""
-
-    def __init__(self, heir: Path | None) -> None:
-        super().__init__(sys.stderr)
-        self._heir = _appending(heir) if heir is not None else None
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-        elif isinstance(error, BrokenPipeError) and self._heir is not None:
-            with contextlib.suppress(OSError):
-                self._heir.write(self.format(record) + self.terminator)
-
-    def close(self) -> None:
-        if self._heir is not None:
-            with contextlib.suppress(OSError):
-                self._heir.close()
-        super().close()
-
-
-def _appending(path: Path) -> TextIO | None:
-    """A file that exists, opened while the process may still open it."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    except OSError:
-        return None
-    return open(descriptor, "a", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
 
 def priority_of(record: logging.LogRecord) -> int:
@@ -241,9 +219,14 @@ def setup(
 def _console(unit: str, journal: bool, heir: Path | None) -> logging.Handler:
     if journal and not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
         return JournalHandler(Entries(f"bitcoin-mp-{unit}", JournalSocket()), unit)
-    stream = Stderr(None if journal else heir)
-    stream.setFormatter(PipeFormatter() if journal else LineFormatter())
-    return stream
+    return Stderr(PipeFormatter(), None) if journal else Stderr(LineFormatter(), heir)
+
+
+def drain_in(loop: "asyncio.AbstractEventLoop") -> None:
+    """Have that loop, which runs, write what standard error doesn't take at once."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Stderr | JournalHandler):
+            handler.drain_in(loop)
 
 
 def _switch(name: str) -> None:

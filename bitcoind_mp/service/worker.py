@@ -19,6 +19,7 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
 
+from . import logging as service_logging
 from .activation import Activation, inherit
 from .counters import OwnCounters
 from .notify import Notifier, from_environment, watchdog_interval
@@ -129,6 +130,7 @@ def run_worker(service: Service, *, name: str, environ: MutableMapping[str, str]
 async def _live(service: Service, name: str, host: Host, watchdog: float) -> ExitStatus:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_loop_error)
+    service_logging.drain_in(loop)
     reloads = _Reloads(service, host)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.request_stop, number.name)

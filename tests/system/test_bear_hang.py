@@ -18,6 +18,8 @@ from bitcoind_mp.ipc.blocking import call
 
 QUICK = ("-keypool=10", "-fallbackfee=0.001", "-watchdog=1.6", "-healthinterval=0.1", "-healthtimeout=0.2")
 STOP_TIMEOUT = 1  # seconds
+#: That are logged in more bytes than a pipe holds (65,536, pipe(7)).
+MANY_CALLS = 1500
 STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 STACKS = "most recent call first"
 
@@ -70,6 +72,29 @@ def test_workers_that_are_stopped(make_daemon: Callable[..., Daemon]) -> None:
         assert daemon.patiently(ask)
     client.check()
     assert daemon.tracebacks() == []
+    daemon.stop()
+
+
+def test_a_supervisor_that_is_stopped_holds_up_no_caller(make_daemon: Callable[..., Daemon]) -> None:
+    """Whatever its workers log meanwhile, which nobody reads: more than their pipes hold. It misses none of it."""
+    daemon = make_daemon("d", *QUICK, "-debug=ipc")
+    supervisor = int(daemon.supervisor("status")["supervisor"]["pid"])
+    pids = [daemon.pid("node"), daemon.pid("wallet")]
+    answered = []
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        for _ in range(MANY_CALLS):
+            answered.append(daemon.node("getblockcount"))
+            daemon.wallet(None, "listwallets")
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    assert len(answered) == MANY_CALLS
+    for unit, method in (("node", "getblockcount"), ("wallet", "listwallets")):
+        wait_until(f"all lines of the {unit}", lambda: daemon.log(unit).count(f"{method}(): ok") >= MANY_CALLS)  # noqa: B023
+        lines = [line for line in daemon.log(unit).splitlines() if f"{method}(): ok" in line]
+        assert sum(map(len, lines)) > 65536, "else the pipe had held them"
+        assert "missing" not in daemon.log(unit)
+    assert [daemon.pid("node"), daemon.pid("wallet")] == pids
     daemon.stop()
 
 
