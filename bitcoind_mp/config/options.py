@@ -1058,6 +1058,18 @@ TABLE = (
         debug=True,
     ),
     Option(
+        "kernelpatience",
+        SECONDS,
+        30.0,
+        (NODE,),
+        DEBUG,
+        "=<s>",
+        "Hold a call of the kernel to hang that has told nothing for so long, so that health reports it and a stop is "
+        "given no more time for it (default: {default}).",
+        minimum=0.1,
+        debug=True,
+    ),
+    Option(
         "maxtipage",
         INTEGER,
         86400,

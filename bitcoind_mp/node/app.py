@@ -5,6 +5,7 @@ What belongs here: which part is made when, and what it is given. Sockets, calls
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -93,6 +94,7 @@ class Node:
             options=kernel_options(self.config),
             max_tip_age=self.config.get_int("maxtipage"),
             bounds=trim_bounds(self.config),
+            patience=self.config.get_seconds("kernelpatience"),
             progress=self._progress,
             fail=self._failed,
         )
@@ -139,9 +141,9 @@ class Node:
         return hasattr(self, "chain")
 
     @property
-    def is_stuck(self) -> bool:
-        """Whether the kernel's thread doesn't come back."""
-        return self.is_open and self.chain.is_stuck
+    def may_take(self) -> float:
+        """Seconds that the kernel may yet be silent before it is held to hang."""
+        return self.chain.may_take if self.is_open else math.inf
 
     async def _import(self) -> None:
         """Blocks first, then the mempool, as Core does: its transactions may build on them."""

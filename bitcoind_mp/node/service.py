@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 
 from bitcoind_mp import __version__
@@ -157,10 +158,11 @@ class NodeService(Service):
         self._host.notify.status(text)
 
     async def _stay_alive(self) -> None:
-        """Ask for time, but not while a call hangs in the kernel that is neither its opening nor its closing."""
+        """Ask for time, but not for a call to hang in the kernel that is neither its opening nor its closing."""
         while True:
-            if self._node is None or not self._node.is_stuck:
-                self._host.notify.extend_timeout(_BUSY_FOR)
+            may_take = self._node.may_take if self._node is not None else math.inf
+            if may_take > 0:
+                self._host.notify.extend_timeout(min(_BUSY_FOR, may_take + _BUSY_EVERY))
             await asyncio.sleep(_BUSY_EVERY)
 
     def _confine(self) -> Protections:

@@ -24,7 +24,7 @@ from .tracker import Tracker
 from .tree import IndexDamaged
 from .trimming import Bounds
 from .values import ChainFailed
-from .worker import KernelThread
+from .worker import PATIENCE, KernelThread
 
 log = logging.getLogger("bitcoind_mp.chain")
 
@@ -44,6 +44,7 @@ async def open_chain(
     options: KernelOptions = KernelOptions(),  # noqa: B008 (frozen)
     max_tip_age: int = MAX_TIP_AGE,
     bounds: Bounds = Bounds(),  # noqa: B008 (frozen)
+    patience: float = PATIENCE,
     progress: Callable[[str], None] = lambda text: None,
     fail: Callable[[str], None] = lambda text: None,
 ) -> ChainState:
@@ -58,7 +59,7 @@ async def open_chain(
     follow_clock(clock)
     loop = asyncio.get_running_loop()
     inbox = _Inbox()
-    thread = KernelThread(loop)
+    thread = KernelThread(loop, patience)
     store = Store(params, directory, lambda event: thread.post(inbox.take, event), options)
     progress("Reindexing blocks…" if options.wipe_coins else "Loading block index…")
     try:

@@ -7,6 +7,7 @@ in display order throughout.
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -63,10 +64,9 @@ log = logging.getLogger("bitcoind_mp.chain")
 
 LONG_CALLS = ("open", "replay blocks", "write to disk", "invalidate block", "reconsider block", "prefer block", "close")
 """The calls of the kernel that may well take minutes, as `ChainState.kernel_busy` names them."""
-_HUNG_AFTER = 30.0
-"""Seconds after which a call of the kernel is reported as one that doesn't come back."""
 _LONG_AFTER = 600.0
-"""The same for `LONG_CALLS`."""
+"""Seconds after which one of `LONG_CALLS` is reported as one that doesn't come back; others, after the thread's
+patience."""
 _HEADER = 80
 
 
@@ -181,7 +181,7 @@ class ChainState:
         if self._trimmer.problem:
             found.append(self._trimmer.problem)
         busy = self._thread.busy
-        if busy is not None and busy[1] > (_LONG_AFTER if busy[0] in LONG_CALLS else _HUNG_AFTER):
+        if busy is not None and busy[1] > (_LONG_AFTER if busy[0] in LONG_CALLS else self._thread.patience):
             found.append(f"The kernel has been busy with one call ({busy[0]}) for {busy[1]:.0f} seconds.")
         return found
 
@@ -191,10 +191,13 @@ class ChainState:
         return self._thread.busy
 
     @property
-    def is_stuck(self) -> bool:
-        """Whether the kernel's thread is held up, and tells nothing, by other than opening or writing to disk."""
+    def may_take(self) -> float:
+        """Seconds that the kernel's thread may yet be silent until it is held to hang, 0 where it is; infinite where
+        it does nothing, or opens or writes to disk."""
         busy = self._thread.busy
-        return busy is not None and busy[0] not in LONG_CALLS and self._thread.silent > _HUNG_AFTER
+        if busy is None or busy[0] in LONG_CALLS:
+            return math.inf
+        return max(0.0, self._thread.patience - self._thread.silent)
 
     def subscribe(self, listener: Listener) -> Subscription:
         """Tell ``listener`` of every change from here on, until the handle is closed."""

@@ -14,6 +14,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 30.0
+"""Seconds (``-kernelpatience``)."""
+
 
 @dataclass
 class _Job:
@@ -28,7 +31,9 @@ class KernelThread:
     The thread is a daemon: a call that never returns can't keep the process from exiting.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, patience: float = PATIENCE) -> None:
+        """``patience``: seconds after which a call that has told nothing is held to hang."""
+        self.patience = patience
         self._loop = loop
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._running: tuple[str, float] | None = None
