@@ -7,13 +7,18 @@ Run as ``python -m bitcoind_mp.service.template MODULE ARGUMENTS``. MODULE has `
 ``__main__.main()``, which runs. Orders come over the socket named `CONTROL` (sd_listen_fds(3)); its end of file ends
 the process. Each fork is a grandchild that the order's sender, a subreaper (PR_SET_CHILD_SUBREAPER(2const)), inherits:
 to wait for it is the sender's, as for a child of its own.
+
+To fork a process of this size takes as long as all the rest of a restart. So one fork, the *spare*, is there before it
+is needed: it takes the next order itself, and the template makes another.
 """
 
+import contextlib
 import fcntl
 import gc
 import importlib
 import json
 import os
+import select
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -31,6 +36,9 @@ MOST_FDS = 8
 #: One order, at most: a Unix socket's buffer takes it whole (net.core.wmem_default, 212,992 bytes).
 _LARGEST_ORDER = 200_000
 _LARGEST_REPLY = 64
+#: Milliseconds until the next spare is made, unless there is an order for it: the one that got an order needs the
+#: processor more.
+_REST = 250
 
 
 @dataclass(frozen=True)
@@ -54,17 +62,44 @@ def serve(control: socket.socket) -> tuple[Order, list[int]] | None:
     gc.collect()
     gc.freeze()  # what is here now stays: no collection of a fork's is to copy these pages
     control.send(READY)
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(control, _LARGEST_ORDER, MOST_FDS + 2)
-        if not data:
-            return None
+    wanted = select.poll()
+    wanted.register(control, select.POLLIN)
+    while not any(what & select.POLLHUP for _, what in wanted.poll(0)):
+        ours, spares = socket.socketpair()
         pid = _fork()
         if pid == 0:
-            control.close()
-            return Order(*json.loads(data)), descriptors
-        for descriptor in descriptors:
-            os.close(descriptor)
-        control.send(b"%d" % pid)
+            ours.close()
+            return _await_order(control, spares)
+        spares.close()
+        with ours, contextlib.suppress(OSError):
+            if pid < 0:
+                _refuse_order(control)
+            else:
+                ours.send(b"1")
+                ours.recv(1)  # the end of file: it has an order, or has ended
+                wanted.poll(_REST)
+    return None
+
+
+def _await_order(control: socket.socket, template: socket.socket) -> tuple[Order, list[int]]:
+    """In a spare, until it is needed. Ends it where nobody will."""
+    if not template.recv(1):  # only then is whoever gives orders its parent
+        os._exit(os.EX_OK)
+    data, descriptors, _, _ = socket.recv_fds(control, _LARGEST_ORDER, MOST_FDS + 2)
+    if not data:
+        os._exit(os.EX_OK)
+    control.send(b"%d" % os.getpid())
+    control.close()
+    template.close()
+    return Order(*json.loads(data)), descriptors
+
+
+def _refuse_order(control: socket.socket) -> None:
+    """No process can be made: whoever wants one next is told so."""
+    _, descriptors, _, _ = socket.recv_fds(control, _LARGEST_ORDER, MOST_FDS + 2)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    control.send(b"-1")
 
 
 def _fork() -> int:

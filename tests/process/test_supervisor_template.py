@@ -20,6 +20,18 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
+def strangers(supervisor: Any) -> list[int]:
+    """The supervisor's children that are no unit's, nor its template: spares, and nothing else."""
+    path = Path(f"/proc/{supervisor.process.pid}/task/{supervisor.process.pid}/children")
+    known = {unit[key] for unit in supervisor.status()["units"] for key in ("pid", "preloaded")}
+    return [int(child) for child in path.read_text().split() if int(child) not in known]
+
+
+def spares(supervisor: Any, unit: dict[str, Any]) -> list[int]:
+    """Those of one unit's template."""
+    return [pid for pid in strangers(supervisor) if words(pid) == words(unit["preloaded"])]
+
+
 def test_a_fork_is_the_supervisors_child_with_a_worker_s_name_group_and_surroundings(supervisor: Any) -> None:
     supervisor.start()
     unit = supervisor.unit("node")
@@ -64,12 +76,30 @@ def test_a_template_that_is_killed_is_made_again_and_its_worker_lives_on(
     assert f"its preloaded process (pid {before['preloaded']}) ended" in supervisor.log("supervisor")
 
 
-def test_a_template_that_stands_still_holds_nobody_up_and_never_makes_a_second_worker(supervisor: Any) -> None:
+def test_the_next_process_is_there_already(supervisor: Any, until: Callable[..., Any]) -> None:
     supervisor.start()
     before = supervisor.unit("node")
-    os.kill(before["preloaded"], signal.SIGSTOP)
+    (spare,) = until(lambda: spares(supervisor, before), "a spare")
     os.kill(before["pid"], signal.SIGKILL)
-    after = supervisor.wait_new("node", before["pid"])
+    assert supervisor.wait_new("node", before["pid"])["pid"] == spare
+    (another,) = until(lambda: spares(supervisor, before), "another")
+    os.kill(another, signal.SIGKILL)
+    until(lambda: spares(supervisor, before) not in ([], [another]), "one in place of that which was killed")
+    os.kill(spare, signal.SIGKILL)
+    supervisor.wait_new("node", spare)
+    assert supervisor.worker("node", "loaded") == ""
+    assert supervisor.unit("node")["preloaded"] == before["preloaded"]
+
+
+def test_a_template_that_stands_still_holds_nobody_up_and_never_makes_a_second_worker(supervisor: Any) -> None:
+    supervisor.start()
+    before = after = supervisor.unit("node")
+    os.kill(before["preloaded"], signal.SIGSTOP)
+    for _ in range(2):  # the first may have been there already
+        os.kill(after["pid"], signal.SIGKILL)
+        after = supervisor.wait_new("node", after["pid"])
+        if supervisor.worker("node", "loaded") is None:
+            break
     assert supervisor.worker("node", "loaded") is None
     assert not Path(f"/proc/{before['preloaded']}").exists()
     nodes = [pid for pid in supervisor.processes() if words(pid) == after["command"]]
@@ -115,6 +145,6 @@ def test_what_a_worker_left_behind_is_reaped(supervisor: Any, until: Callable[..
     runaway = supervisor.worker("node", "runaway")
     os.kill(supervisor.pid("node"), signal.SIGKILL)
     until(lambda: not Path(f"/proc/{runaway}").exists(), "it to be gone, and no zombie")
-    children = Path(f"/proc/{supervisor.process.pid}/task/{supervisor.process.pid}/children").read_text().split()
-    known = {unit[key] for unit in supervisor.status()["units"] for key in ("pid", "preloaded")}
-    assert {int(child) for child in children} <= known
+    units = supervisor.status()["units"]
+    until(lambda: all(len(spares(supervisor, unit)) == 1 for unit in units), "each template's spare")
+    assert len(strangers(supervisor)) == 2
