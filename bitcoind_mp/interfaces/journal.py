@@ -9,14 +9,18 @@ from enum import StrEnum
 from typing import Any
 
 #: Names of attributes that `event` gives a log record.
-MESSAGE_ID, UNIT, PID = "message_id", "unit", "unit_pid"
+MESSAGE_ID, UNIT, PID, CAUSE = "message_id", "unit", "unit_pid", "cause"
 
 
 class Event(StrEnum):
     """What happened. The value is the MESSAGE_ID: 128 bits in hexadecimal."""
 
+    UNIT_STARTED = "1e17d71ec244463898013a74481bc8b4"
+    """A unit has a new process, which is not ready yet."""
     UNIT_READY = "cbca5d7bcfd048aaa88d64533b6830f4"
     UNIT_RELOADED = "6ef85b20cdf44acd873a3406b591827c"
+    UNIT_STOPPING = "4a56784488b041f8bb0333c3350314dc"
+    """A unit's process is told to end, since a person wants it stopped or restarted."""
     UNIT_STOPPED = "6968ba8256d34060a76b326090113681"
     UNIT_RESTARTED = "0fb9b5780d6b48f2a8f792a0405539ea"
     """A unit's process ended, and another one is or will be started."""
@@ -50,11 +54,18 @@ class Event(StrEnum):
     """The time for which a credential unlocked it is over."""
 
 
-def event(which: Event | None, *, unit: str = "", pid: int | None = None) -> dict[str, Any]:
-    """``extra=`` for a logging call: what the line is about. ``unit`` and ``pid`` where that is another process."""
-    return {MESSAGE_ID: which or "", UNIT: unit, PID: pid}
+def event(which: Event | None, *, unit: str = "", pid: int | None = None, cause: str = "") -> dict[str, Any]:
+    """``extra=`` for a logging call: what the line is about. ``unit`` and ``pid`` where that is another process;
+    ``cause`` where it has ended (`interfaces.failures`)."""
+    return {MESSAGE_ID: which or "", UNIT: unit, PID: pid, CAUSE: cause}
 
 
 def event_of(record: logging.LogRecord) -> tuple[str, str, int | None]:
     """(MESSAGE_ID, unit, pid) of a record; empty and None for what it doesn't say."""
     return getattr(record, MESSAGE_ID, ""), getattr(record, UNIT, ""), getattr(record, PID, None)
+
+
+def cause_of(record: logging.LogRecord) -> str:
+    """Why the process ended that a record is about, in a word; empty for other records."""
+    cause: str = getattr(record, CAUSE, "")
+    return cause

@@ -74,9 +74,18 @@ class Entries:
         self._identifier = identifier
         self._journal = journal
 
-    def add(self, message: str | bytes, priority: int, *, unit: str, pid: int | None, message_id: str = "") -> bool:
+    def add(
+        self,
+        message: str | bytes,
+        priority: int,
+        *,
+        unit: str,
+        pid: int | None,
+        message_id: str = "",
+        cause: str = "",
+    ) -> bool:
         """One entry about ``unit`` (supervisor, node or wallet) and its process ``pid``: the journal's own _PID is that
-        of whoever wrote the entry. False where the journal didn't take it."""
+        of whoever wrote the entry. ``cause``: why that process ended. False where the journal didn't take it."""
         fields = {
             "MESSAGE": message,
             "PRIORITY": str(priority),
@@ -87,4 +96,6 @@ class Entries:
             fields["PID"] = str(pid)
         if message_id:
             fields["MESSAGE_ID"] = message_id
+        if cause:
+            fields["CAUSE"] = cause
         return self._journal.send(fields)

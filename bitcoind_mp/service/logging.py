@@ -20,7 +20,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from bitcoind_mp.interfaces.journal import event_of
+from bitcoind_mp.interfaces.journal import cause_of, event_of
 
 from .journal import Entries, JournalSocket
 from .stderr import Stderr
@@ -97,8 +97,8 @@ class PipeFormatter(LineFormatter):
     """Each line with its priority, for a pipe to somebody who writes to the journal; with the event's id for our
     supervisor, which tells it on, and without (``ids``) for the journal itself, which would print it."""
 
-    def __init__(self, *, ids: bool = True, prefix: str = "") -> None:
-        super().__init__(with_time=False)
+    def __init__(self, *, ids: bool = True, prefix: str = "", own: str = "") -> None:
+        super().__init__(with_time=False, own=own)
         self._ids = ids
         self._prefix = prefix
 
@@ -113,7 +113,9 @@ class PipeFormatter(LineFormatter):
 class Journal(Protocol):
     """Takes entries (``journal.py``)."""
 
-    def add(self, message: str | bytes, priority: int, *, unit: str, pid: int | None, message_id: str) -> bool: ...
+    def add(
+        self, message: str | bytes, priority: int, *, unit: str, pid: int | None, message_id: str, cause: str = ""
+    ) -> bool: ...
 
 
 class JournalHandler(logging.Handler):
@@ -131,7 +133,8 @@ class JournalHandler(logging.Handler):
         message_id, unit, pid = event_of(record)
         pid = pid if unit else os.getpid()
         text, priority = self.format(record), priority_of(record)
-        if not self._entries.add(text, priority, unit=unit or self._unit, pid=pid, message_id=message_id):
+        about = {"unit": unit or self._unit, "message_id": message_id, "cause": cause_of(record)}
+        if not self._entries.add(text, priority, pid=pid, **about):
             self._fallback.handle(record)
 
     def drain_in(self, loop: "asyncio.AbstractEventLoop") -> None:
@@ -219,7 +222,7 @@ def setup(
 def _console(unit: str, journal: bool, heir: Path | None) -> logging.Handler:
     if journal and not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
         return JournalHandler(Entries(f"bitcoin-mp-{unit}", JournalSocket()), unit)
-    return Stderr(PipeFormatter(), None) if journal else Stderr(LineFormatter(), heir)
+    return Stderr(PipeFormatter(own=unit)) if journal else Stderr(LineFormatter(), heir)
 
 
 def drain_in(loop: "asyncio.AbstractEventLoop") -> None:

@@ -8,6 +8,7 @@ from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.option import SUPERVISOR
 from bitcoind_mp.interfaces.errors import FatalError, RpcError
+from bitcoind_mp.service.logging import stderr_is_journal
 from bitcoind_mp.service.standard import open_standard_streams
 from bitcoind_mp.service.worker import raise_open_files, status_of
 
@@ -16,7 +17,7 @@ from .announce import Announcer
 from .app import Plans, Start, Supervisor
 from .manager import log
 from .process import keep_to_ourselves
-from .upgrade import answer
+from .upgrade import answer, take_name
 
 
 def main() -> None:
@@ -35,6 +36,7 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
     if os.environ.get(handover.VARIABLE) == handover.CHECK:
         print(answer(), flush=True)
         return 0
+    take_name()
     announcer = Announcer()
     try:
         handed = handover.taken(os.environ)
@@ -89,7 +91,8 @@ def _failed(error: Exception, announcer: Announcer) -> int:
     known = error if isinstance(error, FatalError) else FatalError(what, status=status)
     if log.hasHandlers():
         log.error("%s", known, exc_info=None if known is error else error)
-    print(f"Error: {known}", file=sys.stderr)
+    if not (log.hasHandlers() and stderr_is_journal(os.environ)):  # else the journal has it already
+        print(f"Error: {known}", file=sys.stderr)
     announcer.failed(known)
     return int(status)
 

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bitcoind_mp.interfaces import journal
 
@@ -174,8 +175,10 @@ class Manager:
         ):
             supervised.origin.renew()  # a person's start is of the program as it is now on disk
         supervised.unit, actions = step(before, event, self._loop.time())
+        ended = supervised.unit.ended if isinstance(event, ev.Exited) else None
+        about = {"pid": before.pid or supervised.unit.pid, "cause": ended.cause if ended is not None else ""}
         for action in actions:
-            self._do(supervised, action)
+            self._do(supervised, action, about)
         self._arm(supervised)
         after = supervised.unit
         if after.state is not before.state or after.text != before.text or after.pid != before.pid:
@@ -267,7 +270,7 @@ class Manager:
 
     # Actions
 
-    def _do(self, supervised: Supervised, action: ev.Action) -> None:
+    def _do(self, supervised: Supervised, action: ev.Action, about: dict[str, Any]) -> None:
         match action:
             case ev.Spawn(frugal):
                 supervised.frugal = frugal
@@ -286,8 +289,9 @@ class Manager:
                 if supervised.process is not None:
                     supervised.process.kill_group()
             case ev.Log(level, text, event):
-                about = journal.event(event, unit=supervised.name, pid=supervised.unit.pid)
-                log.log(level, "%s: %s", supervised.name, text, extra=about)
+                log.log(
+                    level, "%s: %s", supervised.name, text, extra=journal.event(event, unit=supervised.name, **about)
+                )
 
     def _spawn(self, supervised: Supervised) -> None:
         supervised.log.begin()

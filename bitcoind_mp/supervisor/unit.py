@@ -119,7 +119,8 @@ def _terminate(unit: Unit, now: float) -> Result:
         return unit, send
     if unit.state in (State.STARTING, *SERVING):
         limit = now + unit.policy.stop_timeout
-        return _move(unit, State.STOPPING, now, deadline=limit, watchdog_at=None), send
+        told = ev.Log(logging.INFO, f"stopping (pid {unit.pid})", Event.UNIT_STOPPING)
+        return _move(unit, State.STOPPING, now, deadline=limit, watchdog_at=None), (*send, told)
     return unit, ()
 
 
@@ -170,7 +171,7 @@ def _spawn(unit: Unit, now: float) -> Result:
 def _spawned(unit: Unit, event: ev.Spawned, now: float) -> Result:
     if unit.state is not State.STARTING or unit.pid is not None:
         raise IllegalMove(f"spawned while {unit.state}")
-    return replace(unit, pid=event.pid), ()
+    return replace(unit, pid=event.pid), (ev.Log(logging.INFO, f"started (pid {event.pid})", Event.UNIT_STARTED),)
 
 
 def _adopted(unit: Unit, event: ev.Adopted, now: float) -> Result:
@@ -362,7 +363,7 @@ def _after_bad_end(unit: Unit, exit: Exit, why: str, now: float) -> Result:
     unit = replace(unit, restarts=unit.restarts + 1)
     if delay <= 0:
         spawned, actions = _spawn(unit, now)
-        return spawned, (*actions, ev.Log(logging.WARNING, f"{why}; restarted at once", Event.UNIT_RESTARTED), *told)
+        return spawned, (ev.Log(logging.WARNING, f"{why}; restarted at once", Event.UNIT_RESTARTED), *actions, *told)
     if verdict is Verdict.HOLD and unit.obstacle is not None:
         log = ev.Log(logging.WARNING, f"{why}; held until that has changed", Event.UNIT_HELD)
         return _move(unit, State.HELD, now, deadline=now + delay, reason=why), (log,)

@@ -29,7 +29,7 @@ def test_an_entry_is_a_line_a_field_and_lines_of_its_own_are_counted() -> None:
 def test_entries_have_the_fields_that_the_manual_names(journald: socket.socket, tmp_path: Path) -> None:
     journal = JournalSocket(str(tmp_path / "socket"))
     entries = Entries("bitcoind-mp", journal)
-    assert entries.add("ready", 6, unit="node", pid=7, message_id="ab" * 16)
+    assert entries.add("ready", 6, unit="node", pid=7, message_id="ab" * 16, cause="killed")
     assert entries.add(b"plain", 4, unit="wallet", pid=None)
     assert journald.recv(1000).decode().splitlines() == [
         "MESSAGE=ready",
@@ -38,6 +38,7 @@ def test_entries_have_the_fields_that_the_manual_names(journald: socket.socket, 
         "UNIT=node",
         "PID=7",
         f"MESSAGE_ID={'ab' * 16}",
+        "CAUSE=killed",
     ]
     assert b"PID=" not in journald.recv(1000)
     journal.close()

@@ -77,8 +77,10 @@ class Entries:
         self.takes = takes
         self.told: list[tuple[Any, ...]] = []
 
-    def add(self, message: Any, priority: int, *, unit: str, pid: int | None, message_id: str = "") -> bool:
-        self.told.append((message, priority, unit, pid, message_id))
+    def add(
+        self, message: Any, priority: int, *, unit: str, pid: int | None, message_id: str = "", cause: str = ""
+    ) -> bool:
+        self.told.append((message, priority, unit, pid, message_id, cause))
         return self.takes
 
 
@@ -87,11 +89,11 @@ def test_a_record_is_one_entry_that_says_whose_it_is() -> None:
     handler = JournalHandler(entries, "wallet")
     handler.emit(record("bitcoind_mp.wallet", logging.WARNING, "a\nb"))
     about_another = record("bitcoind_mp.ipc", logging.ERROR, "c")
-    about_another.__dict__.update(event(Event.UNIT_FAILED, unit="node", pid=7))
+    about_another.__dict__.update(event(Event.UNIT_FAILED, unit="node", pid=7, cause="killed"))
     handler.emit(about_another)
     own, other = entries.told
-    assert own == ("[warning] a\nb", 4, "wallet", os.getpid(), "")
-    assert other == ("[ipc:error] c", 3, "node", 7, str(Event.UNIT_FAILED))
+    assert own == ("[warning] a\nb", 4, "wallet", os.getpid(), "", "")
+    assert other == ("[ipc:error] c", 3, "node", 7, str(Event.UNIT_FAILED), "killed")
 
 
 def test_what_the_journal_does_not_take_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from signal import Signals
 import pytest
 
 from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.journal import Event
 from bitcoind_mp.supervisor import events as ev
 from bitcoind_mp.supervisor.policy import Exit, Policy
 from bitcoind_mp.supervisor.states import ALIVE, AT_REST, SERVING, WAITING, State
@@ -27,6 +28,7 @@ POLICY = Policy(
 )
 CRASH = ev.Exited(Exit(code=1))
 KILLED = ev.Exited(Exit(signal=9))
+STOPPED = ev.Exited(Exit(code=0))
 STARVED = ev.Exited(Exit(signal=9, starved=True))
 FULL = Obstacle("disk", "/data", 1000)
 
@@ -171,7 +173,24 @@ def test_one_that_was_ready_and_dies_is_replaced_at_once(running: Script) -> Non
     running.after(0, KILLED)
     assert (running.state, running.unit.pid, running.unit.restarts) == (State.STARTING, 102, 1)
     assert running.spawned == [1000.0, 1000.0]
-    assert "killed by SIGKILL; restarted at once" in running.logged()
+    assert running.logged().endswith("killed by SIGKILL; restarted at once\nstarted (pid 102)")
+
+
+def test_each_step_of_a_life_is_told_with_its_event(script: Script) -> None:
+    script.tell(
+        ev.StartRequested(), ev.Ready(), ev.RestartRequested(), STOPPED, ev.Ready(), ev.StopRequested(), STOPPED
+    )
+    told = [(action.event, action.text) for action in script.asked if isinstance(action, ev.Log)]
+    assert told == [
+        (Event.UNIT_STARTED, "started (pid 101)"),
+        (Event.UNIT_READY, "ready (pid 101, 0.00 s)"),
+        (Event.UNIT_STOPPING, "stopping (pid 101)"),
+        (Event.UNIT_RESTARTED, "restarting as asked: exit status 0"),
+        (Event.UNIT_STARTED, "started (pid 102)"),
+        (Event.UNIT_READY, "ready (pid 102, 0.00 s)"),
+        (Event.UNIT_STOPPING, "stopping (pid 102)"),
+        (Event.UNIT_STOPPED, "stopped: exit status 0"),
+    ]
 
 
 def test_back_off_grows_and_a_good_run_resets_it(running: Script) -> None:
