@@ -124,6 +124,8 @@ class Container:
             "--private-network",
             "--console=pipe",
             "--link-journal=no",
+            # which systemd-nspawn of Debian 12 refuses otherwise
+            "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
             f"--bind-ro={libraries}:{_LIBRARIES}",
             f"--bind-ro={sys.base_prefix}:{_PYTHON}",
             f"--bind-ro={wheels}:{_WHEELS}",
@@ -202,8 +204,8 @@ class Container:
 
     # Services
 
-    def systemctl(self, *words: str) -> str:
-        return self.run("systemctl", *words).stdout
+    def systemctl(self, *words: str, check: bool = True) -> str:
+        return self.run("systemctl", *words, check=check).stdout
 
     def properties(self, unit: str) -> dict[str, str]:
         lines = self.systemctl("show", unit).splitlines()

@@ -111,7 +111,7 @@ class Manager:
         return self._fifos / f"{unit}.out" if self._outlived else None
 
     def _add(self, plan: Plan, pump: Pump, listener: int | None) -> Supervised:
-        unit = Supervised(plan, pump, listener, self._environ, self._loaded, self._loop.time())
+        unit = Supervised(plan, pump, listener, self._environ_of(plan.name), self._loaded, self._loop.time())
         self._prepare(unit)
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
@@ -249,15 +249,18 @@ class Manager:
         os.close(self._lifeline_writer)
         os.close(self._lifeline)
 
+    def _environ_of(self, unit: str) -> dict[str, str]:
+        """What a unit's processes are told, and those that they are forked from: /proc shows that of a fork, too."""
+        return {name: value for name, value in self._environ.items() if _MEANT_FOR.get(name, unit) == unit}
+
     def _prepare(self, supervised: Supervised) -> None:
         """Make the command now, so that a start after a crash has nothing left to work out."""
         if supervised.command is not None:
             release(supervised.command)
-        environ = {k: v for k, v in self._environ.items() if _MEANT_FOR.get(k, supervised.name) == supervised.name}
         handed = [(supervised.name, supervised.listener)] if supervised.listener is not None else []
         made = command(
             supervised.plan.argv,
-            environ,
+            self._environ_of(supervised.name),
             fds=handed if self._outlived else [*handed, ("lifeline", self._lifeline)],
             output=supervised.pump.writer,
             notify=self._notify.address,

@@ -42,6 +42,10 @@ class Workers(Pair):
 def started(directory: Path, *options: str) -> Workers:
     directory.mkdir(exist_ok=True)
     workers = Workers(directory, *options)
+    credentials = directory.with_name(f"{directory.name}-credentials")
+    credentials.mkdir()
+    (credentials / "wallet.w.passphrase").write_text("correct horse battery staple")
+    workers.environment["CREDENTIALS_DIRECTORY"] = str(credentials)
     try:
         for role in ("node", "wallet"):
             workers.start(role)
@@ -121,6 +125,10 @@ FORBIDDEN = {
     # the node's
     ("node", "list wallets"): "os.listdir(network / 'wallets')",
     ("node", "read a wallet"): "(network / 'wallets' / 'w' / 'wallet.sqlite').read_bytes()",
+    (
+        "node",
+        "read a wallet's passphrase",
+    ): "Path(os.environ['CREDENTIALS_DIRECTORY'], 'wallet.w.passphrase').read_text()",
     ("node", "change a wallet"): "(network / 'wallets' / 'w' / 'wallet.sqlite').open('r+b').close()",
     ("node", "put a file beside a wallet"): "path = network / 'wallets' / 'w' / 'x'; path.touch(); path.unlink()",
     ("node", "make a wallet its own"): "path = network / 'blocks' / 'x'\n"

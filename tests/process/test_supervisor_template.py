@@ -76,6 +76,17 @@ def test_a_template_that_is_killed_is_made_again_and_its_worker_lives_on(
     assert f"its preloaded process (pid {before['preloaded']}) ended" in supervisor.log("supervisor")
 
 
+def test_where_passphrases_lie_is_told_to_the_wallet_alone(supervisor: Any, until: Callable[..., Any]) -> None:
+    supervisor.environ["CREDENTIALS_DIRECTORY"] = "/run/credentials/x"
+    supervisor.start()
+    for name, is_told in (("node", False), ("wallet", True)):
+        unit = supervisor.unit(name)
+        (spare,) = until(lambda: spares(supervisor, unit), "a spare")  # noqa: B023
+        for pid in (unit["pid"], unit["preloaded"], spare):
+            assert (b"CREDENTIALS_DIRECTORY=" in Path(f"/proc/{pid}/environ").read_bytes()) == is_told
+        assert ("CREDENTIALS_DIRECTORY" in supervisor.worker(name, "environ")) == is_told
+
+
 def test_the_next_process_is_there_already(supervisor: Any, until: Callable[..., Any]) -> None:
     supervisor.start()
     before = supervisor.unit("node")

@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from harness import wait_until
 from systemd_container import DATA, PATIENCE, Container
+from systemd_service import SERVICE, SOCKET, enrich, in_group, mine, pay, unit, until_replaced, until_told
 
 from bitcoind_mp.interfaces.journal import Event
 
-SERVICE, SOCKET = "bitcoind-mp.service", "bitcoind-mp.socket"
 PASSPHRASE = "correct horse battery staple"
 #: Seconds without a sign of life: short enough to wait for, and long for a machine that has other work.
 WATCHDOG = 6
@@ -31,47 +30,7 @@ def running(machine: Container) -> Container:
 @pytest.fixture
 def rich(running: Container) -> Container:
     """With a wallet that has coins to spend."""
-    names = running.patiently(lambda: running.call("wallet.sock", "listwallets"))
-    if "rich" not in names:
-        running.call("wallet.sock", "createwallet", "rich", False, False, "", False, True, True)
-        mine(running, 101)
-    return running
-
-
-def mine(machine: Container, count: int = 1) -> None:
-    address = machine.patiently(lambda: machine.call("wallet.sock", "getnewaddress", wallet="rich"))
-    machine.call("node.sock", "generatetoaddress", count, address)
-
-
-def pay(machine: Container) -> str:
-    """A payment's txid, once it is in the node's mempool."""
-    address = machine.call("wallet.sock", "getnewaddress", wallet="rich")
-    txid: str = machine.call("wallet.sock", "sendtoaddress", address, 1, wallet="rich")
-    assert txid in machine.call("node.sock", "getrawmempool")
-    return txid
-
-
-def unit(machine: Container, name: str) -> dict[str, Any]:
-    units = machine.patiently(lambda: machine.call("supervisor.sock", "status"))["units"]
-    return next(unit for unit in units if unit["name"] == name)
-
-
-def until_replaced(machine: Container, name: str, pid: int) -> None:
-    def is_replaced() -> bool:
-        found = unit(machine, name)
-        return found["state"] == "running" and found["pid"] != pid
-
-    wait_until(f"{name} runs in another process than {pid}", is_replaced, PATIENCE)
-
-
-def until_told(machine: Container, event: Event, *matches: str) -> dict[str, Any]:
-    """The newest such entry of the journal."""
-
-    def newest() -> list[dict[str, Any]]:
-        return machine.journal(f"--unit={SERVICE}", f"MESSAGE_ID={event}", *matches)
-
-    found: dict[str, Any] = wait_until(f"the journal has {event.name}", newest, PATIENCE)[-1]
-    return found
+    return enrich(running)
 
 
 def test_the_first_call_starts_it(machine: Container) -> None:
@@ -187,9 +146,15 @@ def test_a_restart_unlocks_a_wallet_by_a_credential_for_a_while(rich: Container)
     wallet = unit(rich, "wallet")["pid"]
     told = until_told(rich, Event.WALLET_UNLOCKED, "UNIT=wallet", f"PID={wallet}")
     assert "[savings] unlocked at start by the credential wallet.savings.passphrase, as uid " in told["MESSAGE"]
-    for pid in (rich.main_pid(SERVICE), unit(rich, "node")["pid"], wallet):
+    processes = in_group(rich)
+    assert {rich.main_pid(SERVICE), unit(rich, "node")["pid"], unit(rich, "node")["preloaded"], wallet} < set(processes)
+    for pid in processes:
         for name in ("cmdline", "environ"):
             assert PASSPHRASE.encode() not in rich.path(f"/proc/{pid}/{name}").read_bytes()
+    told = b"CREDENTIALS_DIRECTORY=/run/credentials/"
+    assert told in rich.path(f"/proc/{wallet}/environ").read_bytes()
+    for pid in (unit(rich, "node")["pid"], unit(rich, "node")["preloaded"]):
+        assert told not in rich.path(f"/proc/{pid}/environ").read_bytes()
     assert PASSPHRASE not in rich.journal_text(SERVICE)
     boot = rich.path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
     assert f'"parent": "{boot}:' in rich.path(DATA / "regtest" / "wallets" / "wallet-unlocked.json").read_text()
