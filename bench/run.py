@@ -301,7 +301,8 @@ def main() -> int:
     try:
         for row in measure(directory):
             rows.append(row)
-            print(f"{row.name:44}{row.value:12.2f}  {row.unit:8} {row.aim:14} {row.note}", flush=True)
+            value = "-" if row.note == NOT_INSTALLED else f"{row.value:.2f}"
+            print(f"{row.name:44}{value:>12}  {row.unit:8} {row.aim:14} {row.note}", flush=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     results = HERE / "results"
