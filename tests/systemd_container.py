@@ -5,6 +5,7 @@ at /opt/bitcoind-mp as README.md says, from a wheel of this checkout; the librar
 environment that runs the tests.
 """
 
+import functools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,16 @@ ACCOUNT = "bitcoind-mp"
 #: The container is about as quick as the machine, which may be loaded: seconds for whatever a test waits for.
 PATIENCE = 2 * DEADLINE
 _LIBRARIES, _PYTHON, _WHEELS = "/opt/test-libraries", "/opt/test-python", "/opt/test-wheels"
+_NSPAWN = (
+    "--volatile=overlay",
+    "--register=no",
+    "--keep-unit",
+    "--private-network",
+    "--console=pipe",
+    "--link-journal=no",
+    # which systemd-nspawn of Debian 12 refuses otherwise
+    "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
+)
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 #: The bind mount makes / a directory that systemd-nspawn takes; it and everything under it goes with the namespace.
 _BOOT = (
@@ -45,7 +56,33 @@ def why_not() -> str:
         return "systemd-nspawn is not installed (Debian: apt-get install systemd-container)"
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         return "root may not mount here"
-    return ""
+    return _why_no_program_runs()
+
+
+@functools.cache
+def _why_no_program_runs() -> str:
+    """What keeps systemd-nspawn from running a program of the machine's own: nothing of ours is in that, so that no
+    failure of ours is taken for it."""
+    Path("/etc/sysusers.d").mkdir(exist_ok=True)  # systemd-nspawn looks for it
+    mounted, groups = tempfile.mkdtemp(prefix="bitcoind-mp-root-"), list[Path]()
+    try:
+        groups = _make_control_groups(f"bitcoind-mp-{os.getpid()}-{Path(mounted).name[-8:]}")
+        argv = _boot(mounted, f"--machine=bitcoind-mp-probe-{os.getpid()}", *_NSPAWN, "--as-pid2", "/bin/true")
+        done = subprocess.run(argv, env=_with(groups), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except OSError as error:
+        return f"root may not make control groups here: {error}"
+    finally:
+        wait_until("nothing of it is left", lambda: all(map(_is_removed, groups)), PATIENCE)
+        Path(mounted).rmdir()
+    return f"systemd-nspawn runs no program here: {done.stderr.strip()[-300:]}" if done.returncode else ""
+
+
+def _boot(mounted: str, *nspawn: str) -> list[str]:
+    return ["unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, mounted, *nspawn]
+
+
+def _with(groups: Sequence[Path]) -> dict[str, str]:
+    return {**os.environ, "CONTROL_GROUPS": " ".join(map(str, groups))}
 
 
 def build_wheel(directory: Path) -> None:
@@ -62,14 +99,15 @@ def build_wheel(directory: Path) -> None:
 
 def _make_control_groups(name: str) -> list[Path]:
     """Groups of its own for one container, below ours, in each hierarchy that systemd uses: else two that run at once
-    would take each other's services for their own."""
+    would take each other's services for their own. And in that of memory, to give the container less of it."""
     mounts = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     made = []
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         _, controllers, path = line.split(":", 2)
         for place, kind in mounts:
             is_unified = kind.startswith("cgroup2 ") and not controllers
-            if is_unified or (controllers == "name=systemd" and kind.startswith("cgroup ") and controllers in kind):
+            is_wanted = controllers in ("name=systemd", "memory") and kind.startswith("cgroup ")
+            if is_unified or (is_wanted and controllers in kind.split()[-1].split(",")):
                 group = Path(place.split()[4], path.lstrip("/"), name)
                 group.mkdir()
                 made.append(group)
@@ -93,16 +131,15 @@ class Container:
     """Booted when made; `close` it."""
 
     def __init__(self, wheels: Path) -> None:
-        Path("/etc/sysusers.d").mkdir(exist_ok=True)  # systemd-nspawn looks for it
         self._mounted = tempfile.mkdtemp(prefix="bitcoind-mp-root-")
         self._groups = _make_control_groups(f"bitcoind-mp-{os.getpid()}-{Path(self._mounted).name[-8:]}")
         self._console = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by close)
         self._process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation=private", "sh", "-c", _BOOT, self._mounted, *self._options(wheels)],
+            _boot(self._mounted, *self._options(wheels)),
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "CONTROL_GROUPS": " ".join(map(str, self._groups))},
+            env=_with(self._groups),
             start_new_session=True,
         )
         self.pid = 0
@@ -118,14 +155,7 @@ class Container:
         libraries = sysconfig.get_path("purelib")
         return [
             f"--machine=bitcoind-mp-{os.getpid()}",
-            "--volatile=overlay",
-            "--register=no",
-            "--keep-unit",
-            "--private-network",
-            "--console=pipe",
-            "--link-journal=no",
-            # which systemd-nspawn of Debian 12 refuses otherwise
-            "--system-call-filter=landlock_create_ruleset landlock_add_rule landlock_restrict_self",
+            *_NSPAWN,
             f"--bind-ro={libraries}:{_LIBRARIES}",
             f"--bind-ro={sys.base_prefix}:{_PYTHON}",
             f"--bind-ro={wheels}:{_WHEELS}",
@@ -201,6 +231,10 @@ class Container:
             with suppress(OSError):  # it has ended
                 found.append(path.read_text(errors="replace").replace("\0", " "))
         return [line for line in found if text in line]
+
+    def memory_group(self) -> Path | None:
+        """The control group (version 1) that all of it uses memory by, None where the machine has none."""
+        return next((group for group in self._groups if (group / "memory.limit_in_bytes").exists()), None)
 
     # Services
 

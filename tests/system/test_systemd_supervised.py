@@ -1,6 +1,8 @@
 """``bitcoind-mp.service`` under a real systemd, as an administrator meets it."""
 
+import contextlib
 import re
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -8,8 +10,10 @@ from harness import wait_until
 from systemd_container import DATA, PATIENCE, Container
 from systemd_service import SERVICE, SOCKET, enrich, in_group, mine, pay, unit, until_replaced, until_told
 
+from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.interfaces.journal import Event
 
+MIB = 1 << 20
 PASSPHRASE = "correct horse battery staple"
 #: Seconds without a sign of life: short enough to wait for, and long for a machine that has other work.
 WATCHDOG = 6
@@ -86,6 +90,36 @@ def test_a_hung_worker_is_aborted_and_replaced(rich: Container) -> None:
     until_replaced(rich, "wallet", pid)
     told = until_told(rich, Event.UNIT_HUNG, "UNIT=wallet", f"PID={pid}")
     assert told["PRIORITY"] == "3" and "watchdog" in told["MESSAGE"]
+
+
+def test_a_node_that_the_kernel_kills_for_want_of_memory_makes_do_with_less(rich: Container) -> None:
+    group = rich.memory_group()
+    if group is None:
+        pytest.skip("no control group with a limit of memory (version 1) for the container")
+    pid, limit = unit(rich, "node")["pid"], group / "memory.limit_in_bytes"
+    usual = limit.read_text()
+    limit.write_text(str(int((group / "memory.usage_in_bytes").read_text()) + 30 * MIB))
+    greedy = [threading.Thread(target=ask_for_much, args=(rich,), daemon=True) for _ in range(8)]
+    try:
+        for thread in greedy:
+            thread.start()
+        until_replaced(rich, "node", pid)
+    finally:
+        limit.write_text(usual)
+    for thread in greedy:
+        thread.join(PATIENCE)
+    ended = until_told(rich, Event.UNIT_RESTARTED, "UNIT=node", "CAUSE=out-of-memory")
+    assert (ended["PID"], "killed by SIGKILL: out of memory" in ended["MESSAGE"]) == (str(pid), True)
+    assert "-lowmemory" in until_told(rich, Event.UNIT_STEPPED_DOWN, "UNIT=node")["MESSAGE"]
+    assert unit(rich, "node")["low_memory"]
+    rich.front_end("restart", "node")
+    assert not unit(rich, "node")["low_memory"]
+
+
+def ask_for_much(machine: Container) -> None:
+    """A call that takes some 50 MB to refuse."""
+    with contextlib.suppress(OSError, RpcError):
+        machine.call("node.sock", "decoderawtransaction", "00" * 15 * MIB)
 
 
 def test_a_hung_supervisor_is_aborted_and_started_again_by_systemd(rich: Container) -> None:
