@@ -88,6 +88,7 @@ def _await_order(control: socket.socket, template: socket.socket) -> tuple[Order
     data, descriptors, _, _ = socket.recv_fds(control, _LARGEST_ORDER, MOST_FDS + 2)
     if not data:
         os._exit(os.EX_OK)
+    os.setpgid(0, 0)  # until now it would have ended with its template
     control.send(b"%d" % os.getpid())
     control.close()
     template.close()
@@ -117,7 +118,6 @@ def _fork() -> int:
             os._exit(os.EX_OSERR)
         if child == 0:
             os.close(writing)
-            os.setpgid(0, 0)
             return 0
         os.write(writing, b"%d" % child)
         os._exit(os.EX_OK)

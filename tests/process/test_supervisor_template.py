@@ -117,6 +117,17 @@ def test_a_template_that_stands_still_holds_nobody_up_and_never_makes_a_second_w
     assert nodes == [after["pid"]]
 
 
+def test_a_spare_that_stands_still_holds_nobody_up_and_is_ended(supervisor: Any, until: Callable[..., Any]) -> None:
+    supervisor.start()
+    before = supervisor.unit("node")
+    (spare,) = until(lambda: spares(supervisor, before), "a spare")
+    os.kill(spare, signal.SIGSTOP)
+    os.kill(before["pid"], signal.SIGKILL)
+    supervisor.wait_new("node", before["pid"])
+    assert supervisor.worker("node", "loaded") is None, "it is executed"
+    until(lambda: not Path(f"/proc/{spare}").exists(), "the spare to end with its template")
+
+
 def test_a_program_that_cannot_be_preloaded_is_executed(supervisor: Any) -> None:
     (supervisor.plans / "preload").write_text("fail")
     supervisor.start()
