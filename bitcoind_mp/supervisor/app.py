@@ -430,6 +430,7 @@ class Supervisor:
         logging.getLogger().addHandler(OwnLog(self._own_log, formatter))
         if self._entries is not None:
             logging.getLogger().addHandler(service_logging.JournalHandler(self._entries, "supervisor", "supervisor: "))
+        service_logging.drain_in(self._loop)
         started = f"bitcoind-mp {__version__} on chain {self._config.chain}, data directory {self._config.datadir}"
         log.info("%s", started, extra=event(Event.SUPERVISOR_STARTED))
 
