@@ -1,5 +1,6 @@
 """Daemons, a machine with systemd and a real Bitcoin Core for the system tests."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -37,10 +38,16 @@ def bitcoind() -> str:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a wheel of this checkout."""
-    directory = tmp_path_factory.mktemp("wheels")
-    build_wheel(directory)
-    return directory
+    """A directory with a wheel of this checkout, which all of a run's processes share: to build one takes seconds."""
+    base = tmp_path_factory.getbasetemp()
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with (place / "wheels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (place / "wheels").exists():
+            made = tmp_path_factory.mktemp("wheels-")
+            build_wheel(made)
+            made.rename(place / "wheels")
+    return place / "wheels"
 
 
 @pytest.fixture(scope="module")
