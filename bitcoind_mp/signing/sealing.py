@@ -6,6 +6,7 @@ passphrase means one new seal. Layout of a sealed value: 12 bytes of nonce, then
 
 import os
 import struct
+import threading
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -16,6 +17,9 @@ KEY_SIZE = 32
 _NONCE_SIZE = 12
 _PACKED = struct.Struct(">16sIII")
 _MASTER = b"bitcoind-mp wallet master key 1"
+#: OpenSSL has one pool of threads for the lanes of all derivations in a process. Two at once take each other's: one of
+#: them fails, as for want of memory, or neither ever ends.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -72,4 +76,5 @@ def wipe(secret: bytearray) -> None:
 
 def _derive(passphrase: str, salt: bytes, cost: Cost) -> bytes:
     kdf = Argon2id(salt=salt, length=KEY_SIZE, iterations=cost.passes, lanes=cost.lanes, memory_cost=cost.memory)
-    return kdf.derive(passphrase.encode())
+    with _ONE_AT_A_TIME:
+        return kdf.derive(passphrase.encode())
