@@ -108,11 +108,18 @@ class Link(EventSink):
         self._changed(self, "down", {})
 
 
+def _wallet_chosen(config: Config) -> str | None:
+    """What -rpcwallet says, as for a single command."""
+    if config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
+        return config.get_str("rpcwallet")
+    return None
+
+
 class Connections:
     """All links, and what is `Seen` over them. Whoever is in ``listeners`` is told of each change."""
 
     def __init__(self, config: Config) -> None:
-        self.seen = Seen(config.chain)
+        self.seen = Seen(config.chain, wallet=_wallet_chosen(config))
         self.listeners: set[Listener] = set()
         self._config = config
         self._hello = Hello("cli", PROTOCOL_VERSION, config.chain, __version__, os.getpid())

@@ -422,3 +422,12 @@ def test_lines_from_a_pipe_start_nothing(daemon, arguments: list[str]) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert "nobody listens at" in done.stderr
+
+
+def test_the_wallet_of_the_command_line_is_the_one_that_is_asked(daemon, shell) -> None:
+    daemon.wallet.loaded = ["alice", "bob"]
+    daemon.lively()
+    terminal = shell("-rpcwallet=bob")
+    terminal.sees("regtest bob>")
+    terminal.type("getwalletinfo\r")
+    terminal.sees('"walletname": "bob"')
