@@ -47,7 +47,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_stall()
         if self._session is not None:
-            self._session.ended(f"The connection was lost: {exc}" if exc else "The other side closed the connection")
+            why = (isinstance(exc, OSError) and exc.strerror) or exc
+            self._session.ended(f"The connection was lost: {why}" if exc else "The other side closed the connection")
 
     def pause_writing(self) -> None:
         self._watch_reader()
