@@ -124,8 +124,9 @@ def _share(descriptor: int, beside: str) -> None:
         os.fchmod(descriptor, 0o640)
 
 
-def read(path: "str | os.PathLike[str]") -> dict[str, Any] | None:
-    """The manifest, or None where there is none that can be read."""
+def read(path: "str | os.PathLike[str]", *, wait: bool = True) -> dict[str, Any] | None:
+    """The manifest, or None where there is none that can be read. One that is being written is waited for, unless the
+    reader must not ``wait``: a worker that keeps its table's lock would hold it up for ever."""
     import json
 
     try:
@@ -133,16 +134,16 @@ def read(path: "str | os.PathLike[str]") -> dict[str, Any] | None:
             try:
                 found = json.loads(file.read())
             except ValueError:
-                found = json.loads(_whole(file))
+                found = json.loads(_whole(file, wait))
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and isinstance(found.get("commands"), list) else None
 
 
-def _whole(file: "BinaryIO") -> bytes:
-    """The file once nobody writes it."""
+def _whole(file: "BinaryIO", wait: bool) -> bytes:
+    """The file once nobody writes it. Raises BlockingIOError where somebody does, and it isn't to be waited for."""
     import fcntl
 
-    fcntl.flock(file, fcntl.LOCK_SH)
+    fcntl.flock(file, fcntl.LOCK_SH | (0 if wait else fcntl.LOCK_NB))
     file.seek(0)
     return file.read()

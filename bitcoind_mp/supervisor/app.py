@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bitcoind_mp import __version__
@@ -49,6 +50,7 @@ from .streams import LogStreams, UnitTopic
 from .template import become_subreaper, reap_strays
 from .unit import Unit
 from .upgrade import Upgrade, become, hold_back, let_through
+from .upkeep import Upkeep
 from .upward import Upward
 
 #: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
@@ -214,12 +216,17 @@ class Supervisor:
         doors.push_async_callback(streams.close)
         doors.callback(doorman.close)
         doors.push_async_callback(self._upgrade.close)
+        upkeep = self._make_upkeep(manager)
+        health.on_round(upkeep.look)
+        doors.callback(upkeep.close)
 
         def changed(supervised: Supervised, before: Unit) -> None:
             doorman.watch(supervised, self._sockets[supervised.name])
             upward.units(manager.units)
             self._look(manager, upward)
             reap_strays(self._owns(manager))
+            if supervised.unit.state in SERVING and before.state not in SERVING:
+                upkeep.look()
 
         manager.on_change(changed)
         become_subreaper()
@@ -306,6 +313,16 @@ class Supervisor:
             else:
                 manager.add(each, output, listener)
         return manager
+
+    def _make_upkeep(self, manager: Manager) -> Upkeep:
+        tables = {role: self._config.socket_path(role).with_suffix(".json") for role in ("supervisor", *manager.units)}
+        return Upkeep(
+            [*self._sockets.bound, self._config.run_dir / "notify"],
+            tables,
+            serves=lambda role: role == "supervisor" or manager.units[role].unit.state in SERVING,
+            read=partial(manifest.read, wait=False),
+            write=manifest.write,
+        )
 
     def _make_server(
         self, manager: Manager, health: HealthMonitor, publisher: Publisher, streams: LogStreams, hello: Hello

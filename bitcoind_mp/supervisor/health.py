@@ -48,12 +48,17 @@ class HealthMonitor:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._listeners: list[Callable[[], None]] = []
+        self._rounds: list[Callable[[], None]] = []
         self._told: list[str] = []
         manager.on_change(self._changed)
 
     def on_check(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each check of a unit."""
         self._listeners.append(listener)
+
+    def on_round(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` each time that it is time to check everything."""
+        self._rounds.append(listener)
 
     def start(self) -> None:
         """Check from now on."""
@@ -203,4 +208,6 @@ class HealthMonitor:
     def _due(self) -> None:
         self._arm()
         self._look_at_disk()
+        for listener in self._rounds:
+            listener()
         self._run(self.check_all())

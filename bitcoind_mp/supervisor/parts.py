@@ -67,7 +67,7 @@ class SharedCommands:
         return help_list(found.values())
 
     def _commands(self, unit: str) -> list[dict[str, Any]]:
-        table = manifest.read(self._tables[unit])
+        table = manifest.read(self._tables[unit], wait=False)
         commands: list[dict[str, Any]] = table["commands"] if table else []
         return commands
 

@@ -62,6 +62,11 @@ class Listeners:
                     os.chown(path, -1, self._gid)
             self._sockets[role] = listening
 
+    @property
+    def bound(self) -> list[Path]:
+        """The files of those that we bound ourselves: nobody else looks after them."""
+        return list(self._ours)
+
     def hand_over(self) -> tuple[dict[str, int], list[str]]:
         """The descriptor of each, and the roles of those that we bound. Copies: what serves the originals may close
         them."""
