@@ -4,17 +4,19 @@
 #   make run      start a regtest supervisor and attach the shell
 #   make test     all tests           make lint     ruff and mypy
 #   make bench    the speed table     make man      write the manual pages anew
+#   make chaos    payments under fire for SECONDS (600), by SEED (another each time)
 
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
+SECONDS ?= 600
 
 help:
-	@sed -n '3,6s/^# \{0,3\}//p' Makefile
+	@sed -n '3,7s/^# \{0,3\}//p' Makefile
 
-.PHONY: help demo run test lint bench man clean
+.PHONY: help demo run test lint bench chaos man clean
 .DEFAULT_GOAL := help
 
 # The first interpreter that really starts, is 3.11 or 3.12, and can make a virtual environment.
@@ -39,6 +41,9 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(BIN)/python bench/run.py
+
+chaos: $(READY)
+	@$(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 man: $(READY)
 	$(BIN)/python -m bitcoind_mp.config.manual man

@@ -14,8 +14,8 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 
 
 class Upkeep:
-    """``sockets`` are files of sockets that we bound. ``tables`` is where each process has its table, ``read`` and
-    ``write`` are ``ipc.manifest``'s, the first without waiting for anybody, and ``serves`` says whether a process should have one at this moment.
+    """``sockets`` are files of sockets that we bound. ``tables`` is where each process has its table; ``serves`` says
+    whether it should have one now. ``read`` and ``write`` are ``ipc.manifest``'s, the first without waiting.
 
     A socket's file can't be made again, only linked: a second name is kept beside the first, until `close`.
     """

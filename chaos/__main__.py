@@ -1,0 +1,194 @@
+"""`python -m chaos --seconds N --seed N`: run, check, report. Exits 0 only where everything held."""
+
+import argparse
+import random
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bitcoind_mp.interfaces.errors import RpcError
+
+from . import report
+from .checks import all_checks
+from .daemon import OPTIONS, Daemon, GaveUpError, wait_until
+from .damage import damages
+from .disk import SmallDisk
+from .evidence import gather
+from .faults import Fault, NotPossibleError, shuffled, signals
+from .frontends import SingleCommand, Socket
+from .lifecycle import operations
+from .load import PASSPHRASE, Actor, Miner, Payer, Reader
+from .record import Record
+from .terminal import Shell
+
+#: "guarded" has its keys in the signer.
+WALLETS = ("alice", "bob", "carol", "dave", "guarded")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def furnish(daemon: Daemon) -> list[str]:
+    """Wallets with money; an address of each."""
+    homes = []
+    for name in WALLETS:
+        passphrase = PASSPHRASE if name == "guarded" else ""
+        daemon.ask("wallet", "createwallet", name, False, False, passphrase, False, True, True)
+        homes.append(daemon.ask("wallet", "getnewaddress", "mined", wallet=name))
+        daemon.ask("node", "generatetoaddress", 6, homes[-1])
+    daemon.ask("wallet", "walletpassphrase", PASSPHRASE, 100_000, wallet="guarded")
+    daemon.ask("node", "generatetoaddress", 100, homes[0])
+    return homes
+
+
+def actors(daemon: Daemon, homes: list[str], record: Record, chance: random.Random) -> list[Actor]:
+    """The load: each front end pays."""
+
+    def seed() -> int:
+        return chance.randrange(2**32)
+
+    return [
+        Payer("alice", "bob", Socket(daemon, "wallet"), daemon, record, seed()),
+        Payer("bob", "alice", Socket(daemon, "wallet"), daemon, record, seed()),
+        Payer("carol", "dave", SingleCommand(daemon), daemon, record, seed()),
+        Payer("dave", "carol", Shell(daemon), daemon, record, seed()),
+        Payer("guarded", "alice", Socket(daemon, "wallet"), daemon, record, seed()),
+        Payer("alice", "guarded", Socket(daemon, "wallet"), daemon, record, seed()),
+        Miner(homes, daemon, record, seed()),
+        Reader(WALLETS, SingleCommand(daemon), daemon, record, seed()),
+    ]
+
+
+class Run:
+    """One run: ``injected`` is what was done so far."""
+
+    def __init__(self, daemon: Daemon, faults: list[Fault], chance: random.Random) -> None:
+        self.daemon = daemon
+        self.faults = faults
+        self.chance = chance
+        self.injected: list[report.Injected] = []
+
+    def go_on_for(self, seconds: float) -> None:
+        """Faults, one after the other as soon as everything has recovered; each once before any comes again. Raises
+        GaveUpError where something doesn't recover."""
+        begun = time.monotonic()
+        deck: list[Fault] = []
+        while time.monotonic() - begun < seconds:
+            deck = deck or shuffled(self.faults, self.chance)
+            fault = deck.pop()
+            since = time.monotonic() - begun
+            print(f"{since:6.1f} s  {len(self.injected) + 1:4}. {fault!s:50}", end=" ", flush=True)
+            self.injected.append(self.inject(fault))
+            done = self.injected[-1]
+            print(done.why_not or f"recovered in {done.recovered:.2f} s", flush=True)
+            time.sleep(self.chance.uniform(0.0, 0.6))
+
+    def inject(self, fault: Fault) -> report.Injected:
+        try:
+            fault.apply(self.daemon, self.chance)
+            why_not = ""
+        except NotPossibleError as error:
+            why_not = str(error)
+        ended = time.monotonic()
+        self.until_well(fault)
+        return report.Injected(fault.kind, fault.target, None if why_not else time.monotonic() - ended, why_not)
+
+    def until_well(self, fault: Fault) -> None:
+        why = ""
+
+        def well() -> bool:
+            nonlocal why
+            why = self.daemon.why_unwell(WALLETS)
+            return not why
+
+        try:
+            wait_until("everything serves again", well)
+        except GaveUpError as error:
+            raise GaveUpError(f"{fault}: {error}: {why}") from None
+
+
+def run(directory: Path, disk: SmallDisk | None, seconds: float, seed: int, only: str) -> bool:
+    """Whether everything held."""
+    chance = random.Random(seed)
+    port = free_port()
+    daemon = Daemon(directory / "data", *OPTIONS, f"-bind=127.0.0.1:{port}", f"-port={port}")
+    record = Record()
+    every = [*signals(), *damages(disk, port), *operations()]
+    faults = [fault for fault in every if only in str(fault)]
+    this = Run(daemon, faults, chance)
+    acting: list[Actor] = []
+    problem = ""
+    try:
+        daemon.start("-daemonwait")
+        acting = actors(daemon, furnish(daemon), record, chance)
+        for actor in acting:
+            actor.start()
+        this.go_on_for(seconds)
+    except (GaveUpError, RpcError, OSError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    for actor in acting:
+        actor.done.set()
+    for actor in acting:
+        actor.join(100)
+    print("\nThe load has ended; checking.\n", flush=True)
+    checks = {"every fault was recovered from": [problem] if problem else []}
+    checks["every failed call is accounted for"] = record.unexpected
+    checks["every thread of the load came to its end"] = [actor.name for actor in acting if actor.is_alive()]
+    try:
+        if not problem:
+            checks |= all_checks(record.payments, record.blocks, gather(daemon, WALLETS, directory / "anew"))
+    except (GaveUpError, RpcError, OSError) as error:
+        checks["everything could be looked at"] = [f"{type(error).__name__}: {error}"]
+    finally:
+        daemon.kill_everything()
+    parts = [
+        report.faults_table(this.injected),
+        report.calls_table(record),
+        report.totals(this.injected, record, seconds),
+    ]
+    for lines in (*parts, report.checks_table(checks)):
+        print("\n".join(lines) + "\n")
+    return not any(checks.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long the load runs (default: 600)")
+    parser.add_argument("--seed", type=int, default=None, help="of what is done when (default: another each time)")
+    parser.add_argument("--only", default="", help="only the faults whose line contains this")
+    given = parser.parse_args()
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
+    directory = Path(tempfile.mkdtemp(prefix="bitcoind-mp-chaos-"))
+    (directory / "data").mkdir()
+    disk = SmallDisk.mounted(directory / "data")
+    print(f"chaos: {given.seconds:.0f} s, SEED={seed}; disk full by {'a tmpfs' if disk else 'RLIMIT_FSIZE alone'}\n")
+    held = False
+    try:
+        held = run(directory, disk, given.seconds, seed, given.only)
+    finally:
+        if disk is not None and not held:
+            shutil.copytree(directory / "data", directory / "kept", symlinks=True, ignore=_sockets)
+        if disk is not None:
+            disk.unmount()
+        if held:
+            shutil.rmtree(directory)
+        else:
+            print(
+                f"What is left of it is kept in {directory}. Again: make chaos SECONDS={given.seconds:.0f} SEED={seed}"
+            )
+    return 0 if held else 1
+
+
+def _sockets(directory: str, names: list[str]) -> list[str]:
+    """What copying stumbles over."""
+    return [name for name in names if not (Path(directory) / name).is_file() and not (Path(directory) / name).is_dir()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A small file system of the run's own, so that filling it fills nothing else. Only root may mount one."""
+
+import contextlib
+import os
+import subprocess
+from pathlib import Path
+
+SIZE = "320m"
+
+
+class SmallDisk:
+    """A tmpfs on ``place``."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self._ballast = place / "ballast"
+
+    @classmethod
+    def mounted(cls, place: Path) -> "SmallDisk | None":
+        """One that is mounted there, None where that isn't allowed."""
+        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "tmpfs", str(place)]
+        if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+            return None
+        return cls(place)
+
+    def fill(self) -> None:
+        """To the last byte, while others write too."""
+        taken = 0
+        with self._ballast.open("wb") as file:
+            while room := self.room:
+                with contextlib.suppress(OSError):  # somebody else was faster: less is left
+                    os.posix_fallocate(file.fileno(), taken, room)
+                taken = os.fstat(file.fileno()).st_size
+
+    @property
+    def room(self) -> int:
+        """Bytes that may still be written."""
+        disk = os.statvfs(self.place)
+        return disk.f_bavail * disk.f_frsize
+
+    def free(self) -> None:
+        self._ballast.unlink(missing_ok=True)
+
+    def unmount(self) -> None:
+        """Also with files open."""
+        subprocess.run(["umount", "-l", str(self.place)], check=False)

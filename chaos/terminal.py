@@ -1,0 +1,93 @@
+"""The shell, on a pseudo-terminal: keys in, and what comes out of its screen back as a result or an error."""
+
+import os
+import pty
+import re
+import select
+import signal
+import time
+from typing import Any
+
+from .daemon import Daemon
+from .frontends import PATIENCE, FrontEnd, RefusedError, UnknownError, UnreachableError
+
+_CONTROL = re.compile(rb"\x1b\[[?>]?[\d;]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>78]|\x1b\(B|[\r\x07]")
+_WHERE_IS_THE_CURSOR = b"\x1b[6n"
+_TXID = re.compile(r"^\s*([0-9a-f]{64})\s*$", re.MULTILINE)
+_ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*(.+)")
+#: What the shell says of a call that was lost (``cli/client.py``), of one that nobody took, and of an odd answer.
+_UNKNOWN = "is unknown"
+_NOBODY = re.compile(
+    r"^\s*((?:error: .*)|(?:Could not connect.*)|(?:.*nobody listens.*)|(?:.* is not known to .*))$", re.M
+)
+
+
+class Shell(FrontEnd):
+    """One shell, opened anew when it has ended or doesn't answer."""
+
+    name = "shell"
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._pid = 0
+        self._fd = -1
+
+    def call(self, wallet: str | None, method: str, *params: Any) -> str:
+        """A command whose result is a txid."""
+        if not self._pid:
+            self._open(wallet)
+        try:
+            os.write(self._fd, " ".join([method, *map(str, params)]).encode() + b"\r")
+            return self._result()
+        except OSError as error:
+            self.close()
+            raise UnknownError("the shell ended") from error
+
+    def close(self) -> None:
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            os.close(self._fd)
+            self._pid, self._fd = 0, -1
+
+    def _open(self, wallet: str | None) -> None:
+        command = self._daemon.command("bitcoin-mp", *([f"-rpcwallet={wallet}"] if wallet else []))
+        self._pid, self._fd = pty.fork()
+        if self._pid == 0:
+            os.execve(command[0], command, {**self._daemon.environment, "TERM": "xterm", "LANG": "C.UTF-8"})
+        end = time.monotonic() + PATIENCE
+        seen = ""
+        while "regtest>" not in seen:
+            if time.monotonic() > end:
+                self.close()
+                raise UnreachableError("the shell shows no prompt")
+            try:
+                seen += self._read(0.2)
+            except OSError as error:
+                self.close()
+                raise UnreachableError("the shell ended at its start") from error
+
+    def _result(self) -> str:
+        end = time.monotonic() + PATIENCE
+        seen = ""
+        while time.monotonic() < end:
+            seen += self._read(0.2)
+            if found := _TXID.search(seen):
+                return found[1]
+            if refused := _ERROR.search(seen):
+                raise RefusedError(int(refused[1]), refused[2].strip())
+            if _UNKNOWN in seen:
+                raise UnknownError("closed before it answered")
+            if nobody := _NOBODY.search(seen):
+                raise UnreachableError(nobody[1].strip())
+        self.close()
+        raise UnknownError("timed out")
+
+    def _read(self, seconds: float) -> str:
+        """What is written within that time, its control sequences gone; questions about the cursor are answered."""
+        if not select.select([self._fd], [], [], seconds)[0]:
+            return ""
+        data = os.read(self._fd, 65536)
+        if _WHERE_IS_THE_CURSOR in data:
+            os.write(self._fd, b"\x1b[1;1R")
+        return _CONTROL.sub(b"", data).decode("utf-8", "replace")
