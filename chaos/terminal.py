@@ -13,6 +13,7 @@ from .frontends import PATIENCE, FrontEnd, RefusedError, UnknownError, Unreachab
 
 _CONTROL = re.compile(rb"\x1b\[[?>]?[\d;]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>78]|\x1b\(B|[\r\x07]")
 _WHERE_IS_THE_CURSOR = b"\x1b[6n"
+_PROMPT = re.compile(r"regtest( \w+)?>")
 _TXID = re.compile(r"^\s*([0-9a-f]{64})\s*$", re.MULTILINE)
 _ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*(.+)")
 #: What the shell says of a call that was lost (``cli/client.py``), of one that nobody took, and of an odd answer.
@@ -57,7 +58,7 @@ class Shell(FrontEnd):
             os.execve(command[0], command, {**self._daemon.environment, "TERM": "xterm", "LANG": "C.UTF-8"})
         end = time.monotonic() + PATIENCE
         seen = ""
-        while "regtest>" not in seen:
+        while not _PROMPT.search(seen):
             if time.monotonic() > end:
                 self.close()
                 raise UnreachableError("the shell shows no prompt")

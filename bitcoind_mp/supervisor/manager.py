@@ -107,8 +107,13 @@ class Manager:
         return self._add(plan, Pump(output, fifo=self._fifo(plan.name)), listener)
 
     def _fifo(self, unit: str) -> Path | None:
-        """Where the unit's output goes by a name, so that the next supervisor finds it."""
-        return self._fifos / f"{unit}.out" if self._outlived else None
+        """Where the unit's output goes by a name, so that the next supervisor finds it; without such a name, one that a
+        killed supervisor left is of no use any more."""
+        path = self._fifos / f"{unit}.out"
+        if self._outlived:
+            return path
+        path.unlink(missing_ok=True)
+        return None
 
     def _add(self, plan: Plan, pump: Pump, listener: int | None) -> Supervised:
         unit = Supervised(plan, pump, listener, self._environ_of(plan.name), self._loaded, self._loop.time())

@@ -136,3 +136,4 @@ def test_without_the_option_they_are_stopped_and_replaced(supervisor: Any, orpha
         assert supervisor.wait_new(name, pid)["pid"] == supervisor.worker(name, "pid")
         assert pid not in supervisor.processes()
     assert "lifeline" in supervisor.worker("node", "environ")["LISTEN_FDNAMES"]
+    assert [path.name for path in supervisor.run_dir.iterdir() if path.is_fifo()] == []
