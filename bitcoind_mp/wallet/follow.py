@@ -53,6 +53,7 @@ class Attachment:
 
     def start(self) -> None:
         """Begin to follow; returns at once."""
+        self.wallet.on_move(self._offer_again)
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=f"follow {self.wallet.name}")
 
     async def stop(self) -> None:
@@ -186,6 +187,11 @@ class Attachment:
         self._is_done = True
         self.wallet.touch()
         self.wallet.changed()
+
+    def _offer_again(self) -> None:
+        """A block came: what the node could not take for want of room, say, it may take now."""
+        if self.wallet.is_put_off and self.is_live and (self._after is None or self._after.done()):
+            self._after = asyncio.get_running_loop().create_task(self._catch_up())
 
     def _note(self, problem: str) -> None:
         if problem != self.problem:

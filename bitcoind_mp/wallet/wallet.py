@@ -53,6 +53,8 @@ __all__ = ["Reservation", "Wallet"]
 log = logging.getLogger("bitcoind_mp.wallet")
 
 _ANY = CoinFilter()
+#: Refusals that say something about the node at that moment, and nothing about the transaction.
+_PASSING = {RpcCode.DATABASE_ERROR, RpcCode.OUT_OF_MEMORY, RpcCode.CLIENT_NOT_CONNECTED, RpcCode.IN_WARMUP}
 #: While catching up, the position is written at least once in so many blocks.
 _SAVE_EVERY = 100
 #: Indexes of each descriptor that are derived without a pause: some 0.1 s.
@@ -108,6 +110,8 @@ class Wallet:
         """Since when the node has been away (seconds since 1970), None while blocks arrive as they are found."""
         self.best_block_seen: int | None = None
         """When the newest block came (the node's clock), None before the first."""
+        self.is_put_off = False
+        """Whether the node couldn't take a transaction of ours for a reason that passes (a full disk)."""
         self.node_gone = asyncio.Event()
         """Set while the node is away."""
         self.node_gone.set()
@@ -417,6 +421,7 @@ class Wallet:
             await self.chain.broadcast(tx.raw.hex(), None)
         except (RpcError, Disconnected, CallTimeout) as error:
             self.log("transaction %s can't be broadcast now: %s", tx.txid.hex(), error)
+            self.is_put_off = self.is_put_off or not isinstance(error, RpcError) or error.code in _PASSING
             return str(error)
         if self.depth(tx) == 0 and not tx.in_mempool:
             with self.ledger.transaction():
@@ -572,7 +577,7 @@ class Wallet:
     async def resubmit(self, before: int | None = None) -> int:
         """Hand all waiting transactions to the node, in the order they came; of those received at or before
         ``before`` where given (``ResubmitWalletTransactions``). How many it has."""
-        accepted = 0
+        self.is_put_off, accepted = self.is_put_off and before is not None, 0
         for tx in self.history.unconfirmed():
             if not tx.is_abandoned and (before is None or tx.time_received <= before):
                 accepted += not await self.submit(tx)

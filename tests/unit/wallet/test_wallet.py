@@ -1,5 +1,6 @@
 """A wallet on the feed: payments, reorganisations, conflicts, a node that goes and comes."""
 
+from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.wallet.coins import CoinFilter, OutPoint, OutputType
 from bitcoind_mp.wallet.transactions import Conflicted, Inactive
 
@@ -298,8 +299,6 @@ def test_what_left_the_mempool_while_the_node_was_away_is_not_taken_to_be_there(
         await bench.node.go()
         assert wallet.balance().pending == BTC
         del bench.chain.mempool[txid]
-        from bitcoind_mp.interfaces.errors import RpcError
-
         bench.chain.refusal = RpcError(-26, "bad-txns-inputs-missingorspent")
         bench.node.come()
         assert await bench.wallets.attachment(wallet).until_live(10)
@@ -310,8 +309,6 @@ def test_what_left_the_mempool_while_the_node_was_away_is_not_taken_to_be_there(
 
 def test_a_refused_payment_stays_in_the_wallet_and_is_offered_again(on_bench):
     async def scenario(bench):
-        from bitcoind_mp.interfaces.errors import RpcError
-
         wallet, (coin,) = await funded(bench)
         bench.chain.refusal = RpcError(-26, "min relay fee not met")
         txid = await wallet.commit(bench.make_tx([coin], [(9 * BTC, bench.STRANGER)]))
@@ -321,6 +318,40 @@ def test_a_refused_payment_stays_in_the_wallet_and_is_offered_again(on_bench):
         bench.chain.refusal = None
         assert await wallet.resubmit() == 1
         assert wallet.transaction(txid).in_mempool
+
+    on_bench(scenario)
+
+
+def test_what_a_node_without_room_refused_is_offered_with_the_next_block(on_bench):
+    async def scenario(bench):
+        wallet, coins = await funded(bench, count=2)
+        bench.chain.refusal = RpcError(-20, "The transaction could not be written down: No space left on device.")
+        txids = [await wallet.commit(bench.make_tx([coin], [(9 * BTC, bench.STRANGER)])) for coin in coins]
+        for refusal, there in ((bench.chain.refusal, False), (None, True)):
+            bench.chain.refusal = refusal
+            bench.chain.mine()
+            await bench.chain.deliver()
+            await bench.wallets.attachment(wallet).caught_up()
+            await bench.chain.deliver()
+            assert [wallet.transaction(txid).in_mempool for txid in txids] == [there, there]
+        offered = len(bench.chain.received)
+        bench.chain.mine()
+        await bench.chain.deliver()
+        await bench.wallets.attachment(wallet).caught_up()
+        assert len(bench.chain.received) == offered, "and no more after that"
+
+    on_bench(scenario)
+
+
+def test_what_it_refused_for_good_is_not_offered_with_each_block(on_bench):
+    async def scenario(bench):
+        wallet, (coin,) = await funded(bench)
+        bench.chain.refusal = RpcError(-26, "min relay fee not met")
+        await wallet.commit(bench.make_tx([coin], [(9 * BTC, bench.STRANGER)]))
+        bench.chain.mine()
+        await bench.chain.deliver()
+        await bench.wallets.attachment(wallet).caught_up()
+        assert len(bench.chain.received) == 1
 
     on_bench(scenario)
 
