@@ -61,6 +61,13 @@ def serve(control: socket.socket) -> tuple[Order, list[int]] | None:
     could give orders."""
     gc.collect()
     gc.freeze()  # what is here now stays: no collection of a fork's is to copy these pages
+    try:
+        return _serve(control)
+    except ConnectionError:  # whoever gave orders was killed, and nobody takes the answer
+        return None
+
+
+def _serve(control: socket.socket) -> tuple[Order, list[int]] | None:
     control.send(READY)
     wanted = select.poll()
     wanted.register(control, select.POLLIN)
