@@ -169,6 +169,14 @@ class Connections:
                 found.setdefault(described["name"], Command(described))
         return found
 
+    def without_table(self) -> list[str]:
+        """The servers that are connected and whose table can't be read."""
+        return [
+            server.role
+            for server in Servers.of(self._config).all()
+            if server.table is None and self.seen.connected.get(server.role)
+        ]
+
     def find(self, name: str) -> tuple[Link, Command] | None:
         """The link that a command goes to: the first that is connected, else the first whose table has it."""
         having = list(Servers.of(self._config).having(name))

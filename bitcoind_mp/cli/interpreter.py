@@ -169,6 +169,12 @@ class Interpreter:
             )
         if not any(self._connections.seen.connected.values()):
             raise BadArgument("not connected: nobody answers")
+        if torn := self._connections.without_table():
+            whose = " and the ".join(torn)
+            raise BadArgument(
+                f"{name} is not known to what runs, and the commands of the {whose} can't be read just now: "
+                "try again in a moment"
+            )
         raise RpcError(RpcCode.METHOD_NOT_FOUND, f"Method not found: {name}")
 
     async def _complete_secrets(self, line: Line, command: Command) -> Line:

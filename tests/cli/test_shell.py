@@ -431,3 +431,21 @@ def test_the_wallet_of_the_command_line_is_the_one_that_is_asked(daemon, shell) 
     terminal.sees("regtest bob>")
     terminal.type("getwalletinfo\r")
     terminal.sees('"walletname": "bob"')
+
+
+def test_a_command_that_a_torn_table_hides_is_not_called_unknown(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    table = daemon.run / "wallet.json"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:100])
+    terminal.type("getbalance\r")
+    terminal.sees("getbalance is not known to what runs, and the commands of the wallet can't be read just now")
+    terminal.type("nonsense\r")
+    terminal.sees("nonsense is not known to what runs")
+    table.write_bytes(whole)
+    terminal.type("getbalance\r")
+    terminal.sees("\n0.00001000\n")
+    terminal.type("nonsense\r")
+    terminal.sees("Method not found: nonsense")
