@@ -1,6 +1,7 @@
 """Who uses the daemon meanwhile: payers, a miner and readers, each a thread that goes on whatever it is told."""
 
 import random
+import re
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
@@ -67,7 +68,8 @@ class Actor(threading.Thread):
 
 def shortened(text: str) -> str:
     """Enough of a message to count its like together."""
-    return text.partition("\n")[0][:70]
+    line = text.partition("\n")[0]
+    return re.sub(r"/\S*/(regtest|data)\b", "…", line)[:90]
 
 
 class Payer(Actor):
