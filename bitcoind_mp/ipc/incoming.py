@@ -66,7 +66,10 @@ def refusal(error: BaseException, incoming: Incoming | None = None) -> Any:
     if isinstance(error, RpcError):
         return Left(ErrorResult(error.code, error.message, NODATA if error.data is None else error.data))
     if isinstance(error, Disconnected):
-        return Left(ErrorResult(int(RpcCode.CLIENT_NOT_CONNECTED), str(error) or "Disconnected"))
+        why = str(error) or "Disconnected"
+        if incoming is not None:
+            why = f"A process that {incoming.method} asks went away before it answered: {why}"
+        return Left(ErrorResult(int(RpcCode.CLIENT_NOT_CONNECTED), why))
     if isinstance(error, CallTimeout):
         return Left(ErrorResult(int(RpcCode.MISC_ERROR), str(error) or "Timed out"))
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

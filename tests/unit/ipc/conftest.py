@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypedDict
 import pytest
 
 from bitcoind_mp.interfaces.command import Amount, Call, Hash, Int32, Secret, SecretMarker, command
-from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.server import Server
@@ -98,6 +98,11 @@ class ExampleCommands:
     def full(self) -> None:
         """The disk is full."""
         raise OSError(28, "No space left on device")
+
+    @command("util")
+    async def abandoned(self) -> None:
+        """Whom it asks goes away."""
+        raise Disconnected("The connection was lost")
 
     @command("util")
     def refuses(self) -> None:

@@ -104,6 +104,20 @@ def test_while_the_server_warms_up_commands_are_refused(recording: Any, example:
     asyncio.run(main())
 
 
+def test_who_is_lost_is_told_apart_from_who_was_called(recording: Any, example: Any) -> None:
+    async def main() -> None:
+        session, link = recording(example())
+        session.received(line("abandoned", id=1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert link.messages()[0]["error"] == {
+            "code": -9,
+            "message": "A process that abandoned asks went away before it answered: The connection was lost",
+        }
+
+    asyncio.run(main())
+
+
 def test_an_error_s_data_crosses(recording: Any, example: Any) -> None:
     async def main() -> None:
         session, link = recording(example())
