@@ -14,7 +14,7 @@ from .frontends import PATIENCE, FrontEnd, RefusedError, UnknownError, Unreachab
 _CONTROL = re.compile(rb"\x1b\[[?>]?[\d;]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>78]|\x1b\(B|[\r\x07]")
 _WHERE_IS_THE_CURSOR = b"\x1b[6n"
 _PROMPT = re.compile(r"regtest( \w+)?>")
-_TXID = re.compile(r"^\s*([0-9a-f]{64})\s*$", re.MULTILINE)
+_TXID = re.compile(r"([0-9a-f]{64})\n")
 _ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*(.+)")
 #: What the shell says of a call that was lost (``cli/client.py``), of one that nobody took, and of an odd answer.
 _UNKNOWN = "is unknown"
