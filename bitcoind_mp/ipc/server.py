@@ -132,6 +132,7 @@ class Server:
                 task.cancel()
             if left:
                 logger.warning("%d calls did not end within %g s", len(left), deadline)
+                await asyncio.wait(left, timeout=min(deadline, 1.0))
         sessions = self.sessions
         for session in sessions:
             session.finish()

@@ -149,6 +149,9 @@ class Serving:
     def _take(self, message: Any) -> None:
         """Serve one request, or a batch."""
         self._turn_count += 1
+        if self._shared.closing:
+            self._turn_away(message)
+            return
         if type(message) is list and message:
             batch = Incoming(self._session, {"method": "(batch)"}, NOID)
             self._running.start(batch, self._batch(batch, message))
@@ -167,6 +170,16 @@ class Serving:
             self._running.start(incoming, incoming.pending)
         else:
             queue.add(incoming)
+
+    def _turn_away(self, message: Any) -> None:
+        """What came too late: nobody waits any more for what is begun now, and what it needs is closed under it."""
+        replies = [
+            reply_text(refused(RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN, each["id"]))
+            for each in (message if type(message) is list else [message])
+            if type(each) is dict and "id" in each
+        ]
+        if replies:
+            self._send(b"[" + b",".join(replies) + b"]" if type(message) is list else replies[0])
 
     def _table_for(self, message: Any) -> tuple[Table, Queue | None]:
         if self._objects and type(message) is dict and (number := message.get("object")) in self._objects:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.command import command
-from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.credentials import AccessRule, Credentials
@@ -98,6 +98,28 @@ def test_closing_cancels_what_waits_and_lets_what_has_committed_end(serving: Any
             assert await commits == "b"
             await closing
             assert commands.seen == ["cancelled a", "done b"]
+
+    asyncio.run(main())
+
+
+def test_what_comes_while_it_closes_is_not_begun(serving: Any, example: Any) -> None:
+    """What it needs would be closed under it. Its caller may ask the next process."""
+
+    async def main() -> None:
+        commands = example()
+        async with serving(commands) as (server, session):
+            commits = asyncio.ensure_future(session.call("commit", ["b"]))
+            await asyncio.wait_for(commands.started.wait(), 5)
+            closing = asyncio.ensure_future(server.close(5))
+            await asyncio.sleep(0)
+            for late in ("note", "anote"):
+                with pytest.raises(RpcError, match="Shutting down") as refused:
+                    await session.call(late, ["late"])
+                assert refused.value.code == RpcCode.CLIENT_NOT_CONNECTED
+            commands.release.set()
+            assert await commits == "b"
+            await closing
+            assert commands.seen == ["done b"]
 
     asyncio.run(main())
 

@@ -118,6 +118,20 @@ def test_who_is_lost_is_told_apart_from_who_was_called(recording: Any, example: 
     asyncio.run(main())
 
 
+def test_a_server_that_closes_turns_each_request_away(recording: Any, example: Any) -> None:
+    async def main() -> None:
+        session, link = recording(example())
+        session._shared.closing = True
+        away = {"code": -9, "message": "Shutting down"}
+        session.received(line("getblockcount", id=1) + line("anote", ["x"]) + b"7\n")
+        assert [message["error"] for message in link.messages()] == [away]
+        session.received(b"[" + line("getblockcount", id=2).strip() + b"," + line("wait", id=3).strip() + b"]\n")
+        ((first, second),) = link.messages()
+        assert (first["id"], second["id"], first["error"], second["error"]) == (2, 3, away, away)
+
+    asyncio.run(main())
+
+
 def test_an_error_s_data_crosses(recording: Any, example: Any) -> None:
     async def main() -> None:
         session, link = recording(example())
