@@ -13,6 +13,8 @@ from .frontends import PATIENCE, FrontEnd, RefusedError, UnknownError, Unreachab
 
 _CONTROL = re.compile(rb"\x1b\[[?>]?[\d;]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>78]|\x1b\(B|[\r\x07]")
 _WHERE_IS_THE_CURSOR = b"\x1b[6n"
+#: Where it asks whether to start a supervisor of its own.
+_NOTHING_RUNS = "[Y/n]"
 _PROMPT = re.compile(r"regtest( \w+)?>")
 _TXID = re.compile(r"([0-9a-f]{64})\n")
 _ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*(.+)")
@@ -67,6 +69,9 @@ class Shell(FrontEnd):
             except OSError as error:
                 self.close()
                 raise UnreachableError("the shell ended at its start") from error
+            if _NOTHING_RUNS in seen:
+                self.close()
+                raise UnreachableError("the shell offers to start a private supervisor")
 
     def _result(self) -> str:
         end = time.monotonic() + PATIENCE
