@@ -50,7 +50,7 @@ from .streams import LogStreams, UnitTopic
 from .template import become_subreaper, reap_strays
 from .unit import Unit
 from .upgrade import Upgrade, become, hold_back, let_through
-from .upkeep import Upkeep
+from .upkeep import upkeep_of
 from .upward import Upward
 
 #: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
@@ -216,7 +216,9 @@ class Supervisor:
         doors.push_async_callback(streams.close)
         doors.callback(doorman.close)
         doors.push_async_callback(self._upgrade.close)
-        upkeep = self._make_upkeep(manager)
+        upkeep = upkeep_of(
+            self._config, self._sockets.bound, manager.units, partial(manifest.read, wait=False), manifest.write
+        )
         health.on_round(upkeep.look)
         doors.callback(upkeep.close)
 
@@ -313,16 +315,6 @@ class Supervisor:
             else:
                 manager.add(each, output, listener)
         return manager
-
-    def _make_upkeep(self, manager: Manager) -> Upkeep:
-        tables = {role: self._config.socket_path(role).with_suffix(".json") for role in ("supervisor", *manager.units)}
-        return Upkeep(
-            [*self._sockets.bound, self._config.run_dir / "notify"],
-            tables,
-            serves=lambda role: role == "supervisor" or manager.units[role].unit.state in SERVING,
-            read=partial(manifest.read, wait=False),
-            write=manifest.write,
-        )
 
     def _make_server(
         self, manager: Manager, health: HealthMonitor, publisher: Publisher, streams: LogStreams, hello: Hello

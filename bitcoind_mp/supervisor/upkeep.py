@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bitcoind_mp.config import Config
+
+from .manager import Supervised
+from .states import SERVING
+
 log = logging.getLogger("bitcoind_mp.supervisor")
+
+Read = Callable[[Path], dict[str, Any] | None]
+Write = Callable[[Path, dict[str, Any]], None]
 
 
 class Upkeep:
@@ -26,8 +34,8 @@ class Upkeep:
         tables: Mapping[str, Path],
         *,
         serves: Callable[[str], bool],
-        read: Callable[[Path], dict[str, Any] | None],
-        write: Callable[[Path, dict[str, Any]], None],
+        read: Read,
+        write: Write,
     ) -> None:
         self._spares = {socket: socket.with_name(f".{socket.name}") for socket in sockets}
         self._tables = tables
@@ -76,6 +84,19 @@ class Upkeep:
         for spare in self._spares.values():
             with contextlib.suppress(OSError):
                 spare.unlink()
+
+
+def upkeep_of(
+    config: Config, bound: Iterable[Path], units: Mapping[str, Supervised], read: Read, write: Write
+) -> Upkeep:
+    """Of the supervisor's own and its units': those of the sockets that it ``bound``, and its notify socket's."""
+    return Upkeep(
+        [*bound, config.run_dir / "notify"],
+        {role: config.socket_path(role).with_suffix(".json") for role in ("supervisor", *units)},
+        serves=lambda role: role == "supervisor" or units[role].unit.state in SERVING,
+        read=read,
+        write=write,
+    )
 
 
 def _signature(path: Path) -> tuple[int, int, int]:
