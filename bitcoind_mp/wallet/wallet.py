@@ -424,9 +424,14 @@ class Wallet:
             self.is_put_off = self.is_put_off or not isinstance(error, RpcError) or error.code in _PASSING
             return str(error)
         if self.depth(tx) == 0 and not tx.in_mempool:
-            with self.ledger.transaction():
-                self.history.accepted(tx)
-            self.changed()
+            try:
+                with self.ledger.transaction():
+                    self.history.accepted(tx)
+            except RpcError as error:  # the node has it: who pays must not be told that nothing was done
+                self.log("that transaction %s is in the mempool can't be kept now: %s", tx.txid.hex(), error)
+                self.is_put_off = True
+            else:
+                self.changed()
         return ""
 
     def abandon(self, tx: WalletTx) -> None:

@@ -108,6 +108,7 @@ class FakeChain(Chain):
         self.mempool: dict[bytes, tuple[bytes, int]] = {}
         self.streams: dict[int, Stream] = {}
         self.refusal: RpcError | None = None
+        self.on_broadcast: Callable[[], object] = lambda: None
         self.received: list[bytes] = []
         self.calls: list[str] = []
         self.downloading = False
@@ -262,6 +263,7 @@ class FakeChain(Chain):
 
     async def broadcast(self, raw: str, max_fee_rate: int | None) -> str:
         self.received.append(bytes.fromhex(raw))
+        self.on_broadcast()
         if self.refusal is not None:
             raise self.refusal
         return self.add(bytes.fromhex(raw)).hex()

@@ -343,6 +343,24 @@ def test_what_a_node_without_room_refused_is_offered_with_the_next_block(on_benc
     on_bench(scenario)
 
 
+def test_a_payment_that_the_node_took_stands_where_the_disk_is_full_after_that(on_bench):
+    """Were it refused then, whoever made it would make it again."""
+
+    async def scenario(bench):
+        wallet, (coin,) = await funded(bench)
+        bench.chain.on_broadcast = lambda: wallet.ledger.execute("PRAGMA query_only = 1")
+        txid = await wallet.commit(bench.make_tx([coin], [(9 * BTC, bench.STRANGER)]))
+        assert txid in bench.chain.mempool
+        bench.chain.on_broadcast = lambda: None
+        wallet.ledger.execute("PRAGMA query_only = 0")
+        bench.chain.mine()
+        await bench.chain.deliver()
+        await bench.wallets.attachment(wallet).caught_up()
+        assert wallet.transaction(txid).in_mempool
+
+    on_bench(scenario)
+
+
 def test_what_it_refused_for_good_is_not_offered_with_each_block(on_bench):
     async def scenario(bench):
         wallet, (coin,) = await funded(bench)
