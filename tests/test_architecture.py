@@ -27,7 +27,7 @@ ADAPTERS = {
     "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "template.py"},
     "node": {"__main__.py", "app.py", "feed.py", "preload.py", "reach.py", "service.py"},
     "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"},
-    "signer": {"__main__.py", "app.py", "door.py", "preload.py", "reach.py", "service.py"},
+    "signer": {"__main__.py", "app.py", "door.py", "entrance.py", "preload.py", "reach.py", "service.py"},
     "cli": {"__main__.py", "client.py", "session.py", "oneshot.py", "shell.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -188,6 +188,11 @@ class Config:
         return self.run_path((self.instance if role == self.role else role) + ".sock")
 
     @property
+    def wallets_door(self) -> "Path":
+        """Where wallets reach the signer, whom the supervisor gave no other way."""
+        return _path(self.run_path(os.path.join("signer", "wallet.sock")))
+
+    @property
     def instance(self) -> str:
         """What this process's files are called: its role; with -onlywallet ``wallet@NAME``, the name as in a unit's."""
         only = self.get_str("onlywallet") if self.program == WALLET else ""

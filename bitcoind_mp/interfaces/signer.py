@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from .command import Secret, interface_method
 
+#: The names, in LISTEN_FDNAMES, of the two ends of the channel over which the wallet calls the signer.
+TO_SIGNER, FROM_WALLET = "to-signer", "from-wallet"
+
 
 @dataclass(frozen=True)
 class PublicDescriptor:

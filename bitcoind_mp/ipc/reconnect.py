@@ -10,9 +10,10 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.interfaces.init import Hello
 
-from .client import connect
+from .client import attach, connect
 from .inotify import Appearance
 from .jsonrpc import Params
+from .passing import Dial
 from .session import Session
 
 logger = logging.getLogger("bitcoind_mp.ipc")
@@ -43,7 +44,7 @@ class Backoff:
 
 
 class Reconnecting:
-    """Keeps a session to ``path``.
+    """Keeps a session to ``path``, or to where ``dial`` leads (``path`` is then only what people are told).
 
     After a failure it waits, by `Backoff` from ``first`` to ``most`` seconds, or until the socket appears anew. While
     connected it does nothing. ``on_up(session)`` is awaited after each handshake, before `session` is set; if it
@@ -63,6 +64,7 @@ class Reconnecting:
         most: float = 5.0,
         timeout: float = 30.0,
         patience: float = 30.0,
+        dial: Dial | None = None,
     ) -> None:
         self.session: Session | None = None
         self.has_failed = False
@@ -75,6 +77,7 @@ class Reconnecting:
         self._backoff = Backoff(first, most)
         self._timeout = timeout
         self._patience = patience
+        self._dial = dial
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -142,7 +145,7 @@ class Reconnecting:
     async def _connected(self) -> bool:
         session = None
         try:
-            session = await connect(self._path, hello=self._hello, deadline=self._patience, timeout=self._timeout)
+            session = await self._connect()
             if self._on_up is not None:
                 await self._on_up(session)
         except (OSError, RpcError) as error:
@@ -159,6 +162,11 @@ class Reconnecting:
         self.session, self.reason, self.has_failed = session, "", False
         self._up.set()
         return True
+
+    async def _connect(self) -> Session:
+        if self._dial is None:
+            return await connect(self._path, hello=self._hello, deadline=self._patience, timeout=self._timeout)
+        return await attach(self._dial(), hello=self._hello, deadline=self._patience, timeout=self._timeout)
 
     def _words(self, error: Exception) -> str:
         """Why nobody was reached, for people."""
@@ -185,6 +193,8 @@ class Reconnecting:
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                if self._dial is not None:
+                    await asyncio.Event().wait()
                 try:
                     with Appearance(self._path) as appearance:
                         await appearance.wait()

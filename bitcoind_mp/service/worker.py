@@ -218,7 +218,7 @@ class _Reloads:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             report(error, "reload")
-        for name, sockets in self._host.activation.sockets.items():
+        for name, sockets in reversed(self._host.activation.sockets.items()):  # its own last: then all are there
             self._host.notify.store(name, sockets[0].fileno())
         self._host.notify.ready(self._service.ready_status())
         self.allow()

@@ -1,9 +1,9 @@
-"""Who comes in by the signer's one socket as the owner, and who as a wallet.
+"""The owner's socket, and who isn't let in there. (Wallets have an entrance of their own, ``entrance.py``.)
 
 A wallet that somebody broke into may say what it likes; where its process comes from it can't change. So whoever is a
-worker, or descends from one or from the supervisor that runs them, gets the wallet's methods alone: it can neither
-confirm its own requests nor have keys shown. (Were it not confined it could write into the files by which workers are
-known. It can't change who is our parent, and while that is the supervisor, its children are known by that.)
+worker, or descends from one or from the supervisor that runs them, is told of nothing here: it can neither confirm its
+own requests nor have keys shown. (Were it not confined it could write into the files by which workers are known. It
+can't change who is our parent, and while that is the supervisor, its children are known by that.)
 """
 
 import asyncio
@@ -41,6 +41,11 @@ class Lineage:
         self._own_parent = own_parent
         self._parent = parent or parent_of
         self._known: int | None = None
+        self._wallets: set[int] = set()
+
+    def is_wallet(self, pid: int) -> None:
+        """That process came in as a wallet. One that gets its pid later is taken for it: it is refused, not let in."""
+        self._wallets.add(pid)
 
     def is_worker(self, pid: int) -> bool:
         """Whether that process is a worker or came from one. One that can't be told counts as one."""
@@ -71,7 +76,7 @@ class Lineage:
 
     def _workers(self) -> set[int]:
         found = _pid(self._wallet_lock)
-        workers = {found} if found is not None and found > 1 else set()
+        workers = {*self._wallets, found} if found is not None and found > 1 else set(self._wallets)
         with suppress(OSError):
             for line in self._register.read_text("utf-8", "replace").splitlines():
                 words = line.split()
@@ -95,13 +100,14 @@ def parent_of(pid: int) -> int | None:
 
 
 class Door:
-    """Accepts on the socket, and hands each connection to the server that is for it."""
+    """Accepts on the socket, and hands each connection to the server that is for it: ``owner``, or ``worker``, which
+    answers nothing."""
 
-    def __init__(self, listening: socket.socket, lineage: Lineage, owner: Server, wallet: Server) -> None:
+    def __init__(self, listening: socket.socket, lineage: Lineage, owner: Server, worker: Server) -> None:
         self._listening = listening
         self._lineage = lineage
         self._owner = owner
-        self._wallet = wallet
+        self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -139,4 +145,4 @@ class Door:
             connected.close()
             return
         with suppress(PermissionError):  # another user: the server has told them, and the log
-            await (self._wallet if is_worker else self._owner).adopt(connected)
+            await (self._worker if is_worker else self._owner).adopt(connected)

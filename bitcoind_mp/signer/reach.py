@@ -1,5 +1,6 @@
 """What the signer's process reaches once it serves: its keys and its log. It makes no socket of any kind."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bitcoind_mp.config import Config
@@ -19,17 +20,19 @@ def _lineage(config: Config) -> tuple[Path, ...]:
 
 def prepare(config: Config) -> None:
     """Make what can't be made, or be let in, any more from within. Raises OSError."""
-    directory(config).mkdir(mode=0o700, exist_ok=True)
+    for place in (directory(config), config.wallets_door.parent):
+        place.mkdir(mode=0o700, exist_ok=True)
     for path in _lineage(config):
         path.touch(mode=0o600)
 
 
-def confinement(config: Config, bound: Path | None = None) -> Confinement:
-    """``bound``: the socket that this process made and will remove again, where it runs alone; one elsewhere stays."""
+def confinement(config: Config, bound: Sequence[Path] = ()) -> Confinement:
+    """``bound``: the sockets that this process made and will remove, where it runs alone; those elsewhere stay."""
     network = config.network_dir
+    own = (config.run_dir, config.wallets_door.parent)
     return Confinement(
         read=(*_lineage(config), Path("/proc")),
         write=(directory(config),),
-        remove=(config.run_dir,) if bound is not None and bound.parent == config.run_dir else (),
+        remove=tuple(place for place in own if any(path.parent == place for path in bound)),
         apart=tuple(network / name for name in ("blocks", "chainstate", "wallets")),
     )

@@ -2,15 +2,18 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.signer import FROM_WALLET
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.server import Server
@@ -24,6 +27,7 @@ from bitcoind_mp.service.worker import Host, Service
 from .app import SignerApp
 from .clock import boot_id, read
 from .door import Door, Lineage
+from .entrance import Entrance
 from .owner import OwnerCommands
 from .reach import confinement, prepare
 from .vault import Vault
@@ -68,23 +72,22 @@ class SignerService(Service):
         self._lock: lock.DirectoryLock | None = None
         self._app: SignerApp | None = None
         self._door: Door | None = None
+        self._entrance: Entrance | None = None
+        self._ours: list[Path] = []
         self._servers: list[Server] = []
         self._health: SignerHealth | None = None
         self._line: StatusLine | None = None
-        self._bound = False
 
     async def start(self, host: Host) -> None:
         config = self._config
         self._make_directories()
         self._lock = lock.acquire(config.network_dir / "signer.lock", program="bitcoin-mp-signer")
-        listening = host.activation.socket("signer")
-        self._bound = listening is None
-        if listening is None:
-            listening = bind_listener(self._path, mode=0o600)
+        listening = host.activation.socket("signer") or self._bind(self._path)
+        from_wallet = host.activation.socket(FROM_WALLET) or self._bind(config.wallets_door)
         table = manifest.Table(self._path.with_suffix(".json"))
         now = partial(read, boot_id())
         # Before there is a second thread, and before a key is anywhere near.
-        reach = confinement(config, self._path if self._bound else None)
+        reach = confinement(config, self._ours)
         protections = confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))
         self._app = app = SignerApp(config, now)
         self._health = health = SignerHealth(app.vault, host.counters.read, protections)
@@ -93,28 +96,40 @@ class SignerService(Service):
         app.vault.requests.on_change = self._requests_changed
         hello = Hello("signer", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         access = own_user()  # whoever -ipcgroup lets use the wallet isn't the keys' owner for that
-        owner_objects = [health, OwnerCommands(app.vault, config.chain), ProcessCommands(host, "signer"), app.vault]
-        owner = Server(owner_objects, hello=hello, access=access)
-        wallet = Server([app.vault], hello=hello, access=access)
-        self._servers = [owner, wallet]
-        self._door = Door(listening, Lineage(config.network_dir), owner, wallet)
+        owner_objects = [health, OwnerCommands(app.vault, config.chain), ProcessCommands(host, "signer")]
+        owner, wallet, nobody = (
+            Server(objects, hello=hello, access=access) for objects in (owner_objects, [app.vault], [])
+        )
+        self._servers = [owner, wallet, nobody]
+        lineage = Lineage(config.network_dir)
+        self._door = Door(listening, lineage, owner, nobody)
+        self._entrance = Entrance(from_wallet, wallet, lineage.is_wallet)
         self._door.open()
+        self._entrance.open()
         table.write(owner.manifest())
 
     async def stop(self) -> None:
         if self._door is not None:
             self._door.close()
+        if self._entrance is not None:
+            self._entrance.close()
         if self._line is not None:
             self._line.close()
         for server in self._servers:
             await server.close(_CLOSE_CALLS)
         if self._app is not None:
             self._app.close()
-        if self._bound:
+        for path in self._ours:
             with suppress(PermissionError):  # it stays, and the next one takes its place
-                self._path.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
+
+    def _bind(self, path: Path) -> socket.socket:
+        """A socket that nobody handed down."""
+        listening = bind_listener(path, mode=0o600)
+        self._ours.append(path)
+        return listening
 
     def ready_status(self) -> str:
         return self._health.status() if self._health is not None else "Ready"

@@ -11,32 +11,48 @@ import os
 import signal
 import stat
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .notify import NotifySocket
 from .orphans import Orphan
+from .private import ENDS
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Seconds that a worker has to hand its socket over.
 PATIENCE = 5.0
 
 
-async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path) -> dict[str, int]:
-    """The listening sockets of those orphans that can be taken over, by unit. ``locks`` is the directory where each
-    worker's lock says which process has it."""
+@dataclass(frozen=True)
+class Left:
+    """What orphans handed over, by unit: the sockets that they listen on, and their ends of the channel between wallet
+    and signer (``private.py``)."""
+
+    listeners: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+
+
+async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path) -> Left:
+    """What those orphans hand over that answer in time. ``locks`` is the directory where each worker's lock says which
+    process has it."""
     asked = {each.pid: each for each in orphans if _holds_lock(locks / f"{each.unit}.lock", each.pid)}
-    found: dict[str, int] = {}
+    left = Left()
+    found = left.listeners
     complete = asyncio.Event()
 
     def hear() -> None:
         for message in notify.receive():
             orphan = asked.get(message.pid)
-            wanted = orphan is not None and orphan.unit not in found and b"FDSTORE=1" in message.text.split(b"\n")
+            lines = message.text.split(b"\n")
             for descriptor in message.descriptors:
-                if orphan is not None and wanted and orphan.unit not in found and _is_socket(descriptor):
-                    found[orphan.unit] = descriptor
-                else:
+                kept = None
+                if orphan is not None and b"FDSTORE=1" in lines and _is_socket(descriptor):
+                    own_end = f"FDNAME={ENDS.get(orphan.unit, '')}".encode() in lines
+                    kept = left.ends if own_end else found
+                if orphan is None or kept is None or orphan.unit in kept:
                     os.close(descriptor)
+                else:
+                    kept[orphan.unit] = descriptor
         if len(found) == len(asked):
             complete.set()
 
@@ -53,7 +69,7 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
         log.warning("the %s did not hand over its socket within %g s", " and the ".join(silent), PATIENCE)
     finally:
         loop.remove_reader(notify.fileno())
-    return found
+    return left
 
 
 def _holds_lock(file: Path, pid: int) -> bool:

@@ -43,6 +43,7 @@ from .orphans import Orphan, Register, boot_id, find
 from .ownlog import OwnLog
 from .parts import SharedCommands
 from .places import Given, Listeners, prepare
+from .private import Private, adoptable, made
 from .process import Foundling
 from .report import WallClock
 from .states import SERVING, WAITING, State
@@ -94,6 +95,7 @@ class Supervisor:
         self._starter: int | None = None
         self._notify: NotifySocket
         self._adopted: dict[str, int] = {}
+        self._private = Private(self._handed.private if self._handed is not None else {})
         self._since = self._handed.since if self._handed is not None else self._loop.time()
         self._stopping = False
         self._was_ready = self._handed is not None
@@ -180,13 +182,16 @@ class Supervisor:
                 with contextlib.suppress(OSError):
                     pid_file.unlink()
             self._sockets.close()
+            self._private.close()
 
     async def _find_orphans(self, given: Given) -> list[Orphan]:
         """The workers that an earlier supervisor left; and every listening socket, theirs among them where they are
         to be taken over."""
         orphans = list(find(self._config.run_dir / "units", self._config.network_dir, boot_id(self._environ)))
         if self._config.get_bool("adopt"):
-            self._adopted = await adoption.listeners(self._notify, orphans, self._config.network_dir)
+            left = await adoption.listeners(self._notify, orphans, self._config.network_dir)
+            wanted = self._config.get_bool("signerprocess")
+            self._adopted, self._private = adoptable(left.listeners, left.ends, wanted=wanted)
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
         self._sockets.open(bind_listener, given, going, self._adopted)
         return orphans
@@ -203,6 +208,7 @@ class Supervisor:
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan], held: lock.DirectoryLock) -> None:
         """The units' whole life."""
+        self._private = made(self._private, wanted=self._config.get_bool("signerprocess"))
         manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
@@ -282,6 +288,7 @@ class Supervisor:
                 self._starter,
                 self._since,
                 units,
+                dict(self._private.ends),
             ),
             {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")},
         )
@@ -307,6 +314,7 @@ class Supervisor:
             journal=self._logs.journal,
             outlived=self._config.get_bool("adopt"),
             lifeline=handed.lifeline if handed is not None else None,
+            private=self._private,
         )
         for each in plans:
             output, listener = self._logs.open(each.name), self._sockets[each.name].fileno()

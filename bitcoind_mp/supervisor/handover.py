@@ -19,7 +19,7 @@ from .states import State
 from .unit import Ended, Unit
 
 #: Of what is handed over. Change it whenever a field changes its meaning.
-VERSION = 2
+VERSION = 3
 #: Names the memfd in the environment; to a program that is only asked whether it could take over it says `CHECK`.
 VARIABLE = "BITCOIND_MP_HANDOVER"
 CHECK = "check"
@@ -60,7 +60,8 @@ class HandedUnit:
 class Handover:
     """Everything. ``listeners`` and ``bound`` (those that we bound, and remove at the end) by role; ``notify`` is
     the socket behind NOTIFY_SOCKET and its address; ``lifeline`` our workers' pipe, both ends; ``starter`` the lifeline
-    that we hang on ourselves, None for none; ``since`` when the supervisor came up (monotonic)."""
+    that we hang on ourselves, None for none; ``since`` when the supervisor came up (monotonic); ``private`` the ends
+    of the channel between wallet and signer, by unit."""
 
     lock: int
     listeners: dict[str, int]
@@ -70,11 +71,12 @@ class Handover:
     starter: int | None
     since: float
     units: dict[str, HandedUnit] = field(default_factory=dict)
+    private: dict[str, int] = field(default_factory=dict)
 
     @property
     def descriptors(self) -> list[int]:
         """All that the new program must inherit."""
-        found = [self.lock, *self.listeners.values(), self.notify[0], *self.lifeline]
+        found = [self.lock, *self.listeners.values(), self.notify[0], *self.lifeline, *self.private.values()]
         found += [descriptor for unit in self.units.values() for descriptor in (unit.reader, unit.writer)]
         return found if self.starter is None else [*found, self.starter]
 

@@ -24,6 +24,7 @@ from .origin import Origin
 from .orphans import Register
 from .plan import Plan
 from .policy import Exit
+from .private import Private
 from .process import Command, Foundling, Process, command, release
 from .starvation import Starvation, own_counter
 from .states import ALIVE, State
@@ -83,9 +84,11 @@ class Manager:
         journal: bool,
         outlived: bool = False,
         lifeline: tuple[int, int] | None = None,
+        private: Private = Private({}),  # noqa: B008 (it is frozen)
     ) -> None:
         """``outlived``: workers are to live on when we are killed, and get no lifeline. ``lifeline``: both ends of the
-        pipe that workers of a program before us hang on."""
+        pipe that workers of a program before us hang on. ``private``: what only some are handed; it stays the caller's.
+        """
         self.units: dict[str, Supervised] = {}
         self.refused = 0
         self.stopping = False
@@ -95,6 +98,7 @@ class Manager:
         self._journal = journal
         self._outlived = outlived
         self._fifos = run_dir
+        self._private = private
         self._notify = notify
         self._register = register
         self._starvation = Starvation(own_counter())
@@ -263,6 +267,7 @@ class Manager:
         if supervised.command is not None:
             release(supervised.command)
         handed = [(supervised.name, supervised.listener)] if supervised.listener is not None else []
+        handed += self._private.of(supervised.name)
         made = command(
             supervised.plan.argv,
             self._environ_of(supervised.name),

@@ -1,5 +1,6 @@
 """Puts the wallet process together from the configuration; nothing of it runs yet."""
 
+import socket
 import time
 from pathlib import Path
 
@@ -57,15 +58,17 @@ def unlock_times(config: Config) -> dict[str, int]:
 
 class WalletApp:
     """The parts of one wallet process. ``credentials`` is the directory of those that the service manager handed over,
-    None for none."""
+    None for none; ``to_signer`` the way to the signer that this process was handed, None for none."""
 
-    def __init__(self, config: Config, hello: Hello, credentials: Path | None) -> None:
+    def __init__(
+        self, config: Config, hello: Hello, credentials: Path | None, to_signer: socket.socket | None = None
+    ) -> None:
         clock = NodeClock(time.time)
         self.upstream = Upstream(config.socket_path("node"), hello, clock)
         self.signer_link: SignerLink | None = None
         signer = no_signer()
         if config.get_bool("signerprocess"):
-            self.signer_link = SignerLink(config.socket_path("signer"), hello)
+            self.signer_link = SignerLink(config.wallets_door, hello, to_signer)
             signer = self.signer_link.signer
         self.wallets = Wallets(
             wallet_options(config),

@@ -12,6 +12,7 @@ from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.signer import TO_SIGNER
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
@@ -128,7 +129,7 @@ class WalletService(Service):
         if listening is None:
             listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
-        self._app = app = WalletApp(config, hello, self._credentials)
+        self._app = app = WalletApp(config, hello, self._credentials, host.activation.socket(TO_SIGNER))
         names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
         table = manifest.Table(self._path.with_suffix(".json"))
         self._health = WalletHealth(app, host.counters.read, self._confine(app, names))

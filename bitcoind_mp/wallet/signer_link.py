@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import CallTimeout, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.signer import Signer
+from bitcoind_mp.ipc.passing import call_over
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
@@ -26,9 +29,12 @@ _ANSWER = 330.0
 class SignerLink:
     """``signer`` may be used at any time: while it is away its methods raise `RpcError` (-9)."""
 
-    def __init__(self, path: Path, hello: Hello) -> None:
+    def __init__(self, path: Path, hello: Hello, channel: socket.socket | None = None) -> None:
+        """``channel``: what the supervisor gave this process alone (``ipc/passing.py``); without one the signer is
+        reached by ``path``."""
         self.signer: Signer = through(Signer, self._present)  # type: ignore[type-abstract]
-        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down)
+        dial = partial(call_over, channel) if channel is not None else None
+        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dial)
         self.on_lost: Callable[[], None] = lambda: None
         """Called when the signer is gone: what was unlocked is locked."""
 

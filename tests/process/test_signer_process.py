@@ -187,13 +187,14 @@ def test_a_wallet_is_no_owner(pair: Pair) -> None:
     """Whoever has the wallet's lock, and what came from it, can neither confirm nor see keys: here, this process."""
     pair.start("signer")
     assert pair.ask("signer", "getsignerinfo")["keysets"] == []
-    keys = asyncio.run(_make(pair))
+    keys = made_elsewhere(pair)
+    assert refusal(pair.ask, "signer", "signer.make", "w", PASSPHRASE).code == RpcCode.METHOD_NOT_FOUND
     (pair.network / "wallet.lock").write_text(f"{os.getpid()}\n")
     for command in (
         ["getsignerinfo"],
         ["listsigningrequests"],
         ["confirmsigning", "00"],
-        ["exportsignerkeys", keys.id, PASSPHRASE],
+        ["exportsignerkeys", keys, PASSPHRASE],
         ["locksigner"],
     ):
         assert refusal(pair.ask, "signer", *command).code == RpcCode.METHOD_NOT_FOUND
@@ -203,7 +204,7 @@ def test_a_wallet_is_no_owner(pair: Pair) -> None:
         "except Exception as error: print(error)"
     )
     told = subprocess.run(
-        [sys.executable, "-c", child, str(pair.network / "run" / "signer.sock"), keys.id, PASSPHRASE],
+        [sys.executable, "-c", child, str(pair.network / "run" / "signer.sock"), keys, PASSPHRASE],
         capture_output=True,
         text=True,
         check=True,
@@ -211,16 +212,41 @@ def test_a_wallet_is_no_owner(pair: Pair) -> None:
     )
     assert told.stdout == "Method not found\n"
     (pair.network / "wallet.lock").write_text("")
-    assert pair.ask("signer", "exportsignerkeys", keys.id, PASSPHRASE)["xprv"].startswith("tprv")
+    assert pair.ask("signer", "exportsignerkeys", keys, PASSPHRASE)["xprv"].startswith("tprv")
 
 
-async def _make(pair: Pair) -> KeySet:
+def made_elsewhere(pair: Pair) -> str:
+    """The id of keys that a wallet's process had made."""
+    script = (
+        "import asyncio, sys\n"
+        "from test_signer_process import make\n"
+        "print(asyncio.run(make(sys.argv[1], sys.argv[2])).id)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(pair.network / "run" / "signer" / "wallet.sock"), PASSPHRASE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+    )
+    return told.stdout.strip()
+
+
+async def make(path: str, passphrase: str) -> KeySet:
     hello = Hello("wallet", PROTOCOL_VERSION, "regtest", __version__, os.getpid())
-    session = await connect(pair.network / "run" / "signer.sock", hello=hello)
+    session = await connect(path, hello=hello)
     try:
-        return await proxy(Signer, session).make("w", PASSPHRASE)  # type: ignore[type-abstract]
+        return await proxy(Signer, session).make("w", passphrase)  # type: ignore[type-abstract]
     finally:
         await session.close()
+
+
+def test_who_came_in_as_a_wallet_is_no_owner_afterwards(pair: Pair) -> None:
+    """As one that has a lock by another name (-onlywallet), without a supervisor that knows it."""
+    pair.start("signer")
+    assert pair.ask("signer", "getsignerinfo")["keysets"] == []
+    asyncio.run(make(str(pair.network / "run" / "signer" / "wallet.sock"), PASSPHRASE))
+    assert refusal(pair.ask, "signer", "getsignerinfo").code == RpcCode.METHOD_NOT_FOUND
 
 
 def test_no_secret_comes_into_the_wallet_s_files_or_any_log(pair: Pair) -> None:
@@ -378,9 +404,26 @@ def test_under_the_supervisor(tmp_path: Path) -> None:
         assert daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "1", check=False).returncode == 13
         daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "600")
         daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "1")
+        assert not (tmp_path / "regtest" / "run" / "signer" / "wallet.sock").exists()
+        packet_sockets = {name: _packet_sockets(daemon.pid(name)) for name in ("node", "wallet", "signer")}
+        assert packet_sockets == {"node": 0, "wallet": 2, "signer": 1}  # one of the wallet's is for backups
+        before = daemon.unit("wallet")["pid"]
+        os.kill(before, signal.SIGKILL)
+        wait_until("it is back", lambda: daemon.unit("wallet")["pid"] not in (None, before))
+        daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "600")
+        daemon.run("bitcoind-mp", "reload", "--exec")
+        daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "600")
+        daemon.run("bitcoin-mp", "sendtoaddress", STRANGER, "1")
         assert [unit["name"] for unit in daemon.supervisor("status")["units"]] == ["node", "signer", "wallet"]
     finally:
         daemon.run("bitcoin-mp", "stop", check=False)
+
+
+def _packet_sockets(pid: int) -> int:
+    """How many sockets a process has that could be an end of the channel."""
+    inodes = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    packets = [line.split() for line in Path("/proc/net/unix").read_text().splitlines() if line.split()[4] == "0005"]
+    return sum(f"socket:[{fields[6]}]" in inodes for fields in packets if len(fields) == 7)
 
 
 def test_taken_over_by_the_next_supervisor(tmp_path: Path) -> None:
@@ -397,5 +440,16 @@ def test_taken_over_by_the_next_supervisor(tmp_path: Path) -> None:
         assert json.loads(daemon.run("bitcoin-mp", "getsignerinfo").stdout)["keysets"] == []
         daemon.run("bitcoin-mp", "createwallet", "w", "false", "false", PASSPHRASE)
         daemon.run("bitcoin-mp", "health")
+        os.kill(before["signer"], signal.SIGKILL)
+        wait_until("it is back", lambda: daemon.unit("signer")["pid"] not in (None, before["signer"]))
+        daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "60")  # over the channel that both handed over
+        signer = daemon.pid("signer")
+        os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGKILL)
+        os.kill(signer, signal.SIGKILL)
+        wait_until("the supervisor is gone", lambda: daemon.run("bitcoin-mp", "status", check=False).returncode)
+        daemon.start()
+        assert daemon.unit("wallet")["pid"] != before["wallet"], "its end led nowhere any more"
+        daemon.run("bitcoin-mp", "loadwallet", "w")
+        daemon.run("bitcoin-mp", "walletpassphrase", PASSPHRASE, "60")
     finally:
         daemon.run("bitcoin-mp", "stop", check=False)

@@ -71,7 +71,7 @@ def test_sysusers_and_tmpfiles_parse(tool: str, arguments: list[str], file: str,
 
 
 def test_units_name_only_executables_that_are_installed() -> None:
-    scripts = {"bitcoind-mp", "bitcoin-mp-node", "bitcoin-mp-wallet", "bitcoin-mp"}
+    scripts = {"bitcoind-mp", "bitcoin-mp-node", "bitcoin-mp-wallet", "bitcoin-mp-signer", "bitcoin-mp"}
     for unit in UNITS.glob("*.service"):
         starts = [line for line in unit.read_text().splitlines() if line.startswith("ExecStart=")]
         assert starts

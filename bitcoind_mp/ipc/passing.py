@@ -1,0 +1,82 @@
+"""Connections that have no address: one process makes both ends, and passes one over a channel that only two have.
+
+A channel is a pair of sequential-packet sockets, made by whoever starts both processes and kept by it: what was passed
+to a process that is being started again waits in the kernel's queue, and the next one takes it. Each packet carries one
+end of a new stream (SCM_RIGHTS, unix(7)); after that nothing is different from an accepted connection.
+"""
+
+import os
+import socket
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+
+#: What a packet says beside its descriptor: at least one byte must be there.
+_HERE = b"."
+
+
+def is_channel(end: socket.socket) -> bool:
+    """Whether it is an end of one, not a listening socket."""
+    return end.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_SEQPACKET
+
+
+def call_over(end: socket.socket) -> socket.socket:
+    """A new connection, whose other end is on its way.
+
+    Raises OSError: nobody holds the channel's other end any more, or too many wait in it already (BlockingIOError)."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        with theirs:
+            end.setblocking(False)
+            socket.send_fds(end, [_HERE], [theirs.fileno()])
+    except BaseException:
+        ours.close()
+        raise
+    return ours
+
+
+def take_from(end: socket.socket) -> socket.socket | None:
+    """The next connection that was passed; None for a packet that brought no stream of ours: whoever sends is not
+    believed to send what it should.
+
+    Raises BlockingIOError where none waits, EOFError where nobody can send any more; OSError."""
+    end.setblocking(False)
+    message, descriptors, _, _ = socket.recv_fds(end, len(_HERE), 4, socket.MSG_CMSG_CLOEXEC)
+    if not message and not descriptors:
+        raise EOFError
+    taken: list[socket.socket] = []
+    for descriptor in descriptors:
+        found = _stream(descriptor)
+        if found is not None:
+            taken.append(found)
+    if len(taken) == 1:
+        return taken[0]
+    for connected in taken:
+        connected.close()
+    return None
+
+
+def _stream(descriptor: int) -> socket.socket | None:
+    """The connected Unix stream that it is; closed, and None, where it is something else."""
+    with suppress(OSError):
+        if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            found = socket.socket(fileno=descriptor)
+            if _is_connected_stream(found):
+                return found
+            found.close()
+            return None
+    os.close(descriptor)
+    return None
+
+
+def _is_connected_stream(found: socket.socket) -> bool:
+    try:
+        found.getpeername()
+        listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError:
+        return False
+    return (found.family, found.type & ~socket.SOCK_NONBLOCK) == (socket.AF_UNIX, socket.SOCK_STREAM) and not listens
+
+
+#: Makes a connection to a server that has no path; see `call_over`.
+Dial = Callable[[], socket.socket]

@@ -1,0 +1,123 @@
+"""Connections passed from one process to another over a channel."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc.passing import call_over, is_channel, take_from
+from bitcoind_mp.ipc.reconnect import Reconnecting
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.signer.entrance import Entrance
+
+HELLO = Hello("signer", PROTOCOL_VERSION, "regtest", "0.1", os.getpid())
+
+
+def descriptors() -> set[str]:
+    """What this process has open."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+@pytest.fixture
+def channel():
+    calling, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    yield calling, answering
+    calling.close()
+    answering.close()
+
+
+def test_a_connection_waits_for_who_takes_it(channel) -> None:
+    calling, answering = channel
+    assert is_channel(answering)
+    ours = call_over(calling)
+    ours.send(b"said before it was taken")
+    theirs = take_from(answering)
+    assert theirs is not None
+    assert theirs.recv(100) == b"said before it was taken"
+    ours.close()
+    assert theirs.recv(100) == b""
+    theirs.close()
+    with pytest.raises(BlockingIOError):
+        take_from(answering)
+    calling.close()
+    with pytest.raises(EOFError):
+        take_from(answering)
+
+
+def test_nothing_but_one_connected_stream_is_taken(channel) -> None:
+    calling, answering = channel
+    open_before = descriptors()
+    with socket.socket(socket.AF_UNIX) as unconnected, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("")
+        listening.listen()
+        packets = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pair = socket.socketpair()
+        null = os.open(os.devnull, os.O_RDONLY)
+        inet = socket.socket(socket.AF_INET)
+        sent = [[], [null], [unconnected.fileno()], [listening.fileno()], [packets[0].fileno()], [inet.fileno()]]
+        sent.append([end.fileno() for end in pair])
+        for along in sent:
+            socket.send_fds(calling, [b"."], along)
+            assert take_from(answering) is None
+        for each in (*packets, *pair, inet):
+            each.close()
+        os.close(null)
+    assert descriptors() == open_before
+
+
+def test_a_full_channel_says_so_and_leaves_nothing_open(channel) -> None:
+    calling, _ = channel
+    kept = []
+    with pytest.raises(OSError, match=r"unavailable|references"):
+        while True:
+            kept.append(call_over(calling))
+    before = len(descriptors())
+    with pytest.raises(OSError, match=r"unavailable|references"):
+        call_over(calling)
+    assert len(descriptors()) == before
+    for one in kept:
+        one.close()
+
+
+class Greeter:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @command("test")
+    def who(self) -> str:
+        """Tells who answers.
+
+        Returns:
+            A name
+        """
+        return self._name
+
+
+def test_a_caller_waits_while_the_other_is_started_again(channel) -> None:
+    """What it passed meanwhile, the next one answers; and pids are told."""
+    calling, answering = channel
+
+    async def scenario() -> None:
+        pids: list[int] = []
+        first, second = Server([Greeter("first")], hello=HELLO), Server([Greeter("second")], hello=HELLO)
+        entrance = Entrance(answering, first, pids.append)
+        entrance.open()
+        link = Reconnecting("the signer", hello=HELLO, dial=lambda: call_over(calling))
+        link.start()
+        assert await link.call("who", timeout=30) == "first"
+        entrance.close()
+        await first.close()
+        asking = asyncio.ensure_future(link.call("who", changes=False, timeout=30))
+        again = Entrance(answering, second, pids.append)
+        again.open()
+        assert await asking == "second"
+        assert set(pids) == {os.getpid()}
+        await link.close()
+        again.close()
+        await second.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
