@@ -19,6 +19,8 @@ from .arguments import BadArgument, Command, named, positional
 from .client import Connections, Link
 from .complete import OWN_HELP
 from .composite import generate_words
+from .entrust import PURPOSES
+from .entrusting import entrusted
 from .highlight import Fragments
 from .line import GENERATE as GENERATE_OPTION
 from .line import BadLine, Line, inner, parse
@@ -136,6 +138,8 @@ class Interpreter:
 
     async def _call_once(self, line: Line, words: list[str], link: Link, command: Command) -> Any:
         wallet = line.wallet if line.wallet is not None else self._connections.seen.wallet
+        if command.name in PURPOSES:
+            words = await entrusted(self._connections, command, words, named=line.named, wallet=wallet)
         params = from_text(named(command, words) if line.named else positional(command, words))
         note = self._screen.note
         patient = asyncio.get_running_loop().call_later(

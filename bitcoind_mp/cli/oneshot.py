@@ -28,6 +28,8 @@ IN_WARMUP = -28
 
 #: As in interfaces.errors: a call that a server's end cancelled before it took effect.
 SHUTTING_DOWN = "Shutting down"
+#: Commands that the signer is told of first, where there is one (`entrust.PURPOSES`).
+WITH_PASSPHRASE = ("createwallet", "walletlock", "walletpassphrase", "walletpassphrasechange")
 #: Columns where a terminal doesn't know how wide it is.
 NO_WIDTH = 80
 #: Seconds between attempts with -rpcwait.
@@ -186,6 +188,10 @@ def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]"
             from .absent import wait_for_own
 
             wait_for_own(config, servers)
+        if server.role == "wallet" and name in WITH_PASSPHRASE:
+            from .passphrase import entrusted
+
+            words = entrusted(config, command, words)
         line = request_line(config, command, words, wallet)
         connection = connected(server)
         if connection is None:

@@ -741,12 +741,12 @@ TABLE = (
         "walletunlock",
         TIMED,
         None,
-        (WALLET,),
+        (WALLET, SIGNER),
         WALLETS,
         "=<name>:<seconds>",
         "Unlock the encrypted wallet <name> once it is loaded at startup, for so many seconds from the first start on. "
-        "Its passphrase is the credential wallet.<name>.passphrase that systemd handed over (LoadCredential=). Can be "
-        "used multiple times to unlock multiple wallets.",
+        "Its passphrase is the credential wallet.<name>.passphrase that systemd handed over (LoadCredential=): to the "
+        "signer, for wallets whose keys it holds. Can be used multiple times to unlock multiple wallets.",
         many=True,
         network_only=True,
         negatable=False,
@@ -818,6 +818,16 @@ TABLE = (
         "",
         "Keep the private keys of new wallets that have a passphrase in a process of their own, bitcoin-mp-signer. "
         "Wallets whose keys are in it need this, others go on as they are (default: {default}).",
+    ),
+    Option(
+        "signerrelay",
+        FLAG,
+        0,
+        (SIGNER,),
+        SIGNING,
+        "",
+        "Take passphrases from the wallet's process too, for programs that call its socket themselves. bitcoin-mp "
+        "tells the signer itself, so that the wallet's process never learns them (default: {default}).",
     ),
     # Relay
     Option(

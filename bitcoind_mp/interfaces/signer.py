@@ -7,6 +7,13 @@ from .command import Secret, interface_method
 
 #: The names, in LISTEN_FDNAMES, of the two ends of the channel over which the wallet calls the signer.
 TO_SIGNER, FROM_WALLET = "to-signer", "from-wallet"
+#: What stands in a passphrase's place where the signer was told that itself begins so.
+TICKET = "entrusted-to-the-signer:"
+
+
+def is_ticket(passphrase: str) -> bool:
+    """Whether it is no passphrase, but stands for one that the signer was told."""
+    return passphrase.startswith(TICKET)
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,8 @@ class KeySet:
 
 class Signer(ABC):
     """The keys of all wallets. Methods that name a set raise `RpcError` -4 for one that isn't here, and those that
-    need its keys -13 while it is locked."""
+    need its keys -13 while it is locked. A passphrase is a ticket for one that the owner told the signer (`is_ticket`);
+    -4 for any other, unless -signerrelay allows it."""
 
     @interface_method("signer.make", changes=True)
     @abstractmethod
@@ -44,6 +52,12 @@ class Signer(ABC):
     @abstractmethod
     async def describe(self, id: str) -> KeySet:
         """A set that was made before."""
+
+    @interface_method("signer.introduce", changes=True)
+    @abstractmethod
+    async def introduce(self, id: str, wallet: str) -> int:
+        """A wallet of that name has these keys: what the owner says about it is meant for the signer. For how many
+        seconds more they are unlocked from the start on (-walletunlock), else 0."""
 
     @interface_method("signer.unlock", changes=True)
     @abstractmethod

@@ -2,10 +2,11 @@
 
 import os
 import sys
+from pathlib import Path
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import SIGNER
-from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.service.standard import open_standard_streams
 
 
 def main() -> None:
@@ -15,27 +16,18 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """The exit status."""
+    open_standard_streams()
     config = configuration.start(arguments, SIGNER)
     if isinstance(config, int):
         return config
-    os.umask(0o077)
     # What follows takes a fifth of a second to import; --help and a wrong option needn't wait for it.
-    from bitcoind_mp.service import logging as service_logging
-    from bitcoind_mp.service.worker import run_worker
+    from bitcoind_mp.service.program import run_program
 
     from .service import SignerService
 
-    try:
-        service_logging.setup(
-            console=config.get_bool("printtoconsole"),
-            debug=config.get_list("debug"),
-            exclude=config.get_list("debugexclude"),
-            environ=os.environ,
-        )
-    except ValueError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return int(ExitStatus.CONFIG)
-    return run_worker(SignerService(config), name="signer", environ=os.environ)
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    credentials = Path(given) if given else None
+    return run_program(lambda config: SignerService(config, credentials), config, name="signer")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.credentials import Credentials, Deadlines, unlock_times
+from bitcoind_mp.config.instances import escaped
+from bitcoind_mp.config.state import parent_identity
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.render.address import decode_destination
 
 from .audit import AuditDamaged, AuditLog, Head
+from .boot import BootUnlock
 from .clock import Reading
 from .policy import Confirm, Policy
 from .reach import directory
@@ -44,9 +48,10 @@ _ROOM = 1 << 20
 
 
 class SignerApp:
-    """The parts of one signer process. Raises FatalError for files that can't be used. ``now`` reads the clocks."""
+    """The parts of one signer process. Raises FatalError for files that can't be used. ``now`` reads the clocks;
+    ``credentials`` is the directory of those that the service manager handed over, None for none."""
 
-    def __init__(self, config: Config, now: Callable[[], Reading]) -> None:
+    def __init__(self, config: Config, now: Callable[[], Reading], credentials: Path | None = None) -> None:
         place = directory(config)
         rules = policy(config)
         try:
@@ -55,6 +60,11 @@ class SignerApp:
             raise _unusable(f"The signer's key store: {error}", error.__cause__, place) from error
         self._log = self._open_log(place / "audit.log", anew=config.get_bool("signernewlog"))
         self.vault = Vault(self._store, self._log, rules, Requests(), chain=config.chain, now=now)
+        self.boot_unlock = BootUnlock(
+            unlock_times(config),
+            Credentials(credentials, escaped),
+            Deadlines(place / "unlocked.json", parent_identity()),
+        )
 
     def _open_log(self, path: Path, *, anew: bool) -> AuditLog:
         try:
@@ -83,7 +93,7 @@ class SignerApp:
 
     def close(self) -> None:
         """Forget what opens keys, and close the files."""
-        self.vault.lock_all()
+        self.vault.close()
         self._log.close()
         self._store.close()
 

@@ -1,4 +1,5 @@
-"""The owner's commands: what waits for a word, what the policy is, keys in and out. No worker can call these."""
+"""The owner's commands: what waits for a word, what the policy is, keys in and out, passphrases. No worker can call
+these."""
 
 from typing import Any
 
@@ -7,14 +8,16 @@ from bitcoind_mp.interfaces.command import Secret, command, commit_point
 from bitcoind_mp.render.network import network_name
 from bitcoind_mp.signing.seeds import standard_descriptors
 
+from .tickets import Purpose, Tickets
 from .vault import Vault
 
 
 class OwnerCommands:
     """See the module."""
 
-    def __init__(self, vault: Vault, chain: str) -> None:
+    def __init__(self, vault: Vault, tickets: Tickets, chain: str) -> None:
         self._vault = vault
+        self._tickets = tickets
         self._chain = chain
 
     @command("signer")
@@ -72,6 +75,48 @@ class OwnerCommands:
     def locksigner(self) -> None:
         """Lock the keys of all wallets at once. A wallet that thinks it is unlocked is told so when it next signs."""
         self._vault.lock_all()
+
+    @command("signer", changes=True, hidden=True)
+    async def entrustpassphrase(
+        self,
+        purpose: str,
+        wallet: str,
+        passphrase: Secret = "",
+        newpassphrase: Secret = "",
+        seconds: int = 0,
+    ) -> dict[str, Any]:
+        """Takes a passphrase for the wallet's next request, so that its process needn't be told. bitcoin-mp calls this.
+
+        Args:
+            purpose: unlock, change, make, move; or lock, which is done at once
+            wallet: The wallet's name
+            passphrase: It, as it is now
+            newpassphrase: For change: as it is to be
+            seconds: For unlock: for how long at most
+
+        Returns:
+            ticket, to be given to the wallet in the passphrase's place (of change, in both), null where the signer has
+            no keys by the wallet's name; and keysets, how many the signer has at all
+        """
+        ticket = None
+        id = self._vault.named(wallet)
+        if purpose in (Purpose.MAKE, Purpose.MOVE):
+            ticket = self._tickets.issue(Purpose(purpose), wallet, passphrase)
+        elif id is not None and purpose in (Purpose.UNLOCK, Purpose.CHANGE):
+            ticket = self._tickets.issue(Purpose(purpose), id, passphrase, new=newpassphrase, seconds=seconds)
+        elif id is not None and purpose == "lock":
+            await self._vault.lock(id)
+        return {"ticket": ticket, "keysets": len(self._vault.keysets())}
+
+    @command("signer", changes=True)
+    def forgetsignername(self, wallet: str) -> None:
+        """Have a wallet's name stand for no keys of the signer's any more, where another wallet has it now. The keys
+        stay.
+
+        Args:
+            wallet: The wallet's name
+        """
+        self._vault.forget_name(wallet)
 
     @command("signer", changes=True)
     async def exportsignerkeys(self, keyset: str, passphrase: Secret) -> dict[str, Any]:

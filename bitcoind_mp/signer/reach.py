@@ -26,12 +26,13 @@ def prepare(config: Config) -> None:
         path.touch(mode=0o600)
 
 
-def confinement(config: Config, bound: Sequence[Path] = ()) -> Confinement:
-    """``bound``: the sockets that this process made and will remove, where it runs alone; those elsewhere stay."""
+def confinement(config: Config, bound: Sequence[Path] = (), credentials: Path | None = None) -> Confinement:
+    """``bound``: the sockets that this process made and will remove, where it runs alone; those elsewhere stay.
+    ``credentials``: where passphrases are that the service manager handed over."""
     network = config.network_dir
     own = (config.run_dir, config.wallets_door.parent)
     return Confinement(
-        read=(*_lineage(config), Path("/proc")),
+        read=(*_lineage(config), Path("/proc"), *([credentials] if credentials is not None else [])),
         write=(directory(config),),
         remove=tuple(place for place in own if any(path.parent == place for path in bound)),
         apart=tuple(network / name for name in ("blocks", "chainstate", "wallets")),

@@ -1,5 +1,6 @@
 """The signer as a process: its lock, its socket, its health, what it tells its service manager."""
 
+import asyncio
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.signer import FROM_WALLET
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
@@ -26,10 +28,12 @@ from bitcoind_mp.service.worker import Host, Service
 
 from .app import SignerApp
 from .clock import boot_id, read
+from .counter import Counter
 from .door import Door, Lineage
 from .entrance import Entrance
 from .owner import OwnerCommands
 from .reach import confinement, prepare
+from .tickets import Tickets
 from .vault import Vault
 
 log = logging.getLogger("bitcoind_mp")
@@ -66,8 +70,10 @@ class SignerHealth(HealthCheck):
 class SignerService(Service):
     """See `run_worker`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, credentials: Path | None = None) -> None:
+        """``credentials``: $CREDENTIALS_DIRECTORY, where the service manager put those that it hands over."""
         self._config = config
+        self._credentials = credentials
         self._path = config.socket_path("signer")
         self._lock: lock.DirectoryLock | None = None
         self._app: SignerApp | None = None
@@ -75,6 +81,7 @@ class SignerService(Service):
         self._entrance: Entrance | None = None
         self._ours: list[Path] = []
         self._servers: list[Server] = []
+        self._events = Publisher(())  # a shell subscribes wherever it connects
         self._health: SignerHealth | None = None
         self._line: StatusLine | None = None
 
@@ -87,23 +94,31 @@ class SignerService(Service):
         table = manifest.Table(self._path.with_suffix(".json"))
         now = partial(read, boot_id())
         # Before there is a second thread, and before a key is anywhere near.
-        reach = confinement(config, self._ours)
+        reach = confinement(config, self._ours, self._credentials)
         protections = confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))
-        self._app = app = SignerApp(config, now)
+        self._app = app = SignerApp(config, now, self._credentials)
         self._health = health = SignerHealth(app.vault, host.counters.read, protections)
         self._line = StatusLine(host.notify, health.status)
         app.vault.on_change = self._line.changed
         app.vault.requests.on_change = self._requests_changed
         hello = Hello("signer", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         access = own_user()  # whoever -ipcgroup lets use the wallet isn't the keys' owner for that
-        owner_objects = [health, OwnerCommands(app.vault, config.chain), ProcessCommands(host, "signer")]
+        tickets = Tickets(asyncio.get_running_loop().time)
+        for_owner = [
+            health,
+            self._events,
+            OwnerCommands(app.vault, tickets, config.chain),
+            ProcessCommands(host, "signer"),
+        ]
+        for_wallets = [Counter(app.vault, tickets, relay=config.get_bool("signerrelay"))]
         owner, wallet, nobody = (
-            Server(objects, hello=hello, access=access) for objects in (owner_objects, [app.vault], [])
+            Server(objects, hello=hello, access=access) for objects in (for_owner, for_wallets, [])
         )
         self._servers = [owner, wallet, nobody]
         lineage = Lineage(config.network_dir)
         self._door = Door(listening, lineage, owner, nobody)
         self._entrance = Entrance(from_wallet, wallet, lineage.is_wallet)
+        await app.boot_unlock.unlock(app.vault)
         self._door.open()
         self._entrance.open()
         table.write(owner.manifest())
@@ -115,6 +130,7 @@ class SignerService(Service):
             self._entrance.close()
         if self._line is not None:
             self._line.close()
+        self._events.close()
         for server in self._servers:
             await server.close(_CLOSE_CALLS)
         if self._app is not None:

@@ -12,7 +12,9 @@ from .clock import Reading, elapsed
 
 #: "BmpS", in the SQLite header: the key store of a signer of ours.
 APPLICATION_ID = 0x426D7053
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: What version 2 added: which key set is meant where the owner names a wallet.
+_NAMES = "CREATE TABLE names (wallet TEXT PRIMARY KEY, keyset TEXT NOT NULL) WITHOUT ROWID"
 _SCHEMA = """
 CREATE TABLE keysets (
     id TEXT PRIMARY KEY, label TEXT NOT NULL, created INTEGER NOT NULL, public TEXT NOT NULL, master BLOB NOT NULL,
@@ -70,12 +72,16 @@ class Store:
             )
             tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if not tables:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                for statement in filter(str.strip, (*_SCHEMA.split(";"), _NAMES)):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif application != APPLICATION_ID:
                 raise StoreError(f"{path} is no key store of this program.")
+            elif version < SCHEMA_VERSION:
+                self._connection.execute(_NAMES)
+                self._connection.execute("INSERT OR REPLACE INTO names SELECT label, id FROM keysets ORDER BY created")
+                self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version > SCHEMA_VERSION:
                 raise StoreError(f"{path} was written by a newer version of this program: use that one.")
         problems = [row[0] for row in self._connection.execute("PRAGMA quick_check(3)")]
@@ -113,6 +119,17 @@ class Store:
             "INSERT OR REPLACE INTO keysets VALUES (?, ?, ?, ?, ?, ?)",
             (row.id, row.label, row.created, row.public, row.master, row.seed),
         )
+
+    def names(self) -> dict[str, str]:
+        """Which key set each wallet's name stands for."""
+        return dict(self._connection.execute("SELECT wallet, keyset FROM names").fetchall())
+
+    def name(self, wallet: str, keyset: str | None) -> None:
+        """From now on that name stands for those keys; None: for none. In a transaction."""
+        if keyset is None:
+            self._connection.execute("DELETE FROM names WHERE wallet = ?", (wallet,))
+        else:
+            self._connection.execute("INSERT OR REPLACE INTO names VALUES (?, ?)", (wallet, keyset))
 
     # --- what was spent -------------------------------------------------------------------------------------
 

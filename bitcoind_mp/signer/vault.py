@@ -47,6 +47,8 @@ from .requests import Requests
 from .spending import Spending, examine, transaction_name
 from .store import KeySetRow, Store
 
+#: Names of wallets that one key set may have: a wallet that was broken into could make them up for ever.
+_MOST_NAMES = 100
 _LOCKED = "Error: Please enter the wallet passphrase with walletpassphrase first."
 _ABSENT = (
     "The signer has no keys by the name of {}: they were made in another data directory, or its key store is gone. "
@@ -56,14 +58,23 @@ _ABSENT = (
 
 @dataclass
 class _Open:
-    """A key set in memory. ``master`` opens the seed, None while it is locked; ``timer`` locks it again."""
+    """A key set in memory. ``master`` opens the seed, None while it is locked; ``timer`` locks it again; ``on_lock`` is
+    whom to tell then, of one that was unlocked at the start."""
 
     row: KeySetRow
     own: OwnScripts
     master: bytearray | None = None
     timer: asyncio.TimerHandle | None = None
+    on_lock: Callable[[], None] | None = None
 
     def lock(self) -> None:
+        """Forget what opens it, and tell whoever unlocked it at the start."""
+        told, self.on_lock = self.on_lock, None
+        self.forget()
+        if told is not None:
+            told()
+
+    def forget(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
@@ -95,6 +106,7 @@ class Vault(Signer):
         self._now = now
         self._cost = cost or Cost()
         self._sets = {row.id: _Open(row, self._own(row)) for row in store.keysets()}
+        self._names = store.names()
         self.on_change: Callable[[], None] = lambda: None
         """Called after a set was made, locked or unlocked."""
 
@@ -129,25 +141,62 @@ class Vault(Signer):
         row = KeySetRow(id, label, int(time.time()), json.dumps(asdict(public)), sealed, seed)
         if id in self._sets:
             raise RpcError(RpcCode.WALLET_ERROR, f"The signer has the keys {id} already.")
-        self._record(event, {"keyset": id, "wallet": label}, lambda: self._store.put(row))
+
+        def keep() -> None:
+            self._store.put(row)
+            self._store.name(label, id)
+
+        self._record(event, {"keyset": id, "wallet": label}, keep)
         self._sets[id] = _Open(row, self._own(row))
+        self._names[label] = id
         self.on_change()
         return public
 
     async def describe(self, id: str) -> KeySet:
         return self._set(id).own.public
 
+    def named(self, wallet: str) -> str | None:
+        """Which set a wallet's name stands for, None for none."""
+        return self._names.get(wallet)
+
+    async def introduce(self, id: str, wallet: str) -> int:
+        found = self._set(id)
+        if self._names.get(wallet) != id:
+            if sum(known == id for known in self._names.values()) >= _MOST_NAMES:
+                raise RpcError(RpcCode.WALLET_ERROR, f"The keys {id} have {_MOST_NAMES} wallets' names already.")
+            self._record("named", {**self._facts_of(found), "as": wallet}, lambda: self._store.name(wallet, id))
+            self._names[wallet] = id
+        if found.on_lock is None or found.timer is None:
+            return 0
+        return max(1, int(found.timer.when() - asyncio.get_running_loop().time()))
+
+    def forget_name(self, wallet: str) -> None:
+        """That name stands for no keys here any more. Raises `RpcError` -8 where it stands for none."""
+        id = self._names.get(wallet)
+        if id is None:
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"The signer has no keys of a wallet named {wallet}")
+        self._record("name forgotten", {"keyset": id, "wallet": wallet}, lambda: self._store.name(wallet, None))
+        del self._names[wallet]
+
     async def unlock(self, id: str, passphrase: str, seconds: int) -> bool:
         found = self._set(id)
         master = await self._opened(found, passphrase)
         if master is None:
-            self._record("wrong passphrase", self._names(found))
+            self._record("wrong passphrase", self._facts_of(found))
             return False
-        self._record("unlocked", {**self._names(found), "seconds": seconds})
+        self._record("unlocked", {**self._facts_of(found), "seconds": seconds})
         found.lock()
         found.master = master
         found.timer = asyncio.get_running_loop().call_later(seconds, self._expire, found)
         self.on_change()
+        return True
+
+    async def unlock_from_start(self, id: str, passphrase: str, seconds: int, on_lock: Callable[[], None]) -> bool:
+        """The same by what the owner put down for the start; ``on_lock`` is called when it is locked, by its time or
+        by somebody, not by the process's end."""
+        if not await self.unlock(id, passphrase, seconds):
+            return False
+        self._set(id).on_lock = on_lock
         return True
 
     async def _opened(self, found: _Open, passphrase: str) -> bytearray | None:
@@ -169,6 +218,12 @@ class Vault(Signer):
             found.lock()
         self.on_change()
 
+    def close(self) -> None:
+        """The process ends."""
+        for found in self._sets.values():
+            found.on_lock = None
+            found.forget()
+
     async def change_passphrase(self, id: str, old: str, new: str) -> bool:
         found = self._set(id)
         if not new:
@@ -176,14 +231,14 @@ class Vault(Signer):
         before = found.row
         master = await self._opened(found, old)
         if master is None:
-            self._record("wrong passphrase", self._names(found))
+            self._record("wrong passphrase", self._facts_of(found))
             return False
         sealed = await asyncio.to_thread(seal_master_key, new, master, self._cost)
         wipe(master)
         if found.row is not before:
             raise RpcError(RpcCode.WALLET_ERROR, "The passphrase was changed meanwhile: try again.")
         row = KeySetRow(before.id, before.label, before.created, before.public, sealed, before.seed)
-        self._record("passphrase changed", self._names(found), lambda: self._store.put(row))
+        self._record("passphrase changed", self._facts_of(found), lambda: self._store.put(row))
         found.row = row
         return True
 
@@ -261,7 +316,7 @@ class Vault(Signer):
 
     def _facts(self, found: _Open, spending: Spending, psbt: Psbt) -> dict[str, Any]:
         return {
-            **self._names(found),
+            **self._facts_of(found),
             "txid": psbt.tx.id.hex(),
             "inputs": [one.index for one in spending.inputs],
             "spends": _coins(spending.amount),
@@ -273,7 +328,7 @@ class Vault(Signer):
         self._seed(found)
         if not 0 <= index <= FURTHEST:
             raise RpcError(RpcCode.INVALID_PARAMETER, f"The signer has no address of index {index}.")
-        facts = {**self._names(found), "message": message, "internal": internal, "index": index}
+        facts = {**self._facts_of(found), "message": message, "internal": internal, "index": index}
         if self.policy.confirm is Confirm.ALWAYS:
             await self._ask("signing a message", facts)
         xprv = self._seed(found)
@@ -301,9 +356,9 @@ class Vault(Signer):
         found = self._set(id)
         master = await self._opened(found, passphrase)
         if master is None:
-            self._record("wrong passphrase", self._names(found))
+            self._record("wrong passphrase", self._facts_of(found))
             raise RpcError(RpcCode.WALLET_PASSPHRASE_INCORRECT, "Error: The passphrase entered was incorrect.")
-        self._record("exported", self._names(found))
+        self._record("exported", self._facts_of(found))
         try:
             return unseal(master, id.encode(), found.row.seed).decode()
         finally:
@@ -331,7 +386,7 @@ class Vault(Signer):
     # --- on record ------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _names(found: _Open) -> dict[str, Any]:
+    def _facts_of(found: _Open) -> dict[str, Any]:
         return {"keyset": found.row.id, "wallet": found.row.label}
 
     def _record(self, event: str, facts: dict[str, Any], change: Callable[[], None] = lambda: None) -> None:

@@ -39,8 +39,8 @@ _HELD_UP = 1.0
 _LINES_HANDED_OVER = 200
 #: Lines that are kept of what a process wrote last.
 _LAST_WORDS = 10
-#: Variables that one unit alone is told: where a passphrase may lie is nothing to the node (systemd.exec(5)).
-_MEANT_FOR = {"CREDENTIALS_DIRECTORY": "wallet"}
+#: Where passphrases may lie (systemd.exec(5)): told to the signer alone where there is one, else to the wallet.
+_PASSPHRASES = "CREDENTIALS_DIRECTORY"
 
 
 class Supervised:
@@ -260,7 +260,8 @@ class Manager:
 
     def _environ_of(self, unit: str) -> dict[str, str]:
         """What a unit's processes are told, and those that they are forked from: /proc shows that of a fork, too."""
-        return {name: value for name, value in self._environ.items() if _MEANT_FOR.get(name, unit) == unit}
+        holder = "signer" if "signer" in {*self.units, unit} else "wallet"
+        return {name: value for name, value in self._environ.items() if name != _PASSPHRASES or unit == holder}
 
     def _prepare(self, supervised: Supervised) -> None:
         """Make the command now, so that a start after a crash has nothing left to work out."""

@@ -5,18 +5,21 @@ import time
 from pathlib import Path
 
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.credentials import Credentials, Deadlines, unlock_times
 from bitcoind_mp.config.instances import escaped
+from bitcoind_mp.config.state import parent_identity
 from bitcoind_mp.interfaces.init import Hello
 
-from .boot_unlock import BootUnlock, Credentials, Deadlines
+from .boot_unlock import BootUnlock
 from .clock import NodeClock
 from .coins import OutputType
+from .introduction import Introductions
 from .manager import Wallets
 from .options import WalletOptions
 from .reach import own_directory
 from .rebroadcast import Rebroadcaster
 from .signer_link import SignerLink, no_signer
-from .startup import SessionList, StartupList, parent_identity
+from .startup import SessionList, StartupList
 from .upstream import Upstream
 
 
@@ -50,12 +53,6 @@ def wallet_options(config: Config) -> WalletOptions:
     )
 
 
-def unlock_times(config: Config) -> dict[str, int]:
-    """-walletunlock: for how many seconds to unlock which wallet."""
-    split = (text.rpartition(":") for text in config.get_list("walletunlock"))
-    return {name: int(seconds) for name, _, seconds in split}
-
-
 class WalletApp:
     """The parts of one wallet process. ``credentials`` is the directory of those that the service manager handed over,
     None for none; ``to_signer`` the way to the signer that this process was handed, None for none."""
@@ -78,8 +75,11 @@ class WalletApp:
             SessionList(own_directory(config) / "loaded.json", parent_identity()),
             signer=signer,
         )
+        self.introductions = Introductions()
         if self.signer_link is not None:
             self.signer_link.on_lost = self.wallets.signer_lost
+            self.signer_link.on_found = lambda: self.introductions.begin(self.wallets)
+            self.wallets.on_open = lambda wallet: self.introductions.begin([wallet])
         self.boot_unlock = BootUnlock(
             unlock_times(config),
             Credentials(credentials, escaped),

@@ -7,6 +7,7 @@ Secrets are named by their public half: an extended private key by its extended 
 import asyncio
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.signer import is_ticket
 from bitcoind_mp.signing.sealing import (
     Cost,
     WrongPassphrase,
@@ -26,9 +27,22 @@ _MASTER_FACT = "master_key"
 
 
 async def prepare_encryption(passphrase: str, cost: Cost) -> tuple[bytes, bytearray]:
-    """What `KeyStore.encrypt` takes: a new master key, sealed under the passphrase and open. Takes about 0.1 s."""
+    """What `KeyStore.encrypt` takes: a new master key, sealed under the passphrase and open. Takes about 0.1 s.
+
+    Raises `RpcError` (-4) for what is no passphrase."""
+    _require_passphrase(passphrase)
     master = new_master_key()
     return await asyncio.to_thread(seal_master_key, passphrase, master, cost), master
+
+
+def _require_passphrase(given: str) -> None:
+    """Refuse what stands for a passphrase that the signer was told: nobody could ever type it."""
+    if is_ticket(given):
+        raise RpcError(
+            RpcCode.WALLET_ERROR,
+            "The passphrase was told to the signer, but this wallet's private keys are in its own file. If the signer "
+            "has the keys of an earlier wallet of this name: bitcoin-mp forgetsignername NAME",
+        )
 
 
 class KeyStore(Keys):
@@ -116,6 +130,7 @@ class KeyStore(Keys):
         """Make secrets readable; False for a wrong passphrase."""
         if self._sealed_master is None:
             return True
+        _require_passphrase(passphrase)
         try:
             master = await asyncio.to_thread(open_master_key, passphrase, self._sealed_master)
         except WrongPassphrase:
@@ -128,6 +143,8 @@ class KeyStore(Keys):
         """Seal the master key anew; False for a wrong old passphrase. Leaves it locked or not, as it was."""
         if self._sealed_master is None:
             return False
+        _require_passphrase(old)
+        _require_passphrase(new)
         try:
             master = await asyncio.to_thread(open_master_key, old, self._sealed_master)
         except WrongPassphrase:

@@ -66,6 +66,8 @@ class Wallets:
         self.on_change: Callable[[], None] = lambda: None
         self.on_move: Callable[[], None] = lambda: None
         """Called after a block in which there was nothing for a wallet too."""
+        self.on_open: Callable[[Wallet], None] = lambda wallet: None
+        """Called when one was loaded."""
         self._node = node
         self._clock = clock
         self._startup = startup
@@ -206,6 +208,7 @@ class Wallets:
             self._awaited.remove(name)
         attachment = self._attached[name] = self._node.attach(wallet)
         warnings = [*self.options.warnings, *self._remember(name, load_on_startup)]
+        self.on_open(wallet)
         wallet.log("loaded: %d descriptors, %d transactions", len(wallet.descriptors), len(wallet.history))
         self.on_change()
         if patience:

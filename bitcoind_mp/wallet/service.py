@@ -181,6 +181,7 @@ class WalletService(Service):
         if self._app is not None:
             await self._app.wallets.close()
             await self._app.upstream.close()
+            self._app.introductions.close()
             if self._app.signer_link is not None:
                 await self._app.signer_link.close()
         if self._busy is not None:

@@ -84,6 +84,12 @@ class SignerKeys(Keys):
         self._is_open = self._is_open or opened
         return opened
 
+    async def introduce(self, wallet: str) -> int:
+        """Tell the signer what the wallet is called. For how many seconds more it has unlocked it at its start."""
+        seconds = await self._ask(self._signer.introduce(self.id, wallet))
+        self._is_open = self._is_open or seconds > 0
+        return seconds
+
     async def change_passphrase(self, old: str, new: str) -> bool:
         return await self._ask(self._signer.change_passphrase(self.id, old, new))
 

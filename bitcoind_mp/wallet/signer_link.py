@@ -37,6 +37,8 @@ class SignerLink:
         self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dial)
         self.on_lost: Callable[[], None] = lambda: None
         """Called when the signer is gone: what was unlocked is locked."""
+        self.on_found: Callable[[], None] = lambda: None
+        """Called when it is there."""
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
@@ -60,6 +62,7 @@ class SignerLink:
 
     async def _up(self, session: Session) -> None:
         log.info("connected to the signer (pid %d)", session.peer.pid if session.peer else 0)
+        asyncio.get_running_loop().call_soon(self.on_found)
 
     def _down(self, reason: str) -> None:
         log.warning("the signer can't be reached: %s", reason)

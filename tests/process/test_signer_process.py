@@ -1,7 +1,6 @@
 """The signer as a process of its own: killed, cut off from its disk, asked by a wallet that isn't to be trusted."""
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 from btclib_wallet.bip32.bip32 import BIP32KeyData
 from harness import Daemon, wait_until
+from memory import found_in_memory
 from small_disk import SmallDisk
 from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
 
@@ -36,6 +36,7 @@ PROBED = Path(__file__).resolve().parent / "workers" / "probed.py"
 def pair(tmp_path: Path) -> Iterator[Pair]:
     pair = Pair(tmp_path)
     pair.options["wallet"].append("-signerprocess=1")
+    pair.options["signer"].append("-signerrelay=1")  # these tests are not about the front end
     yield pair
     pair.close()
 
@@ -114,7 +115,7 @@ def test_killed_it_forgets_what_was_unlocked_and_nothing_else(pair: Pair) -> Non
 
 
 def test_killed_while_it_waits_for_the_owner(pair: Pair) -> None:
-    pair.options["signer"] = ["-signerconfirm=always"]
+    pair.options["signer"] += ["-signerconfirm=always"]
     rich(pair)
     paying = Paying(pair)
     assert asked(pair)["pays"] == [{"to": STRANGER, "amount": "1.00000000"}]
@@ -136,7 +137,7 @@ def test_killed_while_it_waits_for_the_owner(pair: Pair) -> None:
 
 
 def test_a_killed_wallet_asks_no_longer(pair: Pair) -> None:
-    pair.options["signer"] = ["-signerconfirm=always"]
+    pair.options["signer"] += ["-signerconfirm=always"]
     rich(pair)
     paying = Paying(pair)
     asked(pair)
@@ -149,7 +150,7 @@ def test_a_killed_wallet_asks_no_longer(pair: Pair) -> None:
 
 
 def test_the_limits_hold_over_a_kill(pair: Pair) -> None:
-    pair.options["signer"] = ["-signermaxday=2.5"]
+    pair.options["signer"] += ["-signermaxday=2.5"]
     rich(pair)
     for _ in range(2):
         pay(pair)
@@ -251,7 +252,7 @@ def test_who_came_in_as_a_wallet_is_no_owner_afterwards(pair: Pair) -> None:
 
 def test_no_secret_comes_into_the_wallet_s_files_or_any_log(pair: Pair) -> None:
     pair.options["wallet"].append("-debug=all")
-    pair.options["signer"] = ["-debug=all"]
+    pair.options["signer"] += ["-debug=all"]
     rich(pair)
     pay(pair)
     (keyset,) = pair.ask("signer", "getsignerinfo")["keysets"]
@@ -275,32 +276,13 @@ def test_no_key_comes_into_the_wallet_s_memory(pair: Pair) -> None:
     listed = pair.ask("wallet", "listdescriptors", True, wallet="own")["descriptors"][0]["desc"]
     own = re.search(r"tprv\w+", listed)
     assert own is not None
-    found = _found_in_memory(pair.processes["wallet"].pid, [*_forms(own.group()), *_forms(xprv)])
+    found = found_in_memory(pair.processes["wallet"].pid, [*_forms(own.group()), *_forms(xprv)])
     assert found == [True, True, False, False]  # those of a wallet that keeps its own are there, as ever
 
 
 def _forms(xprv: str) -> list[bytes]:
     """A key as text, and as its 32 bytes."""
     return [xprv.encode(), BIP32KeyData.b58decode(xprv).key[1:]]
-
-
-def _found_in_memory(pid: int, needles: list[bytes]) -> list[bool]:
-    found = [False] * len(needles)
-    try:
-        memory = Path(f"/proc/{pid}/mem").open("rb", buffering=0)  # noqa: SIM115 (it is closed below)
-    except PermissionError as error:
-        pytest.skip(f"the wallet's memory can't be read here: {error}")
-    with memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            extent, rights, *_ = line.split()
-            start, end = (int(number, 16) for number in extent.split("-"))
-            if not rights.startswith("rw"):
-                continue
-            memory.seek(start)
-            with contextlib.suppress(OSError):
-                content = memory.read(end - start)
-                found = [seen or needle in content for seen, needle in zip(found, needles, strict=True)]
-    return found
 
 
 @pytest.mark.skipif(landlock.version() < 6, reason="this kernel has no Landlock of ABI 6 or later")
@@ -318,7 +300,7 @@ def test_what_code_inside_it_can_reach(pair: Pair) -> None:
     outcomes = []
     pair.command["signer"] = [sys.executable, str(PROBED), "signer"]
     for options in ([], ["-sandbox=off"]):
-        pair.options["signer"] = options
+        pair.options["signer"] = ["-signerrelay=1", *options]
         pair.start("signer")
         given = f"network = Path({str(pair.network)!r})\n"
         outcomes.append([pair.ask("signer", "intrude", given + attempt) for attempt in attempts])
@@ -338,7 +320,7 @@ def test_a_log_that_was_cut_stops_it(pair: Pair) -> None:
     assert process.wait(DEADLINE) == ExitStatus.DATA_CORRUPT
     assert f"it has {len(lines) - 1} lines, and {len(lines)} were written" in pair.log("signer")
     assert "Traceback" not in pair.log("signer")
-    pair.options["signer"] = ["-signernewlog=1"]
+    pair.options["signer"] += ["-signernewlog=1"]
     pair.start("signer")
     assert json.loads(log.read_text().splitlines()[0])["event"] == "new log"
     assert len(list(log.parent.glob("audit.log.damaged-*"))) == 1
@@ -370,7 +352,7 @@ def test_without_room_for_its_record_it_signs_nothing(pair: Pair) -> None:
     [("-signerallow=nonsense", "is no address of the regtest chain"), ("-signerconfirm=perhaps", "signerconfirm")],
 )
 def test_a_policy_that_is_none_stops_it(pair: Pair, option: str, words: str) -> None:
-    pair.options["signer"] = [option]
+    pair.options["signer"] += [option]
     assert pair.spawn("signer").wait(DEADLINE) == ExitStatus.CONFIG
     assert words in pair.log("signer")
 

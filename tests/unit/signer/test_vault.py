@@ -404,3 +404,24 @@ def test_what_is_no_store_is_refused(tmp_path):
     connection.close()
     with pytest.raises(StoreError, match="no key store"):
         Store(path)
+
+
+def test_a_store_of_the_first_version_is_taken_over(on_desk, tmp_path):
+    """It knew no names but those that the keys were made under, of which the newest counts."""
+
+    async def scenario(desk):
+        await desk.vault.make("w", desk.PASSPHRASE)
+        newest = await desk.vault.make("other", desk.PASSPHRASE)
+        desk.close()
+        connection = sqlite3.connect(tmp_path / "keys.sqlite")
+        connection.execute("DROP TABLE names")
+        connection.execute("UPDATE keysets SET label = 'w', created = created + 1 WHERE label = 'other'")
+        connection.execute("PRAGMA user_version=1")
+        connection.commit()
+        connection.close()
+        desk.start()
+        assert desk.vault.named("w") == newest.id
+        desk.restart()
+        assert desk.vault.named("w") == newest.id
+
+    on_desk(scenario)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bitcoind_mp.config.state import parent_identity
 from bitcoind_mp.wallet.creation import Recipe
 from bitcoind_mp.wallet.options import WalletOptions
 from bitcoind_mp.wallet.rebroadcast import Rebroadcaster
-from bitcoind_mp.wallet.startup import SessionList, StartupList, parent_identity
+from bitcoind_mp.wallet.startup import SessionList, StartupList
 
 BTC = 100_000_000
 

@@ -1,0 +1,31 @@
+"""Telling the signer a passphrase from the shell, before the wallet is called (`entrust` says which and why)."""
+
+import os
+
+from .arguments import Command
+from .client import Connections
+from .entrust import METHOD, VOID, Secrets, replaced, whose
+
+#: The signer's command, whether or not its table can be read just now.
+_ENTRUST = Command({"name": METHOD, "changes": True})
+_LIST = Command({"name": "listwallets"})
+
+
+async def entrusted(
+    connections: Connections, command: Command, words: list[str], *, named: bool, wallet: str | None
+) -> list[str]:
+    """The words that the wallet may have; ``wallet`` is the one that the person chose. Raises `BadArgument`, and what
+    `Connections.call` does: then the wallet isn't called."""
+    signer, keeper = connections.link("signer"), connections.link("wallet")
+    if signer is None or not os.path.exists(signer.server.socket):  # noqa: ASYNC240 (one look)
+        return words
+    secrets = Secrets(command, words, named=named)
+    if not secrets.for_signer:
+        return words
+    is_named = wallet is not None or secrets.wallet is not None
+    loaded = [] if is_named or keeper is None else await connections.call(keeper, _LIST, [])
+    about = whose(secrets, wallet, loaded)
+    if about is None:
+        return secrets.with_ticket(VOID)
+    answer = await connections.call(signer, _ENTRUST, secrets.told(about))
+    return replaced(secrets, words, answer, is_named=is_named, wallet=about)

@@ -1,0 +1,57 @@
+"""Telling the signer a passphrase from the one-shot path, before the wallet is called (`entrust`: which, and why)."""
+
+import os
+import time
+
+from .arguments import Command, request
+from .entrust import METHOD, VOID, Secrets, replaced, whose
+from .jsontext import compact
+from .oneshot import RETRY, NoServer, call, connected, exchange, read_reply
+from .routing import Server, Servers
+
+#: Seconds that somebody has to listen there.
+PATIENCE = 2.0
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from bitcoind_mp.config import Config
+
+
+def entrusted(config: "Config", command: Command, words: "list[str]") -> "list[str]":
+    """The words that the wallet may have. Raises `BadArgument`, `NoServer`, `Refused`: then it isn't called."""
+    signer = signer_of(config)
+    if signer is None:
+        return words
+    secrets = Secrets(command, words, named=config.get_bool("named"))
+    if not secrets.for_signer:
+        return words
+    chosen = config.get_str("rpcwallet") if config.is_set("rpcwallet") and not config.is_negated("rpcwallet") else None
+    loaded = call(config, "listwallets", []) if chosen is None and secrets.wallet is None else []
+    wallet = whose(secrets, chosen, loaded)
+    if wallet is None:
+        return secrets.with_ticket(VOID)
+    answer = _ask(config, signer, secrets.told(wallet))
+    is_named = chosen is not None or secrets.wallet is not None
+    return replaced(secrets, words, answer, is_named=is_named, wallet=wallet)
+
+
+def signer_of(config: "Config") -> "Server | None":
+    """The signer, where there is one: its socket stays while it is started again, and must be taken for it then too."""
+    found = [server for server in Servers.of(config).all() if server.role == "signer"]
+    return next((server for server in found if os.path.exists(server.socket)), None)
+
+
+def _ask(config: "Config", signer: Server, params: "list[Any]") -> "Any":
+    end = time.monotonic() + PATIENCE
+    connection = connected(signer)
+    while connection is None:
+        if time.monotonic() >= end:
+            raise NoServer(
+                f"nobody answers on {signer.socket}, so the passphrase was sent to nobody. Start the signer; or remove "
+                "that file, if there is to be none any more"
+            )
+        time.sleep(RETRY)
+        connection = connected(signer)
+    return read_reply(exchange(config, signer, connection, request(METHOD, compact(params))))
