@@ -21,6 +21,7 @@ PURPOSES = {
     "walletpassphrasechange": "change",
     "walletlock": "lock",
     "createwallet": "make",
+    "migratetosigner": "move",
 }
 #: purpose -> the command's parameters that are passphrases
 _FIELDS: "dict[str, tuple[str, ...]]" = {
@@ -28,7 +29,11 @@ _FIELDS: "dict[str, tuple[str, ...]]" = {
     "change": ("oldpassphrase", "newpassphrase"),
     "lock": (),
     "make": ("passphrase",),
+    "move": ("passphrase",),
 }
+#: The parameter in which the wallet is given the ticket for what its keys are sealed under; what opens them now it must
+#: be told.
+_NEW = "newpassphrase"
 #: Stands for a passphrase where none may be sent: the wallet is to say what is wrong.
 VOID = "entrusted-to-the-signer:nothing"
 
@@ -78,19 +83,23 @@ class Secrets:
     def told(self, wallet: str) -> "list[Any]":
         """The parameters of `METHOD`."""
         seconds = self._given("timeout").strip()
-        new = self.secrets[1] if len(self.secrets) > 1 else ""
+        first = self.secrets[0] if self.secrets else ""
+        if self.purpose == "move":
+            first = self._given(_NEW) or first
         return [
             self.purpose,
             wallet,
-            self.secrets[0] if self.secrets else "",
-            new,
+            first,
+            self.secrets[1] if len(self.secrets) > 1 else "",
             min(int(seconds), 1 << 31) if seconds.isascii() and seconds.isdigit() else 0,
         ]
 
     def with_ticket(self, ticket: str) -> "list[str]":
         """The words, with that in place of each secret."""
         words = list(self._words)
-        for place in self._secret_places:
+        if self.purpose == "move" and _NEW not in self._places:
+            return [*words, f"{_NEW}={ticket}" if self._named else ticket]
+        for place in [self._places[_NEW]] if self.purpose == "move" else self._secret_places:
             name = words[place].partition("=")[0] + "=" if self._is_pair(place) else ""
             words[place] = name + ticket
         return words

@@ -29,7 +29,7 @@ IN_WARMUP = -28
 #: As in interfaces.errors: a call that a server's end cancelled before it took effect.
 SHUTTING_DOWN = "Shutting down"
 #: Commands that the signer is told of first, where there is one (`entrust.PURPOSES`).
-WITH_PASSPHRASE = ("createwallet", "walletlock", "walletpassphrase", "walletpassphrasechange")
+WITH_PASSPHRASE = ("createwallet", "migratetosigner", "walletlock", "walletpassphrase", "walletpassphrasechange")
 #: Columns where a terminal doesn't know how wide it is.
 NO_WIDTH = 80
 #: Seconds between attempts with -rpcwait.

@@ -15,6 +15,7 @@ ALWAYS = frozenset(
         "walletpassphrase",
         "walletpassphrasechange",
         "encryptwallet",
+        "migratetosigner",
         "importdescriptors",
         "signrawtransactionwithkey",
         "signmessagewithprivkey",

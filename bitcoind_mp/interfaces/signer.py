@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from hashlib import sha256
 
 from .command import Secret, interface_method
 
@@ -18,23 +19,40 @@ def is_ticket(passphrase: str) -> bool:
 
 @dataclass(frozen=True)
 class PublicDescriptor:
-    """One of a key set's descriptors. ``type`` is Core's name of its address type, ``internal``: for change; ``text``
-    is on the extended key of the whole set, ``normalized`` on that below the last hardened step. With checksums."""
+    """One of a key set's descriptors. ``type`` is Core's name of its address type, empty where it has none;
+    ``internal``: for change; ``text`` is on the public halves of the set's secrets, ``normalized`` on the extended keys
+    below the last hardened steps. With checksums. ``active``: new addresses come from it."""
 
     type: str
     internal: bool
     text: str
     normalized: str
+    active: bool = True
 
 
 @dataclass(frozen=True)
 class KeySet:
-    """What is public of one wallet's keys: ``id`` is its name among the signer's, ``xpub`` the extended public key
-    that all its descriptors are below."""
+    """What is public of one wallet's keys: ``id`` is its name among the signer's, ``publics`` are the public halves of
+    its secrets (an extended public key, or a public key in hex), sorted."""
 
     id: str
-    xpub: str
+    publics: list[str]
     descriptors: list[PublicDescriptor]
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the signer shows for keys that were moved to it: ``keys`` as it has them on its disk, and for each of their
+    public halves a signature (DER, hex) of `challenge_hash` by the secret that it read back from there."""
+
+    keys: KeySet
+    proofs: list[str]
+
+
+def challenge_hash(challenge: str, id: str, public: str) -> bytes:
+    """What is signed to prove that a secret is there: no transaction's or message's hash."""
+    tag = sha256(b"bitcoind-mp moved key").digest()
+    return sha256(tag + tag + "\0".join((challenge, id, public)).encode()).digest()
 
 
 class Signer(ABC):
@@ -90,5 +108,17 @@ class Signer(ABC):
 
     @interface_method("signer.sign_message", changes=True)
     @abstractmethod
-    async def sign_message(self, id: str, internal: bool, index: int, message: str) -> str:
-        """Sign a message with the key of a legacy address, at that index of the set's descriptor; Base64."""
+    async def sign_message(self, id: str, descriptor: str, index: int, message: str) -> str:
+        """Sign a message with the key of a legacy address, at that index of the set's descriptor of that text; Base64.
+        Raises `RpcError` -4 for another kind of address."""
+
+    @interface_method("signer.take", changes=True)
+    @abstractmethod
+    async def take(self, keys: KeySet, label: str, secrets: Secret, passphrase: Secret, challenge: str) -> Receipt:
+        """Keep the keys of a wallet that has held them itself: ``keys.id`` is for the caller to choose, 32 hexadecimal
+        digits, and ``secrets`` is a JSON object, public half to secret. On disk when this returns. To repeat it after
+        a kill is harmless: the same keys are sealed anew.
+
+        Raises:
+            RpcError: -4 they are not what they are said to be, or the id is another set's; -20 no room.
+        """

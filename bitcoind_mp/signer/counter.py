@@ -4,7 +4,7 @@ What doesn't belong: what the methods do (``vault.py``), how the owner says a pa
 """
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.interfaces.signer import KeySet, Signer, is_ticket
+from bitcoind_mp.interfaces.signer import KeySet, Receipt, Signer, is_ticket
 
 from .tickets import Entrusted, Purpose, Tickets
 from .vault import Vault
@@ -56,5 +56,9 @@ class Counter(Signer):
     async def sign(self, id: str, psbt: str) -> str:
         return await self._vault.sign(id, psbt)
 
-    async def sign_message(self, id: str, internal: bool, index: int, message: str) -> str:
-        return await self._vault.sign_message(id, internal, index, message)
+    async def sign_message(self, id: str, descriptor: str, index: int, message: str) -> str:
+        return await self._vault.sign_message(id, descriptor, index, message)
+
+    async def take(self, keys: KeySet, label: str, secrets: str, passphrase: str, challenge: str) -> Receipt:
+        told = self._told(passphrase, Purpose.MOVE, label).passphrase
+        return await self._vault.take(keys, label, secrets, told, challenge)

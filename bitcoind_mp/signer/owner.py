@@ -5,9 +5,9 @@ from typing import Any
 
 from bitcoind_mp.interfaces.amounts import COIN
 from bitcoind_mp.interfaces.command import Secret, command, commit_point
-from bitcoind_mp.render.network import network_name
-from bitcoind_mp.signing.seeds import standard_descriptors
+from bitcoind_mp.signing.descriptor_keys import private_text
 
+from .keyset import is_standard
 from .tickets import Purpose, Tickets
 from .vault import Vault
 
@@ -127,11 +127,22 @@ class OwnerCommands:
             passphrase: The wallet's passphrase, asked for even while it is unlocked
 
         Returns:
-            keyset, xprv (what importsignerkeys takes), and the private descriptors below it
+            keyset; xprv (what importsignerkeys takes, null for keys that were moved in); descriptors: the private ones;
+            importdescriptors: the parameter with which importdescriptors has a blank wallet hold these keys itself
         """
-        xprv = await self._vault.export(keyset, passphrase)
-        texts = standard_descriptors(xprv, network_name(self._chain))
-        return {"keyset": keyset, "xprv": xprv, "descriptors": [text for _, _, text in texts]}
+        keys, secrets = await self._vault.export(keyset, passphrase)
+        texts = [private_text(one.text, secrets) for one in keys.descriptors]
+        rows = [
+            {
+                "desc": text,
+                "timestamp": 0,
+                **({"active": True, "internal": one.internal} if one.active else {}),
+            }
+            for text, one in zip(texts, keys.descriptors, strict=True)
+        ]
+        only = keys.publics[0] if len(keys.publics) == 1 else ""
+        xprv = secrets.secret(only) if only and is_standard(keys, chain=self._chain) else None
+        return {"keyset": keyset, "xprv": xprv, "descriptors": texts, "importdescriptors": rows}
 
     @command("signer", changes=True)
     async def importsignerkeys(self, keyset: str, xprv: Secret, passphrase: Secret, wallet: str = "") -> None:

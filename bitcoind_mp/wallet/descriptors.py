@@ -22,9 +22,11 @@ from btclib_wallet.descriptors import (
     parse,
 )
 
+from bitcoind_mp.signing.descriptor_keys import plain_keys
+
 from .addresses import key_scripts
 from .coins import OutputType, Owner
-from .descriptor_text import output_type, plain_keys
+from .descriptor_text import output_type
 from .tables import DescriptorRow, DescriptorTable
 
 #: Scripts at some indexes of a descriptor, as they are derived.
@@ -168,11 +170,6 @@ class DescriptorSet:
         if not found.hardened_wildcard:
             return infer_descriptor(script, found.parsed.provider(owner.index), self._network)
         return self._table.concrete_at(owner.descriptor, owner.index)[script]
-
-    def is_change_branch(self, owner: Owner) -> bool:
-        """Of a standard descriptor (BIP44 and its like): whether its last step says that it is for change."""
-        key = next(plain_keys(self.get(owner.descriptor).parsed))
-        return [*key.der_path[-1:]] == [1]
 
     def cached(self, owner: Owner) -> list[bytes]:
         """The scripts derived for that descriptor and index."""

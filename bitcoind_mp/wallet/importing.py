@@ -12,12 +12,13 @@ from btclib_wallet.descriptors import parse
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import KeySet
+from bitcoind_mp.signing.descriptor_keys import TextSecrets, plain_keys, public_half
 from bitcoind_mp.signing.seeds import new_master_key, standard_descriptors
 
 from .addresses import has_address
 from .book import RECEIVE
 from .coins import OutputType
-from .descriptor_text import ReadDescriptor, TextSecrets, output_type, plain_keys, public_half, read, unsafe_delays
+from .descriptor_text import ReadDescriptor, output_type, read, unsafe_delays
 from .descriptors import Derived, WalletDescriptor
 from .wallet import Wallet
 

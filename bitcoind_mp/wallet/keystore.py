@@ -126,6 +126,11 @@ class KeyStore(Keys):
                 self._table.put(public, stored, True)
                 self._secrets[public] = (stored, True)
 
+    def drop(self) -> None:
+        """Have the file hold no secret any more. In a ledger transaction; follow with `Ledger.rewrite`."""
+        self._table.clear()
+        self._ledger.set_fact(_MASTER_FACT, None)
+
     async def unlock(self, passphrase: str, seconds: int = 0) -> bool:
         """Make secrets readable; False for a wrong passphrase."""
         if self._sealed_master is None:

@@ -102,6 +102,10 @@ class Ledger:
         with suppress(PermissionError):  # out of reach, so that it isn't a directory that was made just now
             _sync_directory(path.parent.parent)
 
+    def keep_from_older_versions(self) -> None:
+        """Have older versions of this program leave the file alone. In a transaction."""
+        self.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
     def save_memory(self) -> None:
         """Keep a quarter of the usual of the file in memory."""
         self.execute("PRAGMA cache_size=-500")

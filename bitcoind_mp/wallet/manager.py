@@ -19,6 +19,7 @@ from .creation import Recipe, genesis, make
 from .directory import Directory
 from .follow import Attachment, first_blocks
 from .ledger import Ledger, WalletFileError
+from .moving import Moved, Step, finish, move
 from .node import Node
 from .options import WalletOptions
 from .signer_keys import SignerKeys
@@ -68,6 +69,8 @@ class Wallets:
         """Called after a block in which there was nothing for a wallet too."""
         self.on_open: Callable[[Wallet], None] = lambda wallet: None
         """Called when one was loaded."""
+        self.on_step: Callable[[Step], None] = lambda step: None
+        """Called after each step of moving keys to the signer."""
         self._node = node
         self._clock = clock
         self._startup = startup
@@ -225,6 +228,8 @@ class Wallets:
             if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
                 raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
             verify(wallet)
+            with suppress(RpcError):  # without room for it, the next start tries again
+                finish(ledger)
         return wallet
 
     async def unload(self, name: str, load_on_startup: bool | None = None) -> list[str]:
@@ -310,6 +315,15 @@ class Wallets:
         if name in self._busy:
             raise RpcError(RpcCode.WALLET_ERROR, "Wallet already loading.")
         return _Reserved(self._busy, name)
+
+    async def move_to_signer(self, wallet: Wallet, entrusted: str) -> Moved:
+        """Have the signer hold a wallet's keys from now on (`moving.move`). Raises `RpcError`."""
+        if self._signer is None or not self.options.signer_process:
+            raise RpcError(RpcCode.WALLET_ERROR, "There is no signer: start with -signerprocess=1.")
+        moved = await move(wallet, self._signer, entrusted, lambda step: self.on_step(step))
+        self.on_open(wallet)
+        wallet.changed()
+        return moved
 
     def signer_lost(self) -> None:
         """The signer is gone, and with it what was unlocked."""

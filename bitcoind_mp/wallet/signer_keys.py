@@ -17,7 +17,7 @@ from .ledger import Ledger
 
 T = TypeVar("T")
 
-_ID, _XPUB = "signer_keyset", "signer_xpub"
+_ID, _PUBLICS = "signer_keyset", "signer_xpub"
 _NEVER = (
     "The private keys of this wallet are in the signer and don't come into the wallet's process. "
     "Their owner sees them with: exportsignerkeys {}"
@@ -27,7 +27,7 @@ _NEVER = (
 def remember(ledger: Ledger, keys: KeySet) -> None:
     """Note in a wallet's file which keys of the signer's are its own. In a ledger transaction."""
     ledger.set_fact(_ID, keys.id)
-    ledger.set_fact(_XPUB, keys.xpub)
+    ledger.set_fact(_PUBLICS, " ".join(keys.publics))
 
 
 def keyset_of(ledger: Ledger) -> str | None:
@@ -44,7 +44,7 @@ class SignerKeys(Keys):
     def __init__(self, ledger: Ledger, signer: Signer) -> None:
         self.id = str(ledger.fact(_ID))
         self.cost = Cost()
-        self._xpub = str(ledger.fact(_XPUB))
+        self._publics = str(ledger.fact(_PUBLICS)).split()
         self._signer = signer
         self._is_open = False
         self._locking: set[asyncio.Task[None]] = set()
@@ -62,10 +62,10 @@ class SignerKeys(Keys):
 
     @property
     def publics(self) -> list[str]:
-        return [self._xpub]
+        return self._publics
 
     def holds(self, public: str) -> bool:
-        return public == self._xpub
+        return public in self._publics
 
     def secret(self, public: str) -> str:
         raise RpcError(RpcCode.WALLET_ERROR, _NEVER.format(self.id))
@@ -114,9 +114,9 @@ class SignerKeys(Keys):
         goes away."""
         return await self._ask(self._signer.sign(self.id, psbt))
 
-    async def sign_message(self, internal: bool, index: int, message: str) -> str:
-        """A signature by the key of a legacy address; Base64."""
-        return await self._ask(self._signer.sign_message(self.id, internal, index, message))
+    async def sign_message(self, descriptor: str, index: int, message: str) -> str:
+        """A signature by the key of a legacy address, at that index of that descriptor; Base64."""
+        return await self._ask(self._signer.sign_message(self.id, descriptor, index, message))
 
     async def _ask(self, call: Awaitable[T]) -> T:
         try:

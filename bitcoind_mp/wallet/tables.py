@@ -88,6 +88,9 @@ class SecretTable:
     def put(self, public: str, secret: bytes, sealed: bool) -> None:
         self._ledger.execute("INSERT OR REPLACE INTO secrets VALUES (?, ?, ?)", (public, secret, int(sealed)))
 
+    def clear(self) -> None:
+        self._ledger.execute("DELETE FROM secrets")
+
 
 class TransactionTable:
     """The wallet's transactions with their states."""

@@ -5,8 +5,7 @@ authenticated when they are opened, descriptors carry their checksums, and an ad
 out (``address_source.py``).
 """
 
-from btclib.b58 import prv_key_data_from_wif
-from btclib_wallet.bip32.bip32 import xpub_from_xprv
+from bitcoind_mp.signing.descriptor_keys import public_half_of
 
 from .wallet import Wallet
 
@@ -26,13 +25,5 @@ def verify(wallet: Wallet) -> None:
             raise Damaged("a transaction is not what it was")
     if not wallet.keys.is_encrypted:
         for public in wallet.keys.publics:
-            if _public_half(wallet.keys.secret(public)) != public:
+            if public_half_of(wallet.keys.secret(public)) != public:
                 raise Damaged("a private key is not what it was")
-
-
-def _public_half(secret: str) -> str:
-    """The name that a secret is kept under (`keystore.KeyStore`)."""
-    try:
-        return xpub_from_xprv(secret) if secret[1:4] == "prv" else prv_key_data_from_wif(secret).pub.sec.hex()
-    except ValueError:
-        return ""

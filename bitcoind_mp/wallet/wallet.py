@@ -15,6 +15,7 @@ from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
+from bitcoind_mp.signing.descriptor_keys import plain_keys, private_keys
 from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
@@ -23,7 +24,6 @@ from .balances import View
 from .book import SEND, AddressBook
 from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
-from .descriptor_text import plain_keys, private_keys
 from .descriptors import DescriptorSet, WalletDescriptor
 from .flags import Flags
 from .history import History

@@ -44,7 +44,7 @@ def test_a_key_set_from_its_making_to_its_lock(reach, tmp_path: Path) -> None:
             large = spend([Coin.to(Address(keys), 2 * COIN)], [(STRANGER, COIN)])
             assert await refusal(signer.sign(keys.id, large)) == RpcCode.WALLET_ERROR
             assert await refusal(signer.sign(keys.id, "nonsense")) == RpcCode.DESERIALIZATION_ERROR
-            assert len(await signer.sign_message(keys.id, False, 0, "hello")) == 88
+            assert len(await signer.sign_message(keys.id, keys.descriptors[0].text, 0, "hello")) == 88
             await signer.lock(keys.id)
             assert await refusal(signer.sign(keys.id, small)) == RpcCode.WALLET_UNLOCK_NEEDED
             assert await refusal(signer.describe("unknown")) == RpcCode.WALLET_ERROR

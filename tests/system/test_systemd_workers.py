@@ -1,6 +1,7 @@
 """The workers as services of their own under a real systemd, with no supervisor of ours between."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from systemd_container import DATA, PATIENCE, Container
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.interfaces.journal import Event
 
-NODE = "bitcoin-mp-node"
+NODE, SIGNER = "bitcoin-mp-node", "bitcoin-mp-signer"
 ALICE, BOB = "bitcoin-mp-wallet@alice", "bitcoin-mp-wallet@bob"
 PASSPHRASE = "correct horse battery staple"
 #: Seconds without a sign of life: short enough to wait for, and long for a machine that has other work.
@@ -190,3 +191,42 @@ def test_a_service_without_its_socket_unit_binds_its_own_and_stays_stopped(machi
     this_process = (f"--unit={ALICE}", f"_PID={machine.main_pid(ALICE)}", f"MESSAGE_ID={Event.NODE_LOST}")
     wait_until("alice misses it", lambda: len(machine.journal(*this_process)) >= 2, PATIENCE)
     assert machine.properties(NODE)["ActiveState"] == "inactive", "alice's calls don't start it"
+
+
+def test_a_signer_as_a_service_of_its_own(machine: Container) -> None:
+    """Wallets reach it as wallets, the node not at all, and the owner by the front end."""
+    carol, run = "bitcoin-mp-wallet@carol", DATA / "regtest" / "run"
+    machine.systemctl("stop", *(f"{unit}.{kind}" for unit in (ALICE, BOB, NODE) for kind in ("socket", "service")))
+    machine.configure("signerprocess=1")
+    machine.edit("bitcoin-mp-node.service", "regtest", f"InaccessiblePaths=-{run}/signer -{run}/signer.sock")
+    machine.edit(f"{carol}.service", "regtest", f"InaccessiblePaths=-{run}/signer.sock")
+    for unit in (SIGNER, NODE, carol):
+        machine.systemctl("start", f"{unit}.service")
+    front = ("-rpcwallet=carol",)
+    machine.front_end(*front, "createwallet", "carol", "false", "false", PASSPHRASE)
+    assert machine.patiently(lambda: wallet(machine, "carol", "getwalletinfo"))["external_signer"] is True
+    machine.front_end(*front, "walletpassphrase", PASSPHRASE, "600")
+    address = wallet(machine, "carol", "getnewaddress")
+    machine.call("node.sock", "generatetoaddress", 101, address)
+    wait_until("it is there", lambda: wallet(machine, "carol", "getbalance"), PATIENCE)
+    assert machine.front_end(*front, "sendtoaddress", address, "1").stdout
+    pid = machine.main_pid(SIGNER)
+    machine.signal("KILL", pid)
+    until_replaced(machine, SIGNER, pid)
+    machine.front_end(*front, "walletpassphrase", PASSPHRASE, "600")
+    assert machine.front_end(*front, "sendtoaddress", address, "1").stdout
+    assert '"unlocked": true' in machine.front_end("getsignerinfo").stdout
+    shown = {unit: _shown(machine, unit, run) for unit in (NODE, carol)}
+    assert shown == {NODE: "no signer.sock, no wallet.sock", carol: "no signer.sock, wallet.sock"}
+    machine.systemctl("stop", *(f"{unit}.service" for unit in (carol, NODE, SIGNER)))
+
+
+def _shown(machine: Container, unit: str, run: Path) -> str:
+    """Which of the signer's sockets a service can connect to, so far as its file system goes."""
+    probe = "; ".join(
+        f"python3 -c 'import socket; socket.socket(socket.AF_UNIX).connect(\"{path}\")' 2>/dev/null "
+        f"&& echo {path.name} || echo no {path.name}"
+        for path in (run / "signer.sock", run / "signer" / "wallet.sock")
+    )
+    entered = ("nsenter", "--mount", f"--target={machine.main_pid(unit)}", "--", "runuser", "-u", "bitcoind-mp", "--")
+    return ", ".join(machine.run(*entered, "sh", "-c", probe).stdout.split("\n")[:2])

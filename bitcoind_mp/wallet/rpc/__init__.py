@@ -9,6 +9,7 @@ from .coins import CoinCommands
 from .encrypt import EncryptCommands
 from .fund import FundCommands
 from .hdkeys import HdKeyCommands
+from .migrate import MigrationCommands
 from .psbt import PsbtCommands
 from .rawsign import SigningCommands
 from .received import ReceivedCommands
@@ -28,6 +29,7 @@ _COMMANDS = (
     FundCommands,
     HdKeyCommands,
     MessageCommands,
+    MigrationCommands,
     PaymentCommands,
     PsbtCommands,
     ReceivedCommands,

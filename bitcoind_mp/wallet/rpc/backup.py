@@ -8,7 +8,7 @@ from bitcoind_mp.interfaces.command import Call, SecretMarker, command
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.render.descriptor_text import parse_range
 from bitcoind_mp.render.json_values import expect, integer, type_name
-from bitcoind_mp.wallet.descriptor_text import private_text
+from bitcoind_mp.signing.descriptor_keys import private_text
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.signer_keys import SignerKeys

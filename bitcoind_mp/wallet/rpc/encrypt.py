@@ -95,7 +95,7 @@ class EncryptCommands:
             raise RpcError(RpcCode.INVALID_PARAMETER, "passphrase cannot be empty")
         seconds = min(timeout, _MAX_TIMEOUT)
         if not await wallet.keys.unlock(passphrase, seconds):
-            raise RpcError(RpcCode.WALLET_PASSPHRASE_INCORRECT, _wrong(passphrase))
+            raise wrong_passphrase(passphrase)
         wallet.relock.start(seconds)
         wallet.top_up()
         wallet.changed()
@@ -141,6 +141,11 @@ class EncryptCommands:
     def _require_idle(self, wallet: Wallet, doing: str) -> None:
         if self._wallets.attachment(wallet).rescanner.is_busy:
             raise RpcError(RpcCode.WALLET_ERROR, _BUSY.format(doing))
+
+
+def wrong_passphrase(passphrase: str) -> RpcError:
+    """What a wrong one is answered with."""
+    return RpcError(RpcCode.WALLET_PASSPHRASE_INCORRECT, _wrong(passphrase))
 
 
 def _wrong(passphrase: str, which: str = "") -> str:

@@ -8,8 +8,8 @@ from btclib_wallet.bip32.bip32 import BIP32KeyData
 from bitcoind_mp.interfaces.command import Call, command, commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.json_values import expect
+from bitcoind_mp.signing.descriptor_keys import plain_keys
 from bitcoind_mp.signing.seeds import descriptor_text
-from bitcoind_mp.wallet.descriptor_text import plain_keys
 from bitcoind_mp.wallet.importing import add_own, prepare
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.wallet import Wallet

@@ -42,7 +42,8 @@ class MessageCommands:
             raise RpcError(RpcCode.TYPE_ERROR, "Address does not refer to key")
         owner = wallet.owner(script)
         if owner is not None and isinstance(wallet.keys, SignerKeys):
-            return await wallet.keys.sign_message(wallet.descriptors.is_change_branch(owner), owner.index, message)
+            text = wallet.descriptors.get(owner.descriptor).text
+            return await wallet.keys.sign_message(text, owner.index, message)
         keys = {} if owner is None else wallet.private_keys(owner)
         found = next(((key, secret) for key, secret in keys.items() if hash160(key) == script[3:23]), None)
         if found is None:

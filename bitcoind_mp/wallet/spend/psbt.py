@@ -87,6 +87,10 @@ async def _add_signatures(wallet: Wallet, keys: SignerKeys, psbt: Psbt, hash_typ
         ours.sig_hash_type = signed.sig_hash_type
         ours.partial_sigs = {**ours.partial_sigs, **signed.partial_sigs}
         ours.taproot_key_spend_signature = ours.taproot_key_spend_signature or signed.taproot_key_spend_signature
+        ours.taproot_script_spend_signatures = {
+            **ours.taproot_script_spend_signatures,
+            **signed.taproot_script_spend_signatures,
+        }
 
 
 def _tell(

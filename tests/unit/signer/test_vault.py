@@ -50,7 +50,7 @@ def test_a_locked_set_signs_nothing(on_desk):
         keys = await desk.vault.make("w", desk.PASSPHRASE)
         text = spend([Coin.to(Address(keys))], [(STRANGER, COIN - FEE)])
         assert (await desk.refused(desk.vault.sign(keys.id, text))).code == RpcCode.WALLET_UNLOCK_NEEDED
-        assert (await desk.refused(desk.vault.sign_message(keys.id, False, 0, "x"))).code == -13
+        assert (await desk.refused(desk.vault.sign_message(keys.id, keys.descriptors[0].text, 0, "x"))).code == -13
         assert not await desk.vault.unlock(keys.id, "wrong", 60)
         assert await desk.vault.unlock(keys.id, desk.PASSPHRASE, 60)
         await desk.vault.sign(keys.id, text)
@@ -79,7 +79,7 @@ def test_it_locks_itself(on_desk):
 def test_no_secret_lies_open(on_desk):
     async def scenario(desk):
         keys = await desk.keys()
-        xprv = await desk.vault.export(keys.id, desk.PASSPHRASE)
+        xprv = (await desk.vault.export(keys.id, desk.PASSPHRASE))[1].secret(keys.publics[0])
         await desk.vault.sign(keys.id, spend([Coin.to(Address(keys))], [(STRANGER, COIN - FEE)]))
         for file in desk.directory.iterdir():
             content = file.read_bytes()
@@ -346,7 +346,7 @@ def test_nothing_is_signed_that_is_not_on_record(on_desk, fails):
 def test_messages_are_signed_and_on_record(on_desk):
     async def scenario(desk):
         keys = await desk.keys()
-        signature = await desk.vault.sign_message(keys.id, True, 5, "hello")
+        signature = await desk.vault.sign_message(keys.id, keys.descriptors[4].text, 5, "hello")
         address = encode_address(Address(keys, "legacy", True, 5).script, "regtest")
         assert bms.verify(b"hello", address, signature)
         assert desk.events()[-1]["event"] == "signed message"
@@ -376,13 +376,18 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
     async def scenario(desk):
         keys = await desk.keys()
         assert (await desk.refused(desk.vault.export(keys.id, "wrong"))).code == RpcCode.WALLET_PASSPHRASE_INCORRECT
-        xprv = await desk.vault.export(keys.id, desk.PASSPHRASE)
+        xprv = (await desk.vault.export(keys.id, desk.PASSPHRASE))[1].secret(keys.publics[0])
         assert "already" in (await desk.refused(desk.vault.bring_back(keys.id, "w", xprv, "new"))).message
         desk.close()
         for file in tmp_path.iterdir():
             file.unlink()
         desk.start()
-        for id, secret in [(keys.id, "nonsense"), (keys.id, keys.xpub), ("short", xprv), (keys.id, "xprv" + xprv[4:])]:
+        for id, secret in [
+            (keys.id, "nonsense"),
+            (keys.id, keys.publics[0]),
+            ("short", xprv),
+            (keys.id, "xprv" + xprv[4:]),
+        ]:
             assert (await desk.refused(desk.vault.bring_back(id, "w", secret, "new"))).code in (-5, -8)
         assert await desk.vault.bring_back(keys.id, "w", xprv, "new") == keys
         assert await desk.vault.unlock(keys.id, "new", 60)

@@ -3,25 +3,16 @@
 import asyncio
 import contextlib
 from decimal import Decimal
-from functools import partial
 
 import pytest
-from btclib.script.engine import verify_transaction
 from btclib.tx import Tx
+from office import COIN, PASSPHRASE, RATE, Office, check, payee
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.render.address import encode_address
-from bitcoind_mp.signer.audit import AuditLog
-from bitcoind_mp.signer.clock import boot_id, read
 from bitcoind_mp.signer.policy import Policy
-from bitcoind_mp.signer.requests import Requests
-from bitcoind_mp.signer.store import Store
-from bitcoind_mp.signer.vault import Vault
 from bitcoind_mp.signing.psbt_reader import decode_psbt
-from bitcoind_mp.signing.sealing import Cost
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.node_link import through
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
 from bitcoind_mp.wallet.rpc.hdkeys import HdKeyCommands
@@ -33,41 +24,6 @@ from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
 from bitcoind_mp.wallet.rpc.wallet import WalletCommands
 from bitcoind_mp.wallet.signer_keys import SignerKeys
-
-COIN = 100_000_000
-PASSPHRASE = "correct horse"
-RATE = 5
-
-
-class Office:
-    """A signer in this process, that may be away."""
-
-    def __init__(self, directory, policy: Policy) -> None:
-        directory.mkdir(exist_ok=True)
-        self._directory = directory
-        self._policy = policy
-        self.signer = through(Signer, self._present)
-        self.vault: Vault | None = None
-        self.come()
-
-    def come(self) -> None:
-        self.store = Store(self._directory / "keys.sqlite")
-        self.log = AuditLog(self._directory / "audit.log", self.store.audit_head())
-        now = partial(read, boot_id())
-        cost = Cost(passes=1, lanes=1, memory=8)
-        self.vault = Vault(self.store, self.log, self._policy, Requests(), chain="regtest", now=now, cost=cost)
-
-    def go(self) -> None:
-        assert self.vault is not None
-        self.vault.lock_all()
-        self.vault = None
-        self.log.close()
-        self.store.close()
-
-    async def _present(self) -> Signer:
-        if self.vault is None:
-            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, "The signer can't be reached")
-        return self.vault
 
 
 @pytest.fixture
@@ -96,21 +52,6 @@ def in_office(on_bench, tmp_path):
         on_bench(prepared, signer_process=True)
 
     return run
-
-
-def payee() -> str:
-    address = encode_address(b"\x00\x14" + b"\x22" * 20, "regtest")
-    assert address is not None
-    return address
-
-
-def check(bench, raw: bytes) -> Tx:
-    """That its signatures are good."""
-    tx = Tx.parse(raw)
-    wallet = bench.loaded()
-    spent = [wallet.transaction(tx_in.prev_out.tx_id).tx.vout[tx_in.prev_out.vout] for tx_in in tx.vin]
-    verify_transaction(spent, tx)
-    return tx
 
 
 def test_it_answers_as_a_wallet_with_its_own_keys(in_office):
@@ -293,7 +234,8 @@ def test_the_signer_comes_and_goes(in_office):
 def test_no_private_key_comes_in_or_out_by_the_wallet(in_office, tmp_path):
     async def scenario(bench, office):
         wallet, call = bench.loaded(), bench.call()
-        xprv = await office.vault.export(wallet.keys.id, PASSPHRASE)
+        keys, secrets = await office.vault.export(wallet.keys.id, PASSPHRASE)
+        xprv = secrets.secret(keys.publics[0])
         backup, hd = BackupCommands(bench.wallets), HdKeyCommands(bench.wallets)
         for work in (
             lambda: backup.listdescriptors(call, True),
