@@ -786,7 +786,7 @@ TABLE = (
         SIGNING,
         "=<amt>",
         "The most (in BTC, fees included) that may be spent within 24 hours, all wallets together. A replacement "
-        "counts as much as what it replaces (default: no limit).",
+        "that spends all the coins of what it replaces counts once, the greater of the two (default: no limit).",
         negatable=False,
     ),
     Option(

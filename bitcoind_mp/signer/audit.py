@@ -26,7 +26,8 @@ class AuditDamaged(Exception):
 
 
 class AuditLog:
-    """An open log. Raises OSError from `append` where it can't be written: nothing was appended then."""
+    """An open log. `append` raises OSError where it can't be written, `AuditDamaged` where it isn't as it was left;
+    nothing was appended then."""
 
     def __init__(self, path: Path, known: Head) -> None:
         """Open it, made if absent, and check it. ``known``: how far it had come at the least.
@@ -36,6 +37,7 @@ class AuditLog:
         self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             self.head = self._check(known)
+            self._size = os.fstat(self._file).st_size
         except BaseException:
             os.close(self._file)
             raise
@@ -45,16 +47,30 @@ class AuditLog:
         line = {"n": self.head.count + 1, "time": _utc(), "event": event, **facts}
         chain = _chained(self.head.chain, line)
         text = (json.dumps({**line, "chain": chain}) + "\n").encode()
-        size = os.fstat(self._file).st_size
+        self._look()
         try:
             if os.write(self._file, text) != len(text):
                 raise OSError(28, "No space left on device")
             os.fsync(self._file)
         except OSError:
-            os.ftruncate(self._file, size)
+            os.ftruncate(self._file, self._size)
             raise
+        self._size += len(text)
         self.head = Head(self.head.count + 1, chain)
         return self.head
+
+    def _look(self) -> None:
+        """Whether the file is still there under its name, and as long as it was: nothing may go on record where nobody
+        would look for it (a rotation), nor after a cut."""
+        ours = os.fstat(self._file)
+        try:
+            named = self._path.stat()
+        except FileNotFoundError:
+            raise AuditDamaged(f"{self._path} was moved away or removed: put it back") from None
+        if (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
+            raise AuditDamaged(f"{self._path} is another file than it was: put the one before back")
+        if ours.st_size != self._size:
+            raise AuditDamaged(f"{self._path} was changed by somebody else, and is not written any more")
 
     def close(self) -> None:
         """Close it."""

@@ -34,14 +34,13 @@ class Policy:
     confirm: Confirm = Confirm.NEVER
 
     def objections(self, spending: Spending, today: int) -> list[str]:
-        """What is against it, in words for the owner. ``today``: what went out in the last 24 hours before it."""
+        """What is against it, in words for the owner. ``today``: what goes out within 24 hours once it is signed."""
         found = []
         if self.max_tx is not None and spending.amount > self.max_tx:
             found.append(f"it spends {_coins(spending.amount)}, more than -signermaxtx={_coins(self.max_tx)}")
-        if self.max_day is not None and today + spending.amount > self.max_day:
+        if self.max_day is not None and today > self.max_day:
             found.append(
-                f"with it {_coins(today + spending.amount)} would be spent in 24 hours, "
-                f"more than -signermaxday={_coins(self.max_day)}"
+                f"with it {_coins(today)} would be spent in 24 hours, more than -signermaxday={_coins(self.max_day)}"
             )
         if self.allowed is not None:
             strange = [payment for payment in spending.payments if payment.script not in self.allowed]

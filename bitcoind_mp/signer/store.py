@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,11 @@ from .clock import Reading, elapsed
 #: "BmpS", in the SQLite header: the key store of a signer of ours.
 APPLICATION_ID = 0x426D7053
 SCHEMA_VERSION = 2
-#: What version 2 added: which key set is meant where the owner names a wallet.
-_NAMES = "CREATE TABLE names (wallet TEXT PRIMARY KEY, keyset TEXT NOT NULL) WITHOUT ROWID"
+#: What version 2 added: which key set is meant where the owner names a wallet, and what else spent a coin.
+_SECOND = (
+    "CREATE TABLE names (wallet TEXT PRIMARY KEY, keyset TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX inputs_outpoint ON inputs (keyset, outpoint)",
+)
 _SCHEMA = """
 CREATE TABLE keysets (
     id TEXT PRIMARY KEY, label TEXT NOT NULL, created INTEGER NOT NULL, public TEXT NOT NULL, master BLOB NOT NULL,
@@ -72,14 +75,15 @@ class Store:
             )
             tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
             if not tables:
-                for statement in filter(str.strip, (*_SCHEMA.split(";"), _NAMES)):
+                for statement in filter(str.strip, (*_SCHEMA.split(";"), *_SECOND)):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif application != APPLICATION_ID:
                 raise StoreError(f"{path} is no key store of this program.")
             elif version < SCHEMA_VERSION:
-                self._connection.execute(_NAMES)
+                for statement in _SECOND:
+                    self._connection.execute(statement)
                 self._connection.execute("INSERT OR REPLACE INTO names SELECT label, id FROM keysets ORDER BY created")
                 self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version > SCHEMA_VERSION:
@@ -145,6 +149,25 @@ class Store:
         ).fetchone()[0]
         return found
 
+    def replaced(self, tx: bytes, keyset: str, outpoints: Collection[bytes]) -> list[bytes]:
+        """Other transactions that can't confirm beside one that spends these: all that was signed of them is among."""
+        wanted = set(outpoints)
+        found = {
+            row[0]
+            for outpoint in wanted
+            for row in self._connection.execute(
+                "SELECT tx FROM inputs WHERE keyset = ? AND outpoint = ? AND tx != ?", (keyset, outpoint, tx)
+            )
+        }
+        return [other for other in found if self.signed_inputs(other, keyset).keys() <= wanted]
+
+    def spent_by_since(self, tx: bytes, keyset: str, time: int) -> int:
+        """What was counted for that transaction after that time, in satoshis."""
+        found: int = self._connection.execute(
+            "SELECT coalesce(sum(amount), 0) FROM spends WHERE tx = ? AND keyset = ? AND time > ?", (tx, keyset, time)
+        ).fetchone()[0]
+        return found
+
     def spent_since(self, time: int) -> int:
         """What was counted after that time by all key sets, in satoshis."""
         found: int = self._connection.execute(
@@ -152,15 +175,23 @@ class Store:
         ).fetchone()[0]
         return found
 
-    def count(self, tx: bytes, keyset: str, inputs: dict[bytes, int], amount: int, time: int) -> None:
-        """Record that these inputs are signed for, and so much more spent. In a transaction."""
+    def count(
+        self, tx: bytes, keyset: str, inputs: dict[bytes, int], amount: int, time: int, replaced: Collection[bytes] = ()
+    ) -> None:
+        """Record that these inputs are signed for, and ``amount`` spent, in all. What was counted for those that it
+        replaces is its own from now on. In a transaction."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?)",
             [(tx, keyset, outpoint, value) for outpoint, value in inputs.items()],
         )
-        if amount > 0:
+        for other in replaced:
             self._connection.execute(
-                "INSERT INTO spends (tx, keyset, time, amount) VALUES (?, ?, ?, ?)", (tx, keyset, time, amount)
+                "UPDATE spends SET tx = ?, time = ? WHERE tx = ? AND keyset = ?", (tx, time, other, keyset)
+            )
+        more = amount - self.spent_by(tx, keyset)
+        if more > 0:
+            self._connection.execute(
+                "INSERT INTO spends (tx, keyset, time, amount) VALUES (?, ?, ?, ?)", (tx, keyset, time, more)
             )
 
     # --- how far log and clock have come --------------------------------------------------------------------

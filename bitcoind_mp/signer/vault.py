@@ -85,7 +85,7 @@ class Vault(KeySets, Signer):
 
     async def _allow(self, found: Open, spending: Spending, psbt: Psbt) -> None:
         """Returns if it may be signed, without letting others run unless the owner was asked. Raises `RpcError` -4."""
-        objections = self.policy.objections(spending, self.spent_today() - self._counted(found, spending))
+        objections = self.policy.objections(spending, self._today_with(found, spending))
         confirm = self.policy.confirm
         if not objections and confirm is not Confirm.ALWAYS:
             return
@@ -104,8 +104,21 @@ class Vault(KeySets, Signer):
             raise RpcError(RpcCode.WALLET_ERROR, "Nothing was signed: the owner rejected it.")
         self._record.put("confirmed", facts)
 
-    def _counted(self, found: Open, spending: Spending) -> int:
-        return self._record.store.spent_by(spending.tx, found.row.id)
+    def _replaced(self, found: Open, spending: Spending) -> list[bytes]:
+        """What can't confirm any more where this does: a payment whose fee was raised is one payment. Only those count
+        whose every input it spends: of two that share one, a third may take the place and leave the other standing."""
+        before = self._record.store.signed_inputs(spending.tx, found.row.id)
+        outpoints = before.keys() | {one.outpoint for one in spending.inputs}
+        return self._record.store.replaced(spending.tx, found.row.id, outpoints)
+
+    def _today_with(self, found: Open, spending: Spending) -> int:
+        """What is spent within the last 24 hours once it is signed."""
+        store, id = self._record.store, found.row.id
+        since = self._record.counted() - DAY
+        all_of_it = [spending.tx, *self._replaced(found, spending)]
+        counted = sum(store.spent_by(tx, id) for tx in all_of_it)
+        recent = sum(store.spent_by_since(tx, id, since) for tx in all_of_it)
+        return self.spent_today() - recent + max(spending.amount, counted)
 
     def spent_today(self) -> int:
         """What all key sets spent in the last 24 hours, in satoshis."""
@@ -113,12 +126,12 @@ class Vault(KeySets, Signer):
 
     def _count(self, found: Open, spending: Spending, psbt: Psbt) -> None:
         inputs = {one.outpoint: one.amount for one in spending.inputs}
-        more = spending.amount - self._counted(found, spending)
         now = self._record.counted()
+        replaced = self._replaced(found, spending)
         self._record.put(
             "signed",
             self._facts(found, spending, psbt),
-            lambda: self._record.store.count(spending.tx, found.row.id, inputs, more, now),
+            lambda: self._record.store.count(spending.tx, found.row.id, inputs, spending.amount, now, replaced),
         )
 
     def _facts(self, found: Open, spending: Spending, psbt: Psbt) -> dict[str, Any]:
@@ -154,7 +167,13 @@ class Vault(KeySets, Signer):
 def _sign(psbt: Psbt, own: OwnScripts, secrets: TextSecrets, spending: Spending) -> None:
     spends = Spends(psbt)
     for one in spending.inputs:
-        hash_type = psbt.inputs[one.index].sig_hash_type
+        psbt_in = psbt.inputs[one.index]
+        hash_type = psbt_in.sig_hash_type
+        # How it is satisfied our own descriptor says; what the wallet told of it could be anything.
+        psbt_in.redeem_script = psbt_in.witness_script = psbt_in.taproot_internal_key = psbt_in.taproot_merkle_root = (
+            b""
+        )
+        psbt_in.taproot_leaf_scripts = {}
         keys = own.keys(one.place, secrets)
         sign_input(psbt, one.index, keys, hash_type=hash_type, finalize=False, spends=spends)
 

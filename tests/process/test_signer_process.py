@@ -111,7 +111,7 @@ def test_killed_it_forgets_what_was_unlocked_and_nothing_else(pair: Pair) -> Non
     assert pay(pair) in pair.node("getrawmempool")
     info = pair.ask("signer", "getsignerinfo")
     assert [one["wallet"] for one in info["keysets"]] == ["w"]
-    assert 3 < float(info["spent"]) < 3.01
+    assert 2 < float(info["spent"]) < 2.01  # a payment and its replacement are one
 
 
 def test_killed_while_it_waits_for_the_owner(pair: Pair) -> None:

@@ -1,6 +1,7 @@
 """What the signer signs, what it refuses, what it keeps on record."""
 
 import asyncio
+import json
 import sqlite3
 
 import pytest
@@ -420,7 +421,14 @@ def test_a_store_of_the_first_version_is_taken_over(on_desk, tmp_path):
         desk.close()
         connection = sqlite3.connect(tmp_path / "keys.sqlite")
         connection.execute("DROP TABLE names")
+        connection.execute("DROP INDEX inputs_outpoint")
         connection.execute("UPDATE keysets SET label = 'w', created = created + 1 WHERE label = 'other'")
+        for id, text in connection.execute("SELECT id, public FROM keysets").fetchall():
+            public = json.loads(text)
+            old = {"id": id, "xpub": public["publics"][0], "descriptors": public["descriptors"]}
+            for one in old["descriptors"]:
+                del one["active"]
+            connection.execute("UPDATE keysets SET public = ? WHERE id = ?", (json.dumps(old), id))
         connection.execute("PRAGMA user_version=1")
         connection.commit()
         connection.close()
@@ -428,5 +436,6 @@ def test_a_store_of_the_first_version_is_taken_over(on_desk, tmp_path):
         assert desk.vault.named("w") == newest.id
         desk.restart()
         assert desk.vault.named("w") == newest.id
+        assert await desk.vault.describe(newest.id) == newest
 
     on_desk(scenario)
