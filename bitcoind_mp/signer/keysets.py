@@ -31,6 +31,7 @@ from bitcoind_mp.signing.sealing import (
 )
 from bitcoind_mp.signing.seeds import new_master_key as new_seed
 
+from .backup import NoBackup, read, written
 from .keyset import OwnScripts, derived, describe, sealed_text, secrets_in
 from .record import Record
 from .store import KeySetRow
@@ -200,6 +201,13 @@ class KeySets:
         if master is None:
             self._record.put("wrong passphrase", self._facts_of(found))
             return False
+        if not await asyncio.to_thread(_is_whole, found, master, self._network):
+            self._record.put("damaged", self._facts_of(found))
+            raise RpcError(
+                RpcCode.WALLET_ERROR,
+                f"The keys {id} are not those that their descriptors are on: the key store was changed, or the backup "
+                "that they come from.",
+            )
         self._record.put("unlocked", {**self._facts_of(found), "seconds": seconds})
         found.lock()
         found.master = master
@@ -287,6 +295,39 @@ class KeySets:
         finally:
             wipe(master)
 
+    def back_up(self) -> str:
+        """All of them, sealed, as text."""
+        text = written(self._chain, self._record.store.keysets(), self._names)
+        self._record.put("backed up", {"keysets": len(self._sets)})
+        return text
+
+    def restore(self, text: str) -> list[str]:
+        """Keep those of a backup that aren't here; their ids. Raises `RpcError` -8."""
+        try:
+            backup = read(text, self._chain)
+            new = {row.id: Open(row, self._own(row)) for row in backup.rows if row.id not in self._sets}
+            for id, found in new.items():
+                _check_id(id)
+                if found.own.public.id != id:
+                    raise NoBackup("It is not what was written: two names for one set of keys.")
+        except NoBackup as error:
+            raise RpcError(RpcCode.INVALID_PARAMETER, f"Nothing was restored. {error}") from error
+        except (BTClibException, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Nothing was restored. It is no backup of a signer.") from error
+        names = {name: id for name, id in backup.names.items() if id in new and name not in self._names}
+
+        def keep() -> None:
+            for found in new.values():
+                self._record.store.put(found.row)
+            for name, id in names.items():
+                self._record.store.name(name, id)
+
+        self._record.put("restored", {"keysets": list(new)}, keep)
+        self._sets |= new
+        self._names |= names
+        self.on_change()
+        return list(new)
+
     async def bring_back(self, id: str, label: str, xprv: str, passphrase: str) -> KeySet:
         """Keep an exported extended private key, under the id that it had. Raises `RpcError`."""
         try:
@@ -305,6 +346,15 @@ class KeySets:
     @staticmethod
     def _facts_of(found: Open) -> dict[str, Any]:
         return {"keyset": found.row.id, "wallet": found.row.label}
+
+
+def _is_whole(found: Open, master: bytearray, network: str) -> bool:
+    """Whether what is public of it, which isn't sealed, is that of its secrets."""
+    secrets = secrets_in(unseal(master, found.row.id.encode(), found.row.seed))
+    try:
+        return derived(found.own.public, secrets.by_public, network) == found.own.public
+    except (BTClibException, ValueError):
+        return False
 
 
 def _receipt(row: KeySetRow, passphrase: str, challenge: str) -> Receipt:

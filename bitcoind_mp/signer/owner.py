@@ -119,6 +119,31 @@ class OwnerCommands:
         self._vault.forget_name(wallet)
 
     @command("signer", changes=True)
+    def backupsigner(self) -> str:
+        """Shows all keys that the signer holds, each set sealed under its wallet's passphrase, as one line of text.
+
+        Keep it in a file, and a new one after each new wallet and new passphrase. What was spent, for signermaxday, and
+        the audit log are not in it.
+
+        Returns:
+            What restoresigner takes
+        """
+        return self._vault.back_up()
+
+    @command("signer", changes=True)
+    def restoresigner(self, backup: str) -> list[str]:
+        """Brings back the keys of a backup that aren't here. With -stdin it is read from a file, as in
+        bitcoin-mp -stdin restoresigner <FILE.
+
+        Args:
+            backup: As backupsigner showed it
+
+        Returns:
+            The keysets that were brought back
+        """
+        return self._vault.restore(backup)
+
+    @command("signer", changes=True)
     async def exportsignerkeys(self, keyset: str, passphrase: Secret) -> dict[str, Any]:
         """Shows the private keys of a wallet whose keys the signer holds: keep the answer as their backup.
 

@@ -347,6 +347,30 @@ def test_without_room_for_its_record_it_signs_nothing(pair: Pair) -> None:
         disk.unmount()
 
 
+def test_both_backups_bring_a_wallet_back_in_a_fresh_directory(pair: Pair, tmp_path: Path) -> None:
+    rich(pair)
+    (signed,) = pair.ask("signer", "getsignerinfo")["keysets"]
+    answer = pair.w("backupwallet", str(pair.datadir / "copy"))
+    assert "holds no private keys" in answer["warning"]
+    assert signed["keyset"] in answer["warning"]
+    text = pair.ask("signer", "backupsigner")
+    assert PASSPHRASE not in text
+    assert "prv" not in text
+    for role in ("wallet", "signer"):
+        pair.stop(role)
+    for name in ("signer", "wallets"):
+        (pair.network / name).rename(pair.datadir / f"lost {name}")
+    for role in ("signer", "wallet"):
+        pair.start(role)
+    pair.ask("wallet", "restorewallet", "w", str(pair.datadir / "copy"))
+    assert "The signer has no keys by the name of" in refusal(pair.w, "walletpassphrase", PASSPHRASE, 60).message
+    assert pair.ask("signer", "restoresigner", text) == [signed["keyset"]]
+    assert pair.ask("signer", "restoresigner", text) == []
+    pair.until_synced()
+    pair.w("walletpassphrase", PASSPHRASE, 60)
+    assert pay(pair) in pair.node("getrawmempool")
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [("-signerallow=nonsense", "is no address of the regtest chain"), ("-signerconfirm=perhaps", "signerconfirm")],

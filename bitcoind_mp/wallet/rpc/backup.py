@@ -133,8 +133,8 @@ class BackupCommands:
         if not isinstance(wallet.keys, SignerKeys):
             return None
         return {
-            "warning": "The copy holds no private keys, which are in the signer: keep what "
-            f"exportsignerkeys {wallet.keys.id} shows with it."
+            "warning": "The copy holds no private keys, which are in the signer: keep what backupsigner shows with it "
+            f"(keyset {wallet.keys.id})."
         }
 
     @command("wallet", changes=True)
