@@ -275,7 +275,7 @@ class Supervisor:
         if not self._upgrade.is_due:
             let_through()
             return
-        log.info("executing the program anew")
+        log.info("executing the program anew", extra=event(Event.SUPERVISOR_UPGRADING))
         upward.reloading()
         notify_socket, lifeline, units = manager.hand_over()
         become(

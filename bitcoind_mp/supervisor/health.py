@@ -106,12 +106,13 @@ class HealthMonitor:
             return [f"{free >> 20} MiB free in {self._disk}, want {self.plan.min_disk_free >> 20}"]
         return []
 
-    def _look_at_disk(self) -> None:
+    def look_at_disk(self) -> None:
+        """Log that the disk runs full, or has room again."""
         problems = self.own_problems()
         if problems and not self._told:
-            log.warning("%s", "; ".join(problems))
+            log.warning("%s", "; ".join(problems), extra=event(Event.DISK_LOW))
         elif self._told and not problems:
-            log.info("%s has room again", self._disk)
+            log.info("%s has room again", self._disk, extra=event(Event.DISK_HAS_ROOM))
         self._told = problems
 
     async def check_all(self) -> None:
@@ -207,7 +208,7 @@ class HealthMonitor:
 
     def _due(self) -> None:
         self._arm()
-        self._look_at_disk()
+        self.look_at_disk()
         for listener in self._rounds:
             listener()
         self._run(self.check_all())

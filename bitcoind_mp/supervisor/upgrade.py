@@ -17,6 +17,7 @@ from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.interfaces.journal import Event, event
 
 from . import events as ev
 from .handover import CHECK, VARIABLE, VERSION, Handover
@@ -118,9 +119,9 @@ async def _roll(manager: Manager, order: Sequence[str]) -> str:
         state = await manager.until(supervised, (State.RUNNING, *WAITING, *AT_REST))
         if state is not State.RUNNING:
             failure = f"The upgrade has come to a halt: the {name} did not start: {supervised.unit.reason or state}"
-            log.error("%s", failure)
+            log.error("%s", failure, extra=event(Event.SUPERVISOR_NOT_UPGRADED))
             return failure
-    log.info("upgraded to %s", __version__)
+    log.info("upgraded to %s", __version__, extra=event(Event.SUPERVISOR_UPGRADED))
     return ""
 
 
@@ -191,5 +192,6 @@ def become(handover: Handover, environ: Mapping[str, str]) -> None:
         line = command_line()
         os.execve(line[0], line, handover.offer(environ))
     except OSError as error:
-        log.error("the new program could not be executed: %s", error.strerror)
+        about = event(Event.SUPERVISOR_NOT_UPGRADED)
+        log.error("the new program could not be executed: %s", error.strerror, extra=about)
         let_through()
