@@ -47,6 +47,16 @@ def set_timeout(remote: Any, seconds: float) -> None:
         remote._timeout = seconds
 
 
+#: Seconds that whoever is told something has for its acknowledgement: it may have much to do first.
+_PATIENCE = 3600.0
+
+
+def attend(remote: Any, callback: Callable[[], None]) -> Callable[[], None]:
+    """`on_disconnect`, with an hour for each acknowledgement."""
+    set_timeout(remote, _PATIENCE)
+    return on_disconnect(remote, callback)
+
+
 @cache
 def _proxy_class(interface: type) -> Callable[[Session, float | None, int], Any]:
     methods = {name: _method(Values(method)) for name, method in declared(interface).items()}

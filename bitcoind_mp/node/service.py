@@ -13,6 +13,7 @@ from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.proxy import attend
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
@@ -28,6 +29,7 @@ from .feed import Feed
 from .health import Changes, NodeHealth, describe, topics
 from .reach import confinement, prepare
 from .rpc import command_objects
+from .watch import ChainWatch
 
 log = logging.getLogger("bitcoind_mp")
 
@@ -53,6 +55,7 @@ class NodeService(Service):
         self._health: NodeHealth | None = None
         self._feed: Feed | None = None
         self._changes: Changes | None = None
+        self._watch: ChainWatch | None = None
         self._events = Publisher(("tip", "mempool"))
         self._bound = False
         self._line: StatusLine | None = None
@@ -98,7 +101,8 @@ class NodeService(Service):
     async def _come_up(self, node: Node, server: Server) -> None:
         await node.open()
         self._feed = Feed(node.chain, node.mempool, Broadcaster(node.chain, node.mempool), node.indexes.transactions)
-        server.add(self._feed, *command_objects(node))
+        self._watch = ChainWatch(node.chain, attend)
+        server.add(self._feed, self._watch, *command_objects(node))
         await node.go_online()
         self._changes = Changes(node, self._tell_changes)
         self._tell_changes()
@@ -113,6 +117,8 @@ class NodeService(Service):
             self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         if self._changes is not None:
             self._changes.close()
+        if self._watch is not None:
+            self._watch.close()
         if self._line is not None:
             self._line.close()
         self._events.close()

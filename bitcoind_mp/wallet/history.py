@@ -29,10 +29,17 @@ class Output(NamedTuple):
 
 
 class History:
-    """All transactions of one wallet, in memory, with the table they are written through to."""
+    """All transactions of one wallet, in memory, with the table they are written through to.
 
-    def __init__(self, table: TransactionTable, owner_of: Callable[[bytes], Owner | None]) -> None:
+    ``note`` is called, in the same ledger transaction, with the txid of each that came or changed as -walletnotify
+    means it: where Core's ``AddToWallet`` is called, also for one that stays as it was (a scan finds it again); but not
+    for one that is still in the mempool, which each new stream tells anew."""
+
+    def __init__(
+        self, table: TransactionTable, owner_of: Callable[[bytes], Owner | None], note: Callable[[bytes], None]
+    ) -> None:
         self._table = table
+        self._note = note
         self._owner_of = owner_of
         self._txs: dict[bytes, WalletTx] = {}
         self._spenders: dict[OutPoint, list[bytes]] = {}
@@ -142,6 +149,7 @@ class History:
         """
         fresh = WalletTx(txid=Tx.parse(raw, check_validity=False).id, raw=raw, state=state)
         tx = self._txs.get(fresh.txid)
+        is_old_news = tx is not None and isinstance(state, InMempool) and tx.state == state
         if tx is None:
             tx = fresh
             tx.order = self._next_order
@@ -159,6 +167,8 @@ class History:
         if tx.is_coinbase and isinstance(tx.state, Inactive):
             for gone in list(self.descendants(tx)):
                 self._set_state(gone, Inactive(abandoned=True))
+        if not is_old_news:
+            self._note(tx.txid)
         return tx, tx is fresh
 
     def _set_state(self, tx: WalletTx, state: State) -> None:
@@ -220,6 +230,7 @@ class History:
                         self._set_state(gone, Inactive(abandoned=True))
                 else:
                     self._set_state(tx, Inactive())
+                self._note(tx.txid)
             elif isinstance(tx.state, Conflicted) and tx.state.height > height:
                 self._set_state(tx, Inactive())
 
@@ -296,6 +307,7 @@ class History:
         """It is in the mempool."""
         if not isinstance(tx.state, InMempool):
             self._set_state(tx, InMempool())
+            self._note(tx.txid)
 
     def abandon(self, tx: WalletTx) -> None:
         """Give it and what spends from it up (``AbandonTransaction``)."""

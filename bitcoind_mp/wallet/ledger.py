@@ -52,6 +52,10 @@ CREATE TABLE blocks (
 CREATE TABLE detached (
     hash BLOB PRIMARY KEY, height INTEGER NOT NULL, previous BLOB NOT NULL, txids BLOB NOT NULL) WITHOUT ROWID;
 """
+#: Came later, and means nothing to older versions of this program: a file without it is given it.
+_LATER = """
+CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, txid BLOB NOT NULL UNIQUE)
+"""
 
 
 class WalletFileError(Exception):
@@ -89,7 +93,7 @@ class Ledger:
             connection.execute("PRAGMA synchronous=EXTRA")
             ledger = cls(connection, path)
             with ledger.transaction():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                for statement in filter(str.strip, (*_SCHEMA.split(";"), _LATER)):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={version}")
@@ -127,6 +131,7 @@ class Ledger:
                     "Wallet files should not be reused across chains.",
                     RpcCode.WALLET_NOT_FOUND,
                 )
+            ledger.execute(_LATER)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             connection.close()
             raise _unusable(path, error) from error

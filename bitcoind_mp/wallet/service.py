@@ -16,6 +16,7 @@ from bitcoind_mp.interfaces.signer import TO_SIGNER
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.proxy import attend
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
@@ -30,6 +31,7 @@ from .porter import hire
 from .reach import closed_to_backups, confinement, everywhere, prepare
 from .readiness import Readiness
 from .rpc import command_objects
+from .watch import TransactionWatch
 
 log = logging.getLogger("bitcoind_mp")
 
@@ -116,6 +118,7 @@ class WalletService(Service):
         self._telling = False
         self._line: StatusLine | None = None
         self._readiness: Readiness | None = None
+        self._watch: TransactionWatch | None = None
         self._host: Host | None = None
         self._busy: asyncio.Task[None] | None = None
 
@@ -135,9 +138,13 @@ class WalletService(Service):
         self._health = WalletHealth(app, host.counters.read, self._confine(app, names))
         self._line = StatusLine(host.notify, self._health.status)
         self._readiness = Readiness(app.wallets, app.upstream, lambda: host.notify.extend_timeout(_BUSY_FOR))
+        self._watch = TransactionWatch(app.wallets, attend)
         app.wallets.on_change = app.upstream.on_change = self._changed
         app.wallets.on_move = self._line.changed
-        objects = [self._health, self._events, ProcessCommands(host, "wallet"), *command_objects(app.wallets)]
+        objects = [
+            *(self._health, self._events, self._watch, ProcessCommands(host, "wallet")),
+            *command_objects(app.wallets),
+        ]
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
         busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
@@ -174,6 +181,8 @@ class WalletService(Service):
         if self._host is not None:
             self._busy = asyncio.create_task(self._stay_alive(self._host), name="ask for time")
         self._events.close()
+        if self._watch is not None:
+            self._watch.close()
         if self._line is not None:
             self._line.close()
         if self._server is not None:
@@ -201,6 +210,8 @@ class WalletService(Service):
             self._line.changed()
         if self._readiness is not None:
             self._readiness.changed()
+        if self._watch is not None:
+            self._watch.changed()
         if not self._telling:
             self._telling = True
             asyncio.get_running_loop().call_later(_TELL_AFTER, self._tell)

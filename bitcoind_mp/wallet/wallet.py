@@ -22,6 +22,7 @@ from . import flags as flag
 from .address_source import AddressSource, Reservation
 from .balances import View
 from .book import SEND, AddressBook
+from .changes import ChangeTable
 from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
 from .descriptors import DescriptorSet, WalletDescriptor
@@ -89,7 +90,9 @@ class Wallet:
         self.descriptors = DescriptorSet(DescriptorTable(ledger), options.network, options.keypool)
         self.book = AddressBook(AddressTable(ledger))
         self.locks = Locks(LockedTable(ledger))
-        self.history = History(TransactionTable(ledger), self.descriptors.owner)
+        self.changes = ChangeTable(ledger)
+        """What the supervisor is to be told."""
+        self.history = History(TransactionTable(ledger), self.descriptors.owner, self.changes.note)
         self.progress = Progress(BlockTable(ledger))
         self._detached = DetachedTable(ledger)
         self.addresses = AddressSource(ledger, self.descriptors, self.book, options.chain, self.mapping_if_open)

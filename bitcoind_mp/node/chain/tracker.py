@@ -160,6 +160,7 @@ class Tracker:
         else:
             log.warning("%s", text)
             self.warnings[kind] = text
+        self._tell("warned")
 
     def _tell(self, what: str, *arguments: object) -> None:
         for listener in list(self._listeners):

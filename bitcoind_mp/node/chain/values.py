@@ -60,6 +60,9 @@ class Listener:
     def header_added(self, node: BlockNode) -> None:
         """A header is new in the tree, on whatever fork."""
 
+    def warned(self) -> None:
+        """What the kernel warns of has changed."""
+
 
 class Subscription:
     """A handle whose only method ends the subscription."""
