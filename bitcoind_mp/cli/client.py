@@ -7,7 +7,7 @@ Nothing here asks anything on a timer.
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from bitcoind_mp import __version__
@@ -16,6 +16,7 @@ from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode, 
 from bitcoind_mp.interfaces.events import Events, EventSink
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
+from bitcoind_mp.interfaces.notices import Notices, NoticeSink
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
@@ -278,12 +279,19 @@ class Connections:
 
     async def follow_logs(self, unit: str, lines: int, sink: LogSink) -> Session:
         """Follow on a connection of its own; closing that ends it. Raises OSError, `RpcError`."""
+        return await self._following(lambda session: proxy(Logs, session).follow(unit, lines, sink))  # type: ignore[type-abstract]
+
+    async def follow_events(self, kinds: list[str], sink: NoticeSink) -> Session:
+        """The same for events."""
+        return await self._following(lambda session: proxy(Notices, session).follow(kinds, sink))  # type: ignore[type-abstract]
+
+    async def _following(self, begin: Callable[[Session], Awaitable[object]]) -> Session:
         supervisor = self.link("supervisor")
         if supervisor is None:
-            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, "logs are the supervisor's, and none is connected")
+            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, "that is the supervisor's, and none is connected")
         session = await connect(supervisor.server.socket, hello=self._hello)
         try:
-            await proxy(Logs, session).follow(unit, lines, sink)  # type: ignore[type-abstract]
+            await begin(session)
         except BaseException:
             session.abort()
             raise

@@ -8,6 +8,8 @@ import os.path
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from bitcoind_mp.interfaces.notices import KINDS as KINDS_OF_EVENTS
+
 from .arguments import Command
 from .line import BadLine, Unfinished, Word, split
 
@@ -134,6 +136,8 @@ def _parameter(words: list[str], prefix: str, word: str, named: bool, known: Kno
         return Place("", prefix, word)
     if name == "logs" and word.startswith("-"):
         return Place(CHOICE, prefix, word, ("-f", "-n"))
+    if name == "events" and not named:
+        return Place(CHOICE, prefix, word, ("-json",) if word.startswith("-") else KINDS_OF_EVENTS)
     if named:
         parameter, equals, value = word.partition("=")
         if not equals:

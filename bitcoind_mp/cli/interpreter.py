@@ -13,6 +13,7 @@ from typing import Any
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.logs import LogSink
+from bitcoind_mp.interfaces.notices import NoticeSink
 
 from . import format as layout
 from .arguments import BadArgument, Command, named, positional
@@ -21,7 +22,9 @@ from .complete import OWN_HELP
 from .composite import generate_words
 from .entrust import PURPOSES
 from .entrusting import entrusted
+from .events import event_text, read_kinds
 from .highlight import Fragments
+from .jsontext import compact
 from .line import GENERATE as GENERATE_OPTION
 from .line import BadLine, Line, inner, parse
 from .oneshot import FOR_PERSONS
@@ -107,6 +110,7 @@ class Interpreter:
             "use": self._use,
             "watch": self._watch,
             "logs": self._logs,
+            "events": self._events,
             GENERATE: self._generate,
         }
         if line.command in ("exit", "quit"):
@@ -280,14 +284,28 @@ class Interpreter:
             return
         words = calls[0]
         unit, lines = words[0] if words else "", words[1] if len(words) > 1 else LINES
-        session = await self._connections.follow_logs(unit, int(lines), Printer(self._screen, with_name=not unit))
+        printer = Printer(self._screen, with_name=not unit)
+        session = await self._connections.follow_logs(unit, int(lines), printer)
+        await self._until_cancelled(session.closed, session.abort)
+
+    async def _events(self, line: Line) -> None:
+        if line.named:
+            await self._serve(line)
+            return
+        words, as_json = without_json(line.words)
+        printer = EventPrinter(self._screen, as_json=as_json or line.json)
+        session = await self._connections.follow_events(read_kinds(words), printer)
+        await self._until_cancelled(session.closed, session.abort)
+
+    async def _until_cancelled(self, closed: Awaitable[None], abort: Callable[[], None]) -> None:
+        """Something is being followed on a connection, which ends with this."""
         try:
-            await asyncio.shield(session.closed)
+            await asyncio.shield(closed)
             self._screen.pieces([("class:note", "The supervisor has ended.")])
         except asyncio.CancelledError:
             return
         finally:
-            session.abort()
+            abort()
 
 
 def with_json_anywhere(line: Line) -> Line:
@@ -309,6 +327,17 @@ class Printer(LogSink):
         prefix = f"{unit}: " if self._with_name else ""
         for line in lines:
             self._screen.pieces([("class:note", prefix), ("", layout.printable(line))])
+
+
+class EventPrinter(NoticeSink):
+    """Prints the events that it is told."""
+
+    def __init__(self, screen: Screen, *, as_json: bool) -> None:
+        self._screen = screen
+        self._text = compact if as_json else event_text
+
+    async def event(self, notice: dict[str, Any]) -> None:
+        self._screen.pieces([("", self._text(notice))])
 
 
 def _help_fragments(text: str) -> Fragments:

@@ -133,6 +133,10 @@ def perform(config: "Config", name: str, words: "list[str]") -> int:
         from .supervision import perform_for_person
 
         return perform_for_person(config, name, words)
+    if name == "events" and not config.get_bool("named"):
+        from .events import follow_events
+
+        return follow_events(config, words)
     result = call(config, name, words)
     if name == "help" and isinstance(result, str) and sys.stdout.isatty():
         from .format import wrapped

@@ -6,7 +6,7 @@ From ``bitcoind -help-debug`` and ``bitcoin-cli -help``, v31. Refused rather tha
 
 CORE_OPTIONS = frozenset(
     """
-    acceptstalefeeestimates addrinfo alertnotify allowignoredconf asmap assumevalid bantime blocknotify
+    acceptstalefeeestimates addrinfo allowignoredconf asmap assumevalid bantime
     blockreconstructionextratxn blocksdir blocksxor blockversion capturemessages checkaddrman checkblockindex
     checkblocks checklevel checkmempool checkpoints choosedatadir cjdnsreachable coinstatsindex dbbatchsize
     dbcache debuglogfile deprecatedrpc discover dns dnsseed externalip fastprune fixedseeds forcednsseed
@@ -17,9 +17,9 @@ CORE_OPTIONS = frozenset(
     printpriority privatebroadcast proxy proxyrandomize prune resetguisettings rest rpcallowip rpcauth rpcbind
     rpcconnect rpccookiefile rpccookieperms rpcdoccheck rpcid rpcpassword rpcport rpcservertimeout rpcthreads
     rpcuser rpcwhitelist rpcwhitelistdefault rpcworkqueue seednode server settings shrinkdebugfile
-    shutdownnotify signer signetchallenge signetseednode splash startupnotify stdinrpcpass stopafterblockimport
+    signer signetchallenge signetseednode splash stdinrpcpass stopafterblockimport
     stopatheight test testactivationheight timeout torcontrol torpassword txospenderindex txreconciliation
-    uiplatform unsafesqlitesync v2transport vbparams walletcrosschain walletnotify whitebind whitelist
+    uiplatform unsafesqlitesync v2transport vbparams walletcrosschain whitebind whitelist
     whitelistforcerelay whitelistrelay zmqpubhashblock zmqpubhashblockhwm zmqpubhashtx zmqpubhashtxhwm
     zmqpubrawblock zmqpubrawblockhwm zmqpubrawtx zmqpubrawtxhwm zmqpubsequence zmqpubsequencehwm
     """.split()  # noqa: SIM905

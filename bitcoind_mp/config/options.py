@@ -90,6 +90,47 @@ TABLE = (
         base="datadir",
     ),
     Option(
+        "alertnotify",
+        TEXT,
+        "",
+        (SUPERVISOR,),
+        GENERAL,
+        "=<cmd>",
+        "Execute command when an alert is raised: the kernel warns of something, a unit has failed, is held or is "
+        "unwell, or the disk has little room (%s in cmd is replaced by message).",
+    ),
+    Option(
+        "blocknotify",
+        TEXT,
+        "",
+        (SUPERVISOR,),
+        GENERAL,
+        "=<cmd>",
+        "Execute command when the best block changes, but not in the initial download (%s in cmd is replaced by block "
+        "hash).",
+    ),
+    Option(
+        "startupnotify",
+        TEXT,
+        "",
+        (SUPERVISOR,),
+        GENERAL,
+        "=<cmd>",
+        "Execute command on startup, once every unit is ready.",
+    ),
+    Option(
+        "shutdownnotify",
+        TEXT,
+        None,
+        (SUPERVISOR,),
+        GENERAL,
+        "=<cmd>",
+        "Execute command immediately before beginning shutdown. The need for shutdown may be urgent, so be careful not "
+        "to delay it long (if the command doesn't require interaction with the server, consider having it fork into "
+        "the background). Can be specified multiple times.",
+        many=True,
+    ),
+    Option(
         "daemon",
         FLAG,
         0,
@@ -536,7 +577,40 @@ TABLE = (
         "node stops by itself before the disk is full.",
         minimum=0,
     ),
+    Option(
+        "unitnotify",
+        TEXT,
+        "",
+        (SUPERVISOR,),
+        UNITS,
+        "=<cmd>",
+        "Execute command when a unit's state changes (%u in cmd is replaced by the unit, %s by its state, %o by the "
+        "state before, %c by the cause of its process's end or none, %m by why). The commands run one after the other.",
+    ),
+    Option(
+        "notifytimeout",
+        SECONDS,
+        60.0,
+        (SUPERVISOR,),
+        UNITS,
+        "=<s>",
+        "Kill a command of -alertnotify, -blocknotify, -startupnotify, -shutdownnotify, -unitnotify or -walletnotify "
+        "that takes longer, with what it has started (default: {default}, 0: never).",
+        minimum=0,
+    ),
     # Wallet
+    Option(
+        "walletnotify",
+        TEXT,
+        "",
+        (SUPERVISOR,),
+        WALLETS,
+        "=<cmd>",
+        "Execute command when a wallet transaction changes. %s in cmd is replaced by TxID, %w is replaced by wallet "
+        "name, %b is replaced by the hash of the block including the transaction (set to 'unconfirmed' if the "
+        "transaction is not included) and %h is replaced by the block height (-1 if not included). %w should NOT be "
+        "quoted. Each change is told at least once, through a crash of any process.",
+    ),
     Option(
         "addresstype",
         TEXT,

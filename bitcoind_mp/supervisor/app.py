@@ -40,6 +40,7 @@ from .logbook import Logbook
 from .manager import Manager, Supervised, log
 from .notify import NotifySocket
 from .orphans import Orphan, Register, boot_id, find
+from .outward import EventCommands, Outward
 from .ownlog import OwnLog
 from .parts import SharedCommands
 from .places import Given, Listeners, prepare
@@ -214,7 +215,15 @@ class Supervisor:
         paths = {name: self._config.socket_path(name) for name in manager.units}
         health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
         publisher, streams, doorman = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect), Doorman()
+        outward = Outward(
+            *(self._config, manager, health),
+            environ=self._environ,
+            hello=hello,
+            paths=paths,
+            on_disconnect=on_disconnect,
+        )
         server = self._make_server(manager, health, publisher, streams, hello)
+        server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
         doors.push_async_callback(server.close)
         doors.callback(publisher.close)
@@ -227,18 +236,24 @@ class Supervisor:
         )
         health.on_round(upkeep.look)
         doors.callback(upkeep.close)
+        doors.push_async_callback(outward.close)
+
+        def reap() -> None:
+            """Take leave of the children that nobody here waits for."""
+            reap_strays(lambda pid: manager.owns(pid) or self._upgrade.owns(pid) or outward.owns(pid))
 
         def changed(supervised: Supervised, before: Unit) -> None:
             doorman.watch(supervised, self._sockets[supervised.name])
             upward.units(manager.units)
-            self._look(manager, upward)
-            reap_strays(self._owns(manager))
+            self._look(manager, upward, outward)
+            reap()
             if supervised.unit.state in SERVING and before.state not in SERVING:
                 upkeep.look()
 
         manager.on_change(changed)
         become_subreaper()
-        self._loop.add_signal_handler(signal.SIGCHLD, reap_strays, self._owns(manager))
+        self._loop.add_signal_handler(signal.SIGCHLD, reap)
+        outward.on_reaped(reap)
         try:
             await server.serve(self._sockets["supervisor"])
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
@@ -248,10 +263,11 @@ class Supervisor:
                 self._start_units(manager, doorman)
             else:
                 self._resume(manager, doorman, upward)
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward)
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward, outward)
             if self._reload_wanted:
-                self._reload(manager, health, upward)
+                self._reload(manager, health, upward, outward)
             health.start()
+            outward.start()
             self._announcer.started()
             await self._asked.wait()
         finally:
@@ -261,6 +277,7 @@ class Supervisor:
             self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)
             upward.stopping()
             log.info("stopping")
+            await outward.shutting_down()
             await manager.stop(plan.STOP_ORDER)
             await doors.aclose()
             manager.close()
@@ -293,10 +310,6 @@ class Supervisor:
             {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")},
         )
         self._failure = FatalError("The new program could not be executed.", status=ExitStatus.OS_ERROR)
-
-    def _owns(self, manager: Manager) -> Callable[[int], bool]:
-        """Which children somebody here waits for."""
-        return lambda pid: manager.owns(pid) or self._upgrade.owns(pid)
 
     # Coming up
 
@@ -380,7 +393,7 @@ class Supervisor:
             else:
                 doorman.watch(supervised, self._sockets[supervised.name])
 
-    def _look(self, manager: Manager, upward: Upward) -> None:
+    def _look(self, manager: Manager, upward: Upward, outward: Outward) -> None:
         """A unit's state changed: is everything ready now, or has a start failed that somebody waits for?"""
         if self._was_ready or self._stopping:
             return
@@ -397,6 +410,7 @@ class Supervisor:
         elif all(each.was_ready and each.unit.state in SERVING for each in wanted):
             self._was_ready = True
             upward.ready()
+            outward.ready()
             self._announcer.ready()
 
     def _not_yet(self, supervised: Supervised) -> None:
@@ -457,7 +471,7 @@ class Supervisor:
         """SIGHUP before there is anything to reload."""
         self._reload_wanted = True
 
-    def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward) -> None:
+    def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward, outward: Outward) -> None:
         """SIGHUP: read the configuration again, open the logs again, and have each unit do the same."""
         if self._was_ready:
             upward.reloading()
@@ -472,6 +486,7 @@ class Supervisor:
                     manager.configure(each)
             health.configure(plan.health(self._config))
             self._logs.configure(self._config)
+            outward.configure(self._config)
             log.info("the configuration was read again", extra=event(Event.CONFIGURATION_REREAD))
         for supervised in manager.units.values():
             manager.tell(supervised, ev.ReloadRequested())

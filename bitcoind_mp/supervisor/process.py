@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .policy import Exit
 
-_SHELL = "/bin/sh"
+SHELL = "/bin/sh"
 _BECOME_WORKER = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@"'
 #: sd_listen_fds(3): the first descriptor that is handed down.
 _FIRST_FD = 3
@@ -41,7 +41,7 @@ _OURS_ALONE = frozenset(
 #: What asks a process to end.
 _ENDING = (signal.SIGTERM, signal.SIGABRT)
 #: Ignored signals stay ignored over exec: the worker is to have the usual ones.
-_DEFAULT_SIGNALS = [
+USUAL_SIGNALS = [
     signal.SIGHUP,
     signal.SIGINT,
     signal.SIGQUIT,
@@ -81,7 +81,7 @@ def command(
 
     The descriptors are copied out of the way of 3, 4, …, and stay the caller's.
     """
-    environment = {name: value for name, value in environ.items() if name not in _OURS_ALONE}
+    environment = for_children(environ)
     environment["NOTIFY_SOCKET"] = notify
     if fds:
         environment["LISTEN_FDS"] = str(len(fds))
@@ -90,6 +90,11 @@ def command(
         environment["WATCHDOG_USEC"] = str(round(watchdog * 1_000_000))
     high = tuple((name, _copy_high(fd)) for name, fd in fds)
     return Command(tuple(argv), environment, high, _copy_high(output))
+
+
+def for_children(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what systemd told us alone."""
+    return {name: value for name, value in environ.items() if name not in _OURS_ALONE}
 
 
 def release(made: Command) -> None:
@@ -119,13 +124,13 @@ class Process:
         ]
         actions += [(os.POSIX_SPAWN_DUP2, fd, _FIRST_FD + place) for place, (_, fd) in enumerate(what.fds)]
         pid = os.posix_spawn(
-            _SHELL,
-            (_SHELL, "-c", _BECOME_WORKER, _SHELL, *what.argv),
+            SHELL,
+            (SHELL, "-c", _BECOME_WORKER, SHELL, *what.argv),
             what.environment,
             file_actions=actions,
             setpgroup=0,
             setsigmask=(),
-            setsigdef=_DEFAULT_SIGNALS,
+            setsigdef=USUAL_SIGNALS,
         )
         return cls.of_child(pid)
 

@@ -27,6 +27,7 @@ from bitcoind_mp.interfaces.command import Call, Secret, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
+from bitcoind_mp.interfaces.notices import Notices, NoticeSink
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
@@ -56,6 +57,30 @@ def unit(name: str, **changes: Any) -> dict[str, Any]:
         "log": [f"{name} says hello"],
         **changes,
     }
+
+
+class FakeNotices(Notices):
+    """Tells each follower what it is given."""
+
+    async def follow(self, kinds: list[str], sink: NoticeSink) -> list[str]:
+        asyncio.get_running_loop().create_task(self._tell(kinds, sink))
+        return kinds
+
+    @staticmethod
+    async def _tell(kinds: list[str], sink: NoticeSink) -> None:
+        unit = {"unit": "node", "state": "failed", "before": "starting", "pid": None, "reason": "no \x1b[31mroom"}
+        for notice in (
+            {"kind": "unit", **unit},
+            {"kind": "tip", "hash": "ab" * 32, "height": 7},
+            {"kind": "transaction", "wallet": "my wallet", "txid": "cd" * 32, "block": None, "height": -1},
+            {"kind": "transaction", "wallet": "", "txid": "cd" * 32, "block": "ab" * 32, "height": 7},
+            {"kind": "alert", "source": "node", "text": "The node has failed", "raised": True},
+            {"kind": "alert", "source": "node", "text": "The node has failed", "raised": False},
+            {"kind": "dropped", "count": 12},
+            {"kind": "missed", "source": "node", "count": 3},
+        ):
+            if not kinds or notice["kind"] in kinds:
+                await sink.event({"time": 1_700_000_000.5, **notice})
 
 
 class FakeSupervisor(Logs):
@@ -98,6 +123,11 @@ class FakeSupervisor(Logs):
         """The newest log lines."""
         chosen = [name for name in ("node", "wallet") if unit in ("", name)]
         return {"logs": [{"unit": n, "file": None, "lines": [f"{n} 1", f"{n} 2"][-lines:]} for n in chosen]}
+
+    @command("control")
+    async def events(self) -> dict[str, Any]:
+        """Which events there are."""
+        return {"kinds": {}}
 
     @command("control")
     async def uptime(self) -> int:
@@ -192,6 +222,11 @@ class FakeNode:
     async def getblockchaininfo(self) -> dict[str, Any]:
         """The chain."""
         return {"chain": "regtest", "blocks": 112, "headers": 112, "verificationprogress": 0.5, "difficulty": 4.6e-10}
+
+    @command("control")
+    async def events(self) -> dict[str, Any]:
+        """Which events there are."""
+        return {"kinds": {}}
 
     @command("control")
     async def uptime(self) -> int:
@@ -360,7 +395,8 @@ class Daemon:
             if teller == role:
                 self.events[role].publish(topic, state)
         hello = Hello(role, PROTOCOL_VERSION, "regtest", "1", os.getpid())
-        server = Server([getattr(self, role), self.events[role]], hello=hello)
+        notices = [FakeNotices()] if role == "supervisor" else []
+        server = Server([getattr(self, role), self.events[role], *notices], hello=hello)
         listener = listener or bind_listener(self.run / f"{role}.sock")
         self._listeners[role] = listener.dup()
         await server.serve(listener)

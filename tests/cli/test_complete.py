@@ -26,6 +26,7 @@ COMMANDS = [
     command("backupwallet", "destination:string"),
     command("status", "unit:string", "lines:number"),
     command("logs", "unit:string", "lines:number"),
+    command("events"),
     command("echo", hidden=True),
 ]
 KNOWN = Known(
@@ -76,6 +77,8 @@ def offered(text: str) -> list[str]:
         ("backupwallet /tmp/", ["/tmp/a", "'/tmp/b c'"]),
         ("logs ", ["node", "wallet"]),
         ("logs -", ["-f", "-n"]),
+        ("events t", ["tip", "transaction"]),
+        ("events -", ["-json"]),
         ("nosuch ", []),
         ("-named getblock ", ["blockhash=", "verbosity="]),
         ("-named getaddressinfo address=bcrt1qb", ["bcrt1qbbb"]),

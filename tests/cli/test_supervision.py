@@ -125,3 +125,60 @@ def test_logs_are_followed_until_the_supervisor_ends(daemon) -> None:
     daemon.stop("supervisor")
     assert following.communicate(timeout=20)[1] == "The supervisor has ended.\n"
     assert following.returncode == 1
+
+
+EVENTS = [
+    "2023-11-14T22:13:20Z unit        node failed, was starting: no \N{REPLACEMENT CHARACTER}[31mroom\n",
+    f"2023-11-14T22:13:20Z tip         7 {'ab' * 32}\n",
+    f"2023-11-14T22:13:20Z transaction 'my wallet' {'cd' * 32} unconfirmed\n",
+    f"2023-11-14T22:13:20Z transaction '' {'cd' * 32} in block 7\n",
+    "2023-11-14T22:13:20Z alert       The node has failed\n",
+    "2023-11-14T22:13:20Z alert       over: The node has failed\n",
+    "2023-11-14T22:13:20Z dropped     12 events are missing here: they came faster than they were read\n",
+    "2023-11-14T22:13:20Z missed      3 blocks came before the node could tell of each\n",
+]
+
+
+def following(daemon, *words: str) -> "subprocess.Popen[str]":
+    arguments = ["-regtest", f"-datadir={daemon.datadir}", *words]
+    return subprocess.Popen(
+        [sys.executable, "-m", "bitcoind_mp.cli", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def test_events_are_followed_until_the_supervisor_ends(daemon) -> None:
+    daemon.start()
+    process = following(daemon, "events")
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in EVENTS] == EVENTS
+    daemon.stop("supervisor")
+    assert process.communicate(timeout=20)[1] == "The supervisor has ended.\n"
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("words", [("-json", "events", "tip", "alert"), ("events", "tip", "alert", "-json")])
+def test_events_of_a_kind_as_json_lines(daemon, words) -> None:
+    daemon.start()
+    process = following(daemon, *words)
+    assert process.stdout is not None
+    told = [json.loads(process.stdout.readline()) for _ in range(3)]
+    assert told[0] == {"time": 1_700_000_000.5, "kind": "tip", "hash": "ab" * 32, "height": 7}
+    assert [notice["kind"] for notice in told] == ["tip", "alert", "alert"]
+    process.kill()
+    process.communicate()
+
+
+def test_events_that_there_are_not(daemon, bitcoin_mp) -> None:
+    done = bitcoin_mp("events", "mempool")
+    expected = (
+        "error: events: unexpected 'mempool': expected unit or tip or transaction or alert, several, or none for all\n"
+    )
+    assert (done.returncode, done.stderr) == (1, expected)
+    assert "Could not connect" in bitcoin_mp("events").stderr
+    daemon.start()
+    assert json.loads(bitcoin_mp("-named", "events").stdout) == {"kinds": {}}

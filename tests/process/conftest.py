@@ -172,6 +172,14 @@ class Listener:
             self._stream.write(json.dumps(request).encode() + b"\n")
         self._stream.flush()
 
+    def answered(self) -> Any:
+        """Wait for the answer; its result."""
+        while True:
+            message = json.loads(self._stream.readline())
+            assert "error" not in message, message
+            if message.get("id") == 2:
+                return message["result"]
+
     def told(self, method: str) -> list[Any]:
         """The params of the next notification of that name. Raises TimeoutError."""
         while True:

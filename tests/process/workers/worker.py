@@ -144,6 +144,12 @@ class Worker:
     def do_health_check(self) -> dict:
         return {"status": f"{self.name} is fine", "problems": self.problems, "counters": {"open_files": 7}}
 
+    def do_node_watch(self, after: str, watcher: int) -> str:
+        return ""
+
+    def do_wallets_watch(self, fresh: bool, watcher: int) -> None:
+        """There is never anything to tell."""
+
     def do_pid(self) -> int:
         return os.getpid()
 

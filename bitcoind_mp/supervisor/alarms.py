@@ -1,0 +1,74 @@
+"""Which alerts hold: units that failed or are unwell, a disk that runs full, what the kernel warns of.
+
+An alert is told when it begins and when it is over, once each, whatever the figures in its text do meanwhile. What is
+wrong with a unit is ``vitals.py``'s to say.
+"""
+
+import re
+
+from bitcoind_mp.interfaces.notices import ALERT
+
+from .board import Board
+from .health import HealthMonitor
+from .manager import Manager, Supervised
+from .states import SERVING, State
+
+_FIGURES = re.compile(r"[\d.]+")
+_OWN = "supervisor"
+#: (whom it is about, its text without figures): the same alert as long as this is the same.
+Key = tuple[str, str]
+
+
+class Alarms:
+    """Compares what is wrong now with what was. `look` is to be called whenever that may have changed."""
+
+    def __init__(self, manager: Manager, health: HealthMonitor, board: Board) -> None:
+        self._manager = manager
+        self._health = health
+        self._board = board
+        self._warnings: list[str] = []
+        self._present: dict[Key, str] = {}
+
+    @property
+    def present(self) -> list[dict[str, str]]:
+        """The alerts that hold: ``source`` and ``text`` of each."""
+        return [{"source": source, "text": text} for (source, _), text in self._present.items()]
+
+    def warned(self, warnings: list[str]) -> None:
+        """The kernel warns of these now."""
+        self._warnings = warnings
+        self.look()
+
+    def look(self) -> None:
+        """Tell what is new, and what is over. When everything stops, nothing is."""
+        if self._manager.stopping:
+            return
+        before, self._present = self._present, self._found()
+        for (source, kind), text in self._present.items():
+            if (source, kind) not in before:
+                self._board.post(ALERT, source=source, text=text, raised=True)
+        for (source, kind), text in before.items():
+            if (source, kind) not in self._present:
+                self._board.post(ALERT, source=source, text=text, raised=False)
+
+    def _found(self) -> dict[Key, str]:
+        found = {(_OWN, _FIGURES.sub("", text)): text for text in self._health.own_problems()}
+        for supervised in self._manager.units.values():
+            for text in self._problems(supervised):
+                found[supervised.name, _FIGURES.sub("", text)] = text
+        found |= {("node", text): text for text in self._warnings}
+        return found
+
+    def _problems(self, supervised: Supervised) -> list[str]:
+        """A unit on its way up or down is none; nor is one check that wasn't answered."""
+        unit, name = supervised.unit, supervised.name
+        if unit.state is State.FAILED:
+            return [f"The {name} has failed: {unit.reason}"]
+        if unit.state is State.HELD:
+            return [f"The {name} is held: {unit.reason}"]
+        if unit.state not in SERVING:
+            return []
+        failures = self._health.checkup(supervised).failures
+        problems = self._health.diagnosis(supervised).problems
+        unanswered = 0 < failures < self._health.plan.patience
+        return [f"The {name}: {text}" for text in (problems[1:] if unanswered else problems)]

@@ -1,0 +1,59 @@
+"""Alerts: told when they begin and when they are over, whatever their figures do meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.supervisor.alarms import Alarms
+from bitcoind_mp.supervisor.board import Board
+from bitcoind_mp.supervisor.health import HealthMonitor
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.notify import NotifySocket
+from bitcoind_mp.supervisor.orphans import Register
+from bitcoind_mp.supervisor.plan import HealthPlan
+
+VERSIONBIT = "Unknown new rules activated (versionbit 28)"
+LARGE_WORK = "Warning: We do not appear to fully agree with our peers!"
+
+
+def run(tmp_path: Path, scenario: Callable[[Alarms, HealthMonitor], None]) -> list[tuple[str, bool]]:
+    """What was told: (text, whether it began)."""
+    told: list[dict[str, Any]] = []
+
+    async def life() -> None:
+        manager = Manager(
+            NotifySocket(tmp_path), Register(tmp_path / "units", [], []), tmp_path, environ={}, journal=False
+        )
+        hello = Hello("supervisor", 1, "regtest", "0", 1)
+        health = HealthMonitor(manager, {}, HealthPlan(), hello=hello, disk=tmp_path)
+        board = Board()
+        board.listen(lambda notice: told.append(notice))
+        scenario(Alarms(manager, health, board), health)
+        manager.close()
+
+    asyncio.run(life())
+    return [(notice["text"], notice["raised"]) for notice in told]
+
+
+def test_what_the_kernel_warns_of(tmp_path: Path) -> None:
+    def scenario(alarms: Alarms, health: HealthMonitor) -> None:
+        alarms.warned([VERSIONBIT])
+        alarms.look()
+        alarms.warned([VERSIONBIT, LARGE_WORK])
+        assert alarms.present == [{"source": "node", "text": VERSIONBIT}, {"source": "node", "text": LARGE_WORK}]
+        alarms.warned([])
+
+    assert run(tmp_path, scenario) == [(VERSIONBIT, True), (LARGE_WORK, True), (VERSIONBIT, False), (LARGE_WORK, False)]
+
+
+def test_a_disk_that_runs_full_is_one_alert(tmp_path: Path) -> None:
+    def scenario(alarms: Alarms, health: HealthMonitor) -> None:
+        for wanted in (1 << 60, 1 << 61, 0, 0):  # another figure in the text, the same alert
+            health.configure(HealthPlan(interval=0, min_disk_free=wanted))
+            alarms.look()
+
+    told = run(tmp_path, scenario)
+    assert [raised for _, raised in told] == [True, False]
+    assert "MiB free in" in told[0][0]
