@@ -11,6 +11,7 @@ AMOUNT = "amount"  # BTC, or BTC/kvB for a feerate; satoshis inside
 TEXT = "text"
 PATH = "path"
 TIMED = "timed"  # NAME:SECONDS
+LISTEN = "listen"  # where to listen on this machine: unix:PATH, or HOST:PORT of the loopback interface
 ADDRESS = "address"  # a Unix socket as Core writes it: unix, unix:PATH; with `choices` for the other words
 
 SUPERVISOR = "bitcoind-mp"
@@ -125,6 +126,8 @@ class Option:
         if self.kind == ADDRESS:
             if text not in self.choices and not (text == "unix" or (text.startswith("unix:") and len(text) > 5)):
                 raise BadValue("expected " + ", ".join([*self.choices, "unix or unix:<path>"]))
+        elif self.kind == LISTEN:
+            check_listen(text)
         elif self.kind == TIMED:
             name, _, seconds = text.rpartition(":")
             if not name:
@@ -157,6 +160,19 @@ class Option:
         if self.maximum is not None and value > self.maximum:
             raise BadValue(f"expected at most {self.maximum}")
         return value
+
+
+def check_listen(text: str) -> None:
+    """Raises `BadValue` for what is neither ``unix:PATH`` nor ``HOST:PORT`` of the loopback interface."""
+    if text.startswith("unix:") and len(text) > 5:
+        return
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+        raise BadValue("expected unix:<path> or <host>:<port>")
+    numbers = host.split(".")
+    is_own = len(numbers) == 4 and numbers[0] == "127" and all(n.isascii() and n.isdigit() for n in numbers)
+    if not is_own and host not in ("localhost", "[::1]"):
+        raise BadValue("expected a loopback address (127.0.0.1, [::1] or localhost): others take a proxy before it")
 
 
 def interpret_flag(text: str) -> bool:

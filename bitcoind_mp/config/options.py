@@ -12,6 +12,7 @@ from .option import (
     CLI,
     FLAG,
     INTEGER,
+    LISTEN,
     NODE,
     PATH,
     PROGRAMS,
@@ -586,6 +587,16 @@ TABLE = (
         "=<cmd>",
         "Execute command when a unit's state changes (%u in cmd is replaced by the unit, %s by its state, %o by the "
         "state before, %c by the cause of its process's end or none, %m by why). The commands run one after the other.",
+    ),
+    Option(
+        "metrics",
+        LISTEN,
+        None,
+        (SUPERVISOR,),
+        UNITS,
+        "=<addr>",
+        "Answer Prometheus there: unix:<path>, relative to a net-specific datadir location, or <host>:<port> on the "
+        "loopback interface; GET /metrics (default: none). Takes a restart to change.",
     ),
     Option(
         "notifytimeout",

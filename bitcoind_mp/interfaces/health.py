@@ -12,13 +12,15 @@ class Health:
 
     ``status`` is one line for a person (``synced at height 112``). ``problems`` are sentences, empty when well.
     ``counters`` are numbers that a non-dumpable process hides from the supervisor's psutil: ``open_files``,
-    ``read_bytes``, ``write_bytes``, and what else the worker counts. ``protections`` are those that the kernel gives
-    the worker, ``unprotected`` the ones that are missing (``-sandbox``).
+    ``read_bytes``, ``write_bytes``, and what else the worker counts; ``parts`` are numbers of what it has several of,
+    by name (a wallet's ``height``, and its ``lag`` in blocks). ``protections`` are those that the kernel gives the
+    worker, ``unprotected`` the ones that are missing (``-sandbox``).
     """
 
     status: str
     problems: list[str] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
+    parts: dict[str, dict[str, int]] = field(default_factory=dict)
     protections: list[str] = field(default_factory=list)
     unprotected: list[str] = field(default_factory=list)
 

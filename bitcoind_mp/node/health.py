@@ -51,6 +51,9 @@ class NodeHealth(HealthCheck):
             "height": self._node.chain.height,
             "peers": len(self._node.peers.peers),
             "mempool": len(self._node.mempool),
+            "mempool_bytes": self._node.mempool.total_vsize,
+            "headers": self._node.chain.best_header.height,
+            "verified_millionths": int(self._node.chain.verification_progress * 1_000_000),
         }
 
 

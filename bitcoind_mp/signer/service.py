@@ -53,7 +53,8 @@ class SignerHealth(HealthCheck):
     async def check(self) -> Health:
         own = {"keysets": len(self._vault.keysets()), "requests": len(self._vault.requests)}
         found = self._protections
-        return Health(self.status(), [], {**self._counters(), **own}, list(found.active), list(found.missing))
+        counters = {**self._counters(), **own}
+        return Health(self.status(), [], counters, protections=list(found.active), unprotected=list(found.missing))
 
     def status(self) -> str:
         """One line for a person."""

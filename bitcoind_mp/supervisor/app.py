@@ -47,6 +47,7 @@ from .places import Given, Listeners, prepare
 from .private import Private, adoptable, made
 from .process import Foundling
 from .report import WallClock
+from .scrape import Scraping, listen, path_of
 from .states import SERVING, WAITING, State
 from .streams import LogStreams, UnitTopic
 from .template import become_subreaper, reap_strays
@@ -255,6 +256,7 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGCHLD, reap)
         outward.on_reaped(reap)
         try:
+            await self._expose(doors, manager, health, outward)
             await server.serve(self._sockets["supervisor"])
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
             let_through()
@@ -282,6 +284,29 @@ class Supervisor:
             await doors.aclose()
             manager.close()
             log.info("stopped", extra=event(Event.SUPERVISOR_STOPPED))
+
+    async def _expose(
+        self, doors: contextlib.AsyncExitStack, manager: Manager, health: HealthMonitor, outward: Outward
+    ) -> None:
+        """Answer Prometheus where -metrics says. Its library is loaded for that alone."""
+        address = self._config.get_str("metrics")
+        if not address:
+            return
+        from .metrics import About, Metrics
+
+        try:
+            listening = listen(address, self._config.network_dir, bind_listener, self._access.gid)
+        except FatalError as error:
+            if self._handed is None:
+                raise
+            log.error("%s", error)  # the units run, and are worth more
+            return
+        about = About(__version__, self._config.chain, self._since, self._config.network_dir)
+        path = path_of(address, self._config.network_dir)
+        scraping = Scraping(listening, path, Metrics(about, manager, health, outward).text)
+        doors.callback(scraping.close)
+        await scraping.start()
+        log.info("metrics for Prometheus on %s", path or "{}:{}".format(*listening.getsockname()))
 
     async def _hand_over(
         self, manager: Manager, upward: Upward, doors: contextlib.AsyncExitStack, held: lock.DirectoryLock

@@ -136,8 +136,9 @@ class HealthMonitor:
         try:
             async with asyncio.timeout(self.plan.timeout):
                 session = await self.connected(supervised.name)
+                asked = self._loop.time()
                 answer = await proxy(HealthCheck, session).check()  # type: ignore[type-abstract]
-            newest = Checkup(pid, answer=answer)
+            newest = Checkup(pid, answer=answer, took=self._loop.time() - asked)
         except (TimeoutError, CallTimeout):
             newest = self._unanswered(previous, f"no answer within {self.plan.timeout:g} s")
         except (OSError, RpcError) as error:
@@ -152,7 +153,7 @@ class HealthMonitor:
                 listener()
 
     def _unanswered(self, previous: Checkup, error: str) -> Checkup:
-        return replace(previous, failures=previous.failures + 1, error=error)
+        return replace(previous, failures=previous.failures + 1, error=error, took=None)
 
     def _measured(self, previous: Checkup, newest: Checkup) -> Checkup:
         now = self._loop.time()

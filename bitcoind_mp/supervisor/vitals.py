@@ -61,7 +61,7 @@ def _files(process: psutil.Process) -> int | None:
 class Checkup:
     """The newest health check of one process. ``at`` is monotonic, None before the first; ``failures`` counts
     checks in a row that were not answered, the newest's ``error`` says why; ``cpu_percent`` is of one processor,
-    since the check before."""
+    since the check before; ``took`` is how long the answer took, in seconds, None where there was none."""
 
     pid: int | None = None
     at: float | None = None
@@ -70,6 +70,7 @@ class Checkup:
     error: str = ""
     resources: Resources | None = None
     cpu_percent: float | None = None
+    took: float | None = None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from .porter import hire
 from .reach import closed_to_backups, confinement, everywhere, prepare
 from .readiness import Readiness
 from .rpc import command_objects
+from .wallet import Wallet
 from .watch import TransactionWatch
 
 log = logging.getLogger("bitcoind_mp")
@@ -64,7 +65,12 @@ class WalletHealth(HealthCheck):
                 problems.append(f"The wallet {wallet.name!r} doesn't follow the chain: {problem}")
         counters = {**self._counters(), "wallets": len(wallets)}
         found = self._protections
-        return Health(self.status(), problems, counters, list(found.active), list(found.missing))
+        parts = {wallet.name: self._figures(wallet) for wallet in wallets}
+        return Health(self.status(), problems, counters, parts, list(found.active), list(found.missing))
+
+    def _figures(self, wallet: Wallet) -> dict[str, int]:
+        target = self._app.wallets.attachment(wallet).target
+        return {"height": wallet.height, "lag": max(0, target - wallet.height)}
 
     def status(self) -> str:
         """One line for a person."""
