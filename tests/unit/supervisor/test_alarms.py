@@ -24,7 +24,7 @@ def run(tmp_path: Path, scenario: Callable[[Alarms, HealthMonitor], None]) -> li
 
     async def life() -> None:
         manager = Manager(
-            NotifySocket(tmp_path), Register(tmp_path / "units", [], []), tmp_path, environ={}, journal=False
+            NotifySocket(tmp_path), Register(tmp_path / "units", [], [], boot="x"), tmp_path, environ={}, journal=False
         )
         hello = Hello("supervisor", 1, "regtest", "0", 1)
         health = HealthMonitor(manager, {}, HealthPlan(), hello=hello, disk=tmp_path)

@@ -24,7 +24,7 @@ def test_a_disk_that_runs_full_and_has_room_again_is_told_once_each(
 ) -> None:
     async def scenario() -> None:
         manager = Manager(
-            NotifySocket(tmp_path), Register(tmp_path / "units", [], []), tmp_path, environ={}, journal=False
+            NotifySocket(tmp_path), Register(tmp_path / "units", [], [], boot="x"), tmp_path, environ={}, journal=False
         )
         hello = Hello("supervisor", 1, "regtest", "0", 1)
         health = HealthMonitor(manager, {}, HealthPlan(), hello=hello, disk=tmp_path)
