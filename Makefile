@@ -30,6 +30,7 @@ demo: $(READY)
 run: $(READY)
 	@$(BIN)/bitcoin-mp -regtest uptime >/dev/null 2>&1 || $(BIN)/bitcoind-mp -regtest -daemonwait -listen=0 -fallbackfee=0.0002
 	@$(BIN)/bitcoin-mp -regtest
+	@$(BIN)/bitcoin-mp -regtest uptime >/dev/null 2>&1 && echo "It runs on, in ~/.bitcoind-mp. To stop it: $(BIN)/bitcoin-mp -regtest stop" || true
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)

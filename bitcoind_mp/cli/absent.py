@@ -125,6 +125,14 @@ def command_line(config: "Config", program: str = "bitcoin-mp") -> str:
     parts = [program]
     if config.chain != "main":
         parts.append(f"-chain={config.chain}" if config.chain == "test" else f"-{config.chain}")
-    if config.is_set("datadir"):
-        parts.append(f"-datadir={config.get_str('datadir')}")
+    elif any(config.is_set(network) for network in ("chain", "regtest", "signet", "testnet4")):
+        parts.append("-chain=main")  # somebody said so, a file perhaps something else
+    parts += [f"-{name}={quoted(config.get_str(name))}" for name in ("datadir", "conf") if config.is_set(name)]
     return " ".join(parts)
+
+
+def quoted(text: str) -> str:
+    """As a shell reads it back."""
+    from shlex import quote
+
+    return quote(text)

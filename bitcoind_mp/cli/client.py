@@ -23,6 +23,7 @@ from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.ipc.unix import is_answered
 
+from .absent import command_line
 from .arguments import Command
 from .routing import Server, Servers
 from .toolbar import Seen
@@ -244,7 +245,8 @@ class Connections:
                 if left is not None and left <= 0:
                     raise RpcError(
                         RpcCode.CLIENT_NOT_CONNECTED,
-                        f"The {link.role} is not running, and no supervisor is there to start it again",
+                        f"The {link.role} is not running, and no supervisor is there to start it again. "
+                        f"Start one with: {command_line(self._config, 'bitcoind-mp')} -daemon",
                     )
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left):

@@ -161,6 +161,7 @@ def make_session(
         style=STYLE,
         include_default_pygments_style=False,
         refresh_interval=0,
+        enable_suspend=True,
         input=input,
         output=output,
     )

@@ -14,6 +14,9 @@ def read_passphrase(prompt: str) -> str:
             return getpass(prompt)
         except EOFError:
             line = ""
+        except KeyboardInterrupt:
+            print(file=sys.stderr)  # the terminal is at the prompt still
+            raise
     else:
         line = sys.stdin.readline()
     if not line:

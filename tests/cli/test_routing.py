@@ -6,7 +6,10 @@ import threading
 import time
 from pathlib import Path
 
+from bitcoind_mp.cli.absent import command_line
 from bitcoind_mp.cli.routing import Servers, read_table
+from bitcoind_mp.config import load
+from bitcoind_mp.config.option import CLI
 
 
 def table(directory: Path, role: str, *names: str, topic: str = "wallet") -> tuple[str, str]:
@@ -63,3 +66,14 @@ def test_half_a_table_is_waited_for(tmp_path: Path) -> None:
 
 def _locks() -> list[str]:
     return Path("/proc/locks").read_text().splitlines()
+
+
+def test_how_to_start_one_leads_to_where_it_was_looked_for(tmp_path: Path) -> None:
+    directory = tmp_path / "with blank"
+    directory.mkdir()
+    (directory / "x.conf").write_text("regtest=1\n")
+    where = [f"-datadir={directory}", "-conf=x.conf"]
+    shown = f"bitcoind-mp {{}} -datadir='{directory}' -conf=x.conf"
+    assert command_line(load(where, CLI), "bitcoind-mp") == shown.format("-regtest")
+    assert command_line(load([*where, "-regtest=0"], CLI), "bitcoind-mp") == shown.format("-chain=main")
+    assert command_line(load([f"-datadir={tmp_path}"], CLI)) == f"bitcoin-mp -datadir={tmp_path}"
