@@ -1,15 +1,25 @@
 """Telling the service manager how we are: sd_notify(3), nothing but a datagram to NOTIFY_SOCKET."""
 
 import array
+import asyncio
 import contextlib
 import socket
+from collections import deque
 from collections.abc import MutableMapping
+
+#: Seconds until what the manager's queue had no room for is tried again; twice as long each time.
+_PAUSE, _LONGEST_PAUSE = 0.02, 1.0
+#: Messages that are kept for a manager that doesn't read.
+_MOST_UNSENT = 64
+#: Of these only the newest counts.
+_NEWEST_COUNTS = (b"STATUS=", b"WATCHDOG=", b"EXTEND_TIMEOUT_USEC=")
 
 
 class Notifier:
     """Sends to the manager at ``address``, or nowhere where there is none.
 
-    Never raises and never waits: a manager that is gone, or too busy to read, is no error of ours.
+    Never raises and never waits: a manager that is gone, or too busy to read, is no error of ours. What that one has
+    no room for is sent as soon as it has, in a loop that runs.
     """
 
     def __init__(self, address: str = "") -> None:
@@ -18,6 +28,9 @@ class Notifier:
         if address.startswith(("/", "@")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
+        self._unsent: deque[tuple[bytes, int | None]] = deque(maxlen=_MOST_UNSENT)
+        self._pause = _PAUSE
+        self._timer: asyncio.TimerHandle | None = None
         self._is_connected = address.startswith("@") and self._connect()
 
     @property
@@ -47,11 +60,7 @@ class Notifier:
 
     def store(self, name: str, descriptor: int) -> None:
         """Give the manager a descriptor to keep (FDSTORE=1): one that has lost ours gets it back so."""
-        if self._socket is not None:
-            text = f"FDSTORE=1\nFDNAME={name}".encode()
-            with contextlib.suppress(OSError):
-                along = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
-                self._socket.sendmsg([text], [along], 0, self._address)  # socket.send_fds takes no address
+        self._put(f"FDSTORE=1\nFDNAME={name}".encode(), descriptor)
 
     def stopping(self, status: str = "") -> None:
         """Going down."""
@@ -63,6 +72,8 @@ class Notifier:
 
     def close(self) -> None:
         if self._socket is not None:
+            if self._timer is not None:
+                self._timer.cancel()
             self._socket.close()
             self._socket = None
 
@@ -76,13 +87,50 @@ class Notifier:
         return True
 
     def _send(self, *assignments: str) -> None:
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                message = "\n".join(filter(None, assignments)).encode()
-                if self._is_connected:
-                    self._socket.send(message)
-                else:
-                    self._socket.sendto(message, self._address)
+        self._put("\n".join(filter(None, assignments)).encode(), None)
+
+    def _put(self, message: bytes, descriptor: int | None) -> None:
+        """Send it; after what waits already, where the manager's queue was full."""
+        if self._socket is None or (not self._unsent and self._sent(message, descriptor)):
+            return
+        for kind in _NEWEST_COUNTS:
+            if message.startswith(kind):
+                left = [each for each in self._unsent if not each[0].startswith(kind)]
+                self._unsent = deque(left, _MOST_UNSENT)
+        self._unsent.append((message, descriptor))
+        self._again()
+
+    def _sent(self, message: bytes, descriptor: int | None) -> bool:
+        """Whether it is through, or never will be: nobody listens there. The manager may be busy, or stopped, and its
+        queue is short (net.unix.max_dgram_qlen, 10): a hundred workers that come up at once fill it."""
+        assert self._socket is not None
+        along = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        try:
+            if self._is_connected:
+                self._socket.sendmsg([message], along)
+            else:
+                self._socket.sendmsg([message], along, 0, self._address)  # socket.send_fds takes no address
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _again(self) -> None:
+        """Try once more after a while, where there is a loop to do it in."""
+        if self._timer is None:
+            with contextlib.suppress(RuntimeError):
+                self._timer = asyncio.get_running_loop().call_later(self._pause, self._flush)
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def _flush(self) -> None:
+        self._timer = None
+        while self._unsent and self._socket is not None:
+            if not self._sent(*self._unsent[0]):
+                self._again()
+                return
+            self._unsent.popleft()
+        self._pause = _PAUSE
 
 
 def _status(text: str) -> str:

@@ -1,3 +1,5 @@
+import asyncio
+import os
 import socket
 from pathlib import Path
 
@@ -78,3 +80,47 @@ def test_a_manager_that_does_not_read_is_not_waited_for(tmp_path: Path) -> None:
 def test_the_watchdog_s_time(environ: dict[str, str], seconds: float) -> None:
     assert watchdog_interval(environ, pid=42) == seconds
     assert environ == {}
+
+
+def test_what_a_busy_manager_has_no_room_for_it_hears_later(tmp_path: Path) -> None:
+    """Each worker's READY=1 gets through, though the kernel queues a few datagrams only (net.unix.max_dgram_qlen)."""
+    path = str(tmp_path / "notify")
+
+    async def scenario(manager: socket.socket) -> list[bytes]:
+        other = Notifier(path)
+        for number in range(2000):  # whatever the length of the queue is
+            other.send(f"X_NUMBER={number}")
+        reading, writing = os.pipe()
+        notify = Notifier(path)
+        notify.status("first")
+        notify.store("wallet", reading)
+        notify.ready("up")
+        notify.reloading(5)
+        for number in range(1000):
+            notify.watchdog()
+            notify.status(f"status {number}")
+        notify.ready("up")
+        other.close()
+        loop = asyncio.get_running_loop()
+        found: list[bytes] = []
+        async with asyncio.timeout(20):
+            while found.count(b"READY=1\nSTATUS=up") < 2:
+                data = await loop.sock_recv(manager, 4096)
+                if not data.startswith(b"X_NUMBER"):
+                    found.append(data)
+        notify.close()
+        os.close(reading)
+        os.close(writing)
+        return found
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as manager:
+        manager.bind(path)
+        found = asyncio.run(scenario(manager))
+    assert found == [
+        b"FDSTORE=1\nFDNAME=wallet",
+        b"READY=1\nSTATUS=up",
+        b"RELOADING=1\nMONOTONIC_USEC=5",
+        b"WATCHDOG=1",
+        b"STATUS=status 999",
+        b"READY=1\nSTATUS=up",
+    ]
