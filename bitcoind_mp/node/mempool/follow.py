@@ -58,6 +58,9 @@ class Follower:
     def header_added(self, node: BlockView) -> None:
         """Of no interest here."""
 
+    def warned(self) -> None:
+        """Nor this."""
+
     def _confirm(self, transactions: Sequence[Tx]) -> list[MempoolEntry]:
         confirmed = []
         txids = [tx.id for tx in transactions]
