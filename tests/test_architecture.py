@@ -26,7 +26,8 @@ ARROWS = {
 ADAPTERS = {
     "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "sources.py", "template.py"},
     "node": {"__main__.py", "app.py", "feed.py", "preload.py", "reach.py", "service.py"},
-    "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"},
+    "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"}
+    | {"elsewhere.py", "keeper_service.py"},
     "signer": {"__main__.py", "app.py", "door.py", "entrance.py", "preload.py", "reach.py", "service.py"},
     "cli": {"__main__.py", "client.py", "session.py", "oneshot.py", "shell.py"},
 }

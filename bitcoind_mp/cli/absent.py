@@ -85,7 +85,10 @@ def call_several(config: "Config", servers: Servers, name: str, line: bytes) -> 
 
 
 def wait_for_own(config: "Config", servers: Servers) -> None:
-    """A service for the wallet that is named, which nobody has called yet, comes before the one for all wallets."""
+    """A service for the wallet that is named, which nobody has called yet, comes before the one for all wallets; not
+    so where that hands on to it (-walletprocess=each)."""
+    if any((server.table or {}).get("each") for server in servers.all()):
+        return
     for server in servers.all():
         if _is_own(config, server) and server.table is None and answers(server):
             raise Starting(f"whoever listens at {server.socket} has not been ready yet")

@@ -40,6 +40,8 @@ ALONE = 5.0
 AT_REST = ("stopped", "failed")
 #: A unit's state in which it waits for something that may stay in its way for ever.
 HELD = "held"
+#: What is answered for all wallets, whoever has them.
+LIST_WALLETS = "listwallets"
 
 #: Told of each change: a topic's name, ``up`` or ``down``.
 Listener = Callable[[str], None]
@@ -51,11 +53,17 @@ class Link(EventSink):
     def __init__(self, server: Server, hello: Hello, changed: Callable[["Link", str, dict[str, Any]], None]) -> None:
         self.server = server
         self.role = server.role
+        self.unit = server.unit
         self.reason = ""
         self.peer: Hello | None = None
         self._hello = hello
         self._changed = changed
         self._keeper: Reconnecting | None = None
+
+    @property
+    def is_one_wallet_s(self) -> bool:
+        """Whether that server serves one wallet and no other."""
+        return self.unit != self.role
 
     @property
     def session(self) -> Session | None:
@@ -82,6 +90,7 @@ class Link(EventSink):
 
     async def wait(self) -> Session:
         """The session, waiting for one."""
+        self.open()
         assert self._keeper is not None
         return await self._keeper.up()
 
@@ -126,7 +135,10 @@ class Connections:
         self._config = config
         self._hello = Hello("cli", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         self._links = [Link(server, self._hello, self._on_change) for server in Servers.of(config).all()]
+        self._balances: dict[str, list[dict[str, Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        if config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
+            self.seen.wallet = config.get_str("rpcwallet")
 
     def anybody(self) -> bool:
         """Whether any server's socket is answered."""
@@ -179,12 +191,43 @@ class Connections:
             if server.table is None and self.seen.connected.get(server.role)
         ]
 
-    def find(self, name: str) -> tuple[Link, Command] | None:
-        """The link that a command goes to: the first that is connected, else the first whose table has it."""
-        having = list(Servers.of(self._config).having(name))
-        links = {link.server.socket: link for link in self._links}
-        ranked = [(links[server.socket], command) for server, command in having if server.socket in links]
-        return next((entry for entry in ranked if entry[0].session is not None), ranked[0] if ranked else None)
+    def find(self, name: str, wallet: str | None = None) -> tuple[Link, Command] | None:
+        """The link that a command goes to: of the wallet's process, where that has one of its own; else the first that
+        is connected, else the first whose table has it. ``wallet`` is the one that it is for, None for the one chosen.
+
+        Raises:
+            RpcError: -19, several wallets have a process each, and none is chosen.
+        """
+        wallet = wallet if wallet is not None else self.seen.wallet
+        having = list(Servers.of(self._config, wallet).having(name))
+        ranked = [(link, command) for server, command in having if (link := self._link_to(server)) is not None]
+        alone = [link for link, _ in ranked if link.is_one_wallet_s]
+        if wallet is None and len(alone) > 1 and name != LIST_WALLETS:
+            names = ", ".join(str((link.server.table or {}).get("wallet")) for link in alone)
+            raise RpcError(
+                RpcCode.WALLET_NOT_SPECIFIED,
+                f"Multiple wallets are loaded ({names}), by a process each. Please select which wallet to use: "
+                "use <walletname>.",
+            )
+        at_once = (entry for entry in ranked if entry[0].session is not None or entry[0].is_one_wallet_s)
+        return next(at_once, ranked[0] if ranked else None)
+
+    def has_process(self, wallet: str) -> bool:
+        """Whether a process that serves that wallet alone answers."""
+        own = (server for server in Servers.of(self._config, wallet).all() if server.unit != server.role)
+        return any(is_answered(server.socket) and (server.table or {}).get("wallet") == wallet for server in own)
+
+    def _link_to(self, server: Server) -> Link | None:
+        """The link to a server; one wallet's is made when it is first needed."""
+        found = next((link for link in self._links if link.server.socket == server.socket), None)
+        if found is None and server.unit != server.role:
+            found = Link(server, self._hello, self._on_change)
+            self._links.append(found)
+            found.open()
+        elif found is not None and found.is_one_wallet_s:
+            found.server = server
+            found.open()
+        return found
 
     async def call(
         self,
@@ -202,6 +245,10 @@ class Connections:
 
         Raises `RpcError`, `Disconnected` (a call that may have taken effect), `CallTimeout`.
         """
+        alone = [each for each in self._links if each.is_one_wallet_s and is_answered(each.server.socket)]
+        if command.name == LIST_WALLETS and link.is_one_wallet_s and len(alone) > 1:
+            parts = [await (await each.wait()).call(LIST_WALLETS) for each in alone]
+            return [name for part in parts for name in part]
         while True:
             session = link.session
             if session is None:
@@ -256,18 +303,18 @@ class Connections:
             self.listeners.discard(notice)
 
     def _refuse_if_at_rest(self, link: Link) -> None:
-        state = self.unit_state(link.role)
+        state = self.unit_state(link.unit)
         if state == HELD:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
-                f"The {link.role} is held, and starts by itself once that is gone: {self._unit(link.role)['reason']} "
-                f"(see: status {link.role})",
+                f"The {link.unit} is held, and starts by itself once that is gone: {self._unit(link.unit)['reason']} "
+                f"(see: status {link.unit})",
             )
         if state in AT_REST:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
-                f"The {link.role} is {state}. Start it with: start {link.role}"
-                + (f" (see: logs {link.role})" if state == "failed" else ""),
+                f"The {link.unit} is {state}. Start it with: start {link.unit}"
+                + (f" (see: logs {link.unit})" if state == "failed" else ""),
             )
 
     def unit_state(self, role: str) -> str:
@@ -303,15 +350,30 @@ class Connections:
 
     def _on_change(self, link: Link, topic: str, state: dict[str, Any]) -> None:
         if topic in ("up", "down"):
-            self.seen.connected[link.role] = topic == "up"
+            self.seen.connected[link.role] = any(
+                each.peer is not None for each in self._links if each.role == link.role
+            )
+            if topic == "down" and link.is_one_wallet_s and len(self._balances) > 1:
+                self._balances.pop(link.server.socket, None)
+                self._put_balances_together()
             if link.role == "supervisor" and topic == "down":
                 self._open_workers()
+        elif topic == "balance":
+            self._balances[link.server.socket] = state["wallets"]
+            self._put_balances_together()
         else:
             setattr(self.seen, topic, state)
             if topic == "unit":
                 self._mind_units(state)
         for listener in list(self.listeners):
             listener(topic)
+
+    def _put_balances_together(self) -> None:
+        """Each wallet's once: what its own process tells is newer than what is told for all of them."""
+        ours = {link.server.socket for link in self._links if link.is_one_wallet_s}
+        order = sorted(self._balances, key=lambda socket: socket in ours)
+        wallets = {wallet["name"]: wallet for socket in order for wallet in self._balances[socket]}
+        self.seen.balance = {"wallets": list(wallets.values())}
 
     def _open_workers(self) -> None:
         """Without a supervisor to tell, each worker is tried."""
@@ -322,11 +384,15 @@ class Connections:
     def _mind_units(self, state: dict[str, Any]) -> None:
         """Be connected to the units that run or will, and not to those at rest: nobody is there."""
         states = {unit["name"]: unit["state"] for unit in state["units"]}
-        for link in self._links:
-            if link.role not in states:
+        for link in list(self._links):
+            is_gone = link.is_one_wallet_s and "wallet" in states and link.unit not in states
+            if link.unit not in states and not is_gone:
                 continue
-            if states[link.role] in AT_REST:
-                self.seen.connected[link.role] = False
+            if is_gone:
+                self._links.remove(link)
+            if is_gone or states[link.unit] in AT_REST:
+                if not link.is_one_wallet_s:
+                    self.seen.connected[link.role] = False
                 task = asyncio.get_running_loop().create_task(link.close())
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

@@ -82,7 +82,7 @@ class Interpreter:
             line = with_json_anywhere(parse(text))
             if line.command:
                 name = inner(line).command
-                command = self._connections.find("generatetoaddress" if name == GENERATE else name)
+                command = self._connections.find("generatetoaddress" if name == GENERATE else name, line.wallet)
                 await self._run(line)
             self.failed = False
         except (BadLine, BadArgument) as error:
@@ -125,7 +125,7 @@ class Interpreter:
     # The servers' commands
 
     async def _serve(self, line: Line) -> None:
-        link, command = self._find(line.command)
+        link, command = self._find(line.command, line.wallet)
         line = await self._complete_secrets(line, command)
         if line.command not in FOR_PERSONS or line.command in JOINED or line.named:
             self._show(line, await self._call(line, link, command))
@@ -162,8 +162,8 @@ class Interpreter:
         finally:
             patient.cancel()
 
-    def _find(self, name: str) -> tuple[Link, Command]:
-        found = self._connections.find(name)
+    def _find(self, name: str, wallet: str | None = None) -> tuple[Link, Command]:
+        found = self._connections.find(name, wallet)
         if found is not None:
             return found
         missing = [
@@ -244,6 +244,8 @@ class Interpreter:
             seen.wallet = None
             return
         name = line.words[0]
+        if name not in loaded and self._connections.has_process(name):
+            loaded = [*loaded, name]
         if name not in loaded and seen.connected.get("wallet"):
             # What is told comes in its own time: one that was made a moment ago may not be in it.
             link, command = self._find("listwallets")
@@ -256,7 +258,7 @@ class Interpreter:
     async def _generate(self, line: Line) -> None:
         """bitcoin-cli's -generate: blocks to a new address."""
         count, *tries = generate_words(line.words)
-        address = await self._call_once(line, [], *self._find("getnewaddress"))
+        address = await self._call_once(line, [], *self._find("getnewaddress", line.wallet))
         blocks = await self._call_once(line, [count, address, *tries], *self._find("generatetoaddress"))
         self._screen.result({"address": address, "blocks": blocks})
 
@@ -264,7 +266,7 @@ class Interpreter:
         watched = inner(line)
         if watched is line or watched.command in OWN_HELP:
             raise BadArgument("watch: expected a command of a server, as in: watch getbalance")
-        link, command = self._find(watched.command)
+        link, command = self._find(watched.command, watched.wallet)
         if command.described.get("changes"):
             raise BadArgument(f"{watched.command} changes something: it is not to be run again and again")
 

@@ -78,7 +78,10 @@ class LiveData:
         """A read, once until the next notification; None where nobody answers at once."""
         key = (name, wallet)
         if key not in self._fetched:
-            found = self._connections.find(name)
+            try:
+                found = self._connections.find(name, wallet)
+            except RpcError:  # nobody can tell which wallet is meant
+                return None
             if found is None or found[0].session is None:
                 return None
             self._fetched[key] = await self._call(found[1], found[0].session, params, wallet)

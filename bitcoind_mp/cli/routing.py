@@ -31,6 +31,12 @@ class Server:
         self.socket = socket
         self.table = table
 
+    @property
+    def unit(self) -> str:
+        """What the supervisor calls it: its role, or ``wallet@NAME`` where it serves that wallet alone."""
+        name = os.path.splitext(os.path.basename(self.socket))[0]
+        return name if name.startswith("wallet@") else self.role
+
     def command(self, name: str) -> "Command | None":
         """What it says about a command, None where it doesn't have it."""
         for described in self.table["commands"] if self.table else ():
@@ -70,11 +76,13 @@ def wallet_sockets(config: "Config", wallet: "str | None") -> "list[tuple[str, s
     """The wallet's server; of those that serve one wallet alone the one for ``wallet`` (else -rpcwallet), and where
     there is no server for all, each."""
     shared = ("wallet", config.run_path("wallet.sock"))
-    named = wallet or config.get_str("rpcwallet")
-    if named:
-        from bitcoind_mp.config.instances import escaped
+    named = wallet
+    if named is None and config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
+        named = config.get_str("rpcwallet")
+    if named is not None:
+        from bitcoind_mp.config.instances import instance
 
-        own = config.run_path(f"wallet@{escaped(named)}.sock")
+        own = config.run_path(f"wallet@{instance(named)}.sock")
         if os.path.exists(own):
             return [("wallet", own), shared]
     if os.path.exists(shared[1]):

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 
+from bitcoind_mp.config.instances import PREFIX
 from bitcoind_mp.config.option import UNITS
 
 from .absent import nobody_text
@@ -69,7 +70,7 @@ def _wait_and_show(config: "Config", words: "list[str]") -> int:
     from .waiting import wait_for_units
 
     units = [each[0] for each in read_words("status", without_json(words)[0])[0] if each and each[0]]
-    unknown = [unit for unit in units if unit not in UNITS]
+    unknown = [unit for unit in units if unit not in UNITS and not unit.startswith(PREFIX)]
     if unknown:
         raise BadArgument(f"status: unknown unit {unknown[0]!r}: expected {' or '.join(UNITS)}")
     ready = wait_for_units(config, units)

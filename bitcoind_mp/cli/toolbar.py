@@ -124,6 +124,8 @@ def _units(seen: Seen, *, short: bool) -> Fragments:
         pieces: Fragments = []
         for unit in seen.unit["units"]:
             state = str(unit["state"])
+            if unit["name"].startswith("wallet@") and state in ("running", "reloading") and unit.get("health") == "ok":
+                continue  # there may be a hundred of them: those in trouble are seen
             style = _STYLES.get(state, "class:toolbar.busy")
             if state == "running" and unit.get("health") not in ("ok", None):
                 style = "class:toolbar.busy"

@@ -4,6 +4,8 @@ everybody what a unit is held by."""
 import sys
 import time
 
+from bitcoind_mp.config.instances import PREFIX, instance
+
 from .absent import nobody_text
 from .arguments import request
 from .format import printable
@@ -40,6 +42,8 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
         raise NoServer(nobody_text(config))
     limit = config.get_seconds("rpcclienttimeout") if config.is_set("rpcclienttimeout") else 0
     progress = _Progress(sys.stderr)
+    # A wallet's unit may be named by the wallet's name as people write it.
+    units = units + [PREFIX + instance(unit.removeprefix(PREFIX)) for unit in units if unit.startswith(PREFIX)]
     try:
         connection.send(request("init.handshake", hello_text(config)))
         connection.send(request("events.subscribe", f"[[{quote('unit')}],1]"))
@@ -66,6 +70,8 @@ def _wait(receive: "Receive", units: "list[str]", deadline: "float | None", prog
             continue
         lines = _units_of(message["params"])
         chosen = [line for line in lines if line["name"] in units] if units else lines
+        if units and not chosen:
+            raise NoServer(f"There is no unit named {units[0]!r}: see status")
         if all(line["state"] in _SETTLED for line in chosen):
             return all(line["state"] in _READY or (not units and line["state"] == "stopped") for line in chosen)
         for line in chosen:

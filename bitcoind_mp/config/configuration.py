@@ -195,12 +195,28 @@ class Config:
     @property
     def instance(self) -> str:
         """What this process's files are called: its role; with -onlywallet ``wallet@NAME``, the name as in a unit's."""
-        only = self.get_str("onlywallet") if self.program == WALLET else ""
-        if not only:
+        only = self.only_wallet
+        if only is None:
             return self.role
-        from .instances import escaped
+        from .instances import PREFIX, instance
 
-        return f"{self.role}@{escaped(only)}"
+        return PREFIX + instance(only)
+
+    @property
+    def only_wallet(self) -> "str | None":
+        """-onlywallet: the one wallet that this process serves, None for any."""
+        return self.get_str("onlywallet") if self.program == WALLET and self.is_set("onlywallet") else None
+
+    @property
+    def wallets_to_load(self) -> "list[str]":
+        """The wallets to load at the start: those of -wallet and those marked load_on_startup; where none is named
+        the one without a name, if it is there."""
+        named = list(dict.fromkeys(self.get_list("wallet")))
+        if named or self.is_negated("wallet"):
+            return named
+        from .instances import WALLET_FILE
+
+        return [""] if os.path.isfile(os.path.join(self.wallets_dir, WALLET_FILE)) else []
 
     @property
     def ipc_connect(self) -> "tuple[str, str]":

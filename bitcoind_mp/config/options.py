@@ -632,6 +632,7 @@ TABLE = (
         'What type of addresses to use ("legacy", "p2sh-segwit", "bech32", "bech32m", default: "{default}").',
         choices=OUTPUT_TYPES,
     ),
+    Option("apart", PATH, None, (WALLET,), WALLETS, "=<socket>", "", hidden=True, where="command", alone=True),
     Option(
         "avoidpartialspends",
         FLAG,
@@ -802,6 +803,19 @@ TABLE = (
         "Specify directory to hold wallets (default: <datadir>/wallets, below the network's directory).",
         network_only=True,
         base="cwd",
+    ),
+    Option(
+        "walletprocess",
+        TEXT,
+        "shared",
+        (SUPERVISOR,),
+        WALLETS,
+        "=<how>",
+        "Serve all wallets by one process (shared), or each by one of its own (each), the unit wallet@<name>: what "
+        "happens to one touches no other. Commands stay the same. A change takes a stop and a start "
+        "(default: {default}).",
+        choices=("shared", "each"),
+        negatable=False,
     ),
     Option(
         "walletrbf",
@@ -1280,7 +1294,7 @@ TABLE = (
         GENERAL,
         "=<walletname>",
         "Send the command to this wallet: needed where more than one is loaded. A process that serves that wallet "
-        "alone (bitcoin-mp-wallet -onlywallet) is found by it; a shell stays with the one it began with.",
+        "alone is found by it.",
         elidable=True,
     ),
     Option(

@@ -83,11 +83,14 @@ class Server:
     def add(self, *objects: object) -> None:
         """Serve these too. Raises ValueError where a name is taken."""
         for instance in objects:
-            table = collect(instance, self._shared)
-            if taken := (table.keys() & self._table.keys()) - self._replaceable:
-                raise ValueError(f"{type(instance).__name__}: {', '.join(sorted(taken))} is served already")
-            self._replaceable -= table.keys()
-            self._table.update(table)
+            self.add_table(collect(instance, self._shared), type(instance).__name__)
+
+    def add_table(self, table: Table, whose: str) -> None:
+        """The same of methods that aren't an object's. Raises ValueError where a name is taken."""
+        if taken := (table.keys() & self._table.keys()) - self._replaceable:
+            raise ValueError(f"{whose}: {', '.join(sorted(taken))} is served already")
+        self._replaceable -= table.keys()
+        self._table.update(table)
 
     async def serve(self, listening: socket.socket) -> None:
         """Start to accept on a bound socket; returns at once. May be called for several sockets."""

@@ -45,14 +45,15 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
             orphan = asked.get(message.pid)
             lines = message.text.split(b"\n")
             for descriptor in message.descriptors:
-                kept = None
+                kept, key = None, ""
                 if orphan is not None and b"FDSTORE=1" in lines and _is_socket(descriptor):
-                    own_end = f"FDNAME={ENDS.get(orphan.unit, '')}".encode() in lines
-                    kept = left.ends if own_end else found
-                if orphan is None or kept is None or orphan.unit in kept:
+                    role = orphan.unit.partition("@")[0]
+                    own_end = f"FDNAME={ENDS.get(role, '')}".encode() in lines
+                    kept, key = (left.ends, role) if own_end else (found, orphan.unit)
+                if orphan is None or kept is None or key in kept:
                     os.close(descriptor)
                 else:
-                    kept[orphan.unit] = descriptor
+                    kept[key] = descriptor
         if len(found) == len(asked):
             complete.set()
 

@@ -23,7 +23,7 @@ from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.proxy import on_disconnect
 from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.unix import bind_listener, is_answered
 from bitcoind_mp.service import lock, notify
 from bitcoind_mp.service import logging as service_logging
 from bitcoind_mp.service.activation import inherit
@@ -43,7 +43,7 @@ from .orphans import Orphan, Register, boot_id, find
 from .outward import EventCommands, Outward
 from .ownlog import OwnLog
 from .parts import SharedCommands
-from .places import Given, Listeners, prepare
+from .places import Given, Listeners, prepare, roles
 from .private import Private, adoptable, made
 from .process import Foundling
 from .report import WallClock
@@ -55,6 +55,7 @@ from .unit import Unit
 from .upgrade import Upgrade, become, hold_back, let_through
 from .upkeep import upkeep_of
 from .upward import Upward
+from .wallet_units import WalletUnits, sweep
 
 #: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
 _PATIENCE = 10.0
@@ -194,8 +195,11 @@ class Supervisor:
             left = await adoption.listeners(self._notify, orphans, self._config.network_dir)
             wanted = self._config.get_bool("signerprocess")
             self._adopted, self._private = adoptable(left.listeners, left.ends, wanted=wanted)
+        sweep(self._config.run_dir, is_answered)
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
         self._sockets.open(bind_listener, given, going, self._adopted)
+        for name in self._adopted.keys() - set(roles(self._config)):
+            self._sockets.adopt(name, self._adopted[name])
         return orphans
 
     def _write_pid(self, file: Path) -> None:
@@ -223,7 +227,12 @@ class Supervisor:
             paths=paths,
             on_disconnect=on_disconnect,
         )
-        server = self._make_server(manager, health, publisher, streams, hello)
+        tables = {name: path.with_suffix(".json") for name, path in paths.items()}
+        self._wallets = WalletUnits(
+            manager, self._config, self._sockets, self._logs,
+            bind=bind_listener, doorman=doorman, learners=(health, outward), tables=tables,
+        )  # fmt: skip
+        server = self._make_server(manager, health, publisher, streams, hello, tables)
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
         doors.push_async_callback(server.close)
@@ -261,6 +270,7 @@ class Supervisor:
             manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
             let_through()
             if self._handed is None:
+                self._wallets.begin(orphans, self._adopted)
                 self._adopt(manager, orphans)
                 self._start_units(manager, doorman)
             else:
@@ -281,6 +291,7 @@ class Supervisor:
             log.info("stopping")
             await outward.shutting_down()
             await manager.stop(plan.STOP_ORDER)
+            self._wallets.end()
             await doors.aclose()
             manager.close()
             log.info("stopped", extra=event(Event.SUPERVISOR_STOPPED))
@@ -346,7 +357,12 @@ class Supervisor:
             orphans = [Orphan(name, unit.pid, -1) for name, unit in handed.units.items() if unit.pid is not None]
         manager = Manager(
             self._notify,
-            Register(run_dir / "units", names, orphans, boot=boot_id(self._environ)),
+            Register(
+                run_dir / "units",
+                list(dict.fromkeys([*names, *(each.unit for each in orphans)])),
+                orphans,
+                boot=boot_id(self._environ),
+            ),
             run_dir,
             environ=self._environ,
             journal=self._logs.journal,
@@ -363,7 +379,13 @@ class Supervisor:
         return manager
 
     def _make_server(
-        self, manager: Manager, health: HealthMonitor, publisher: Publisher, streams: LogStreams, hello: Hello
+        self,
+        manager: Manager,
+        health: HealthMonitor,
+        publisher: Publisher,
+        streams: LogStreams,
+        hello: Hello,
+        tables: dict[str, Path],
     ) -> Server:
         clock = WallClock(self._loop.time())
         UnitTopic(manager, health, publisher, clock).publish()
@@ -386,8 +408,7 @@ class Supervisor:
             upgraded=self._upgrade.outcome,
             own_log=self._own_log,
         )
-        server.add(control, publisher, streams)
-        tables = {name: self._config.socket_path(name).with_suffix(".json") for name in manager.units}
+        server.add(control, publisher, streams, self._wallets)
         server.add(SharedCommands(lambda: server.methods, health.connected, tables))
         return server
 
@@ -405,6 +426,8 @@ class Supervisor:
 
     def _resume(self, manager: Manager, doorman: Doorman, upward: Upward) -> None:
         """The units are as they were; they are to have the new program too."""
+        assert self._handed is not None
+        self._wallets.take_over(self._handed)
         for supervised in manager.units.values():
             doorman.watch(supervised, self._sockets[supervised.name])
         manager.resume()
@@ -423,7 +446,7 @@ class Supervisor:
         if self._was_ready or self._stopping:
             return
         self._tell_slow_start(manager)
-        wanted = [supervised for supervised in manager.units.values() if supervised.plan.enabled]
+        wanted = [each for each in manager.units.values() if each.plan.enabled and not self._is_extra(each)]
         for each in wanted:
             if each.unit.state in WAITING:
                 self._not_yet(each)
@@ -437,6 +460,11 @@ class Supervisor:
             upward.ready()
             outward.ready()
             self._announcer.ready()
+
+    @staticmethod
+    def _is_extra(supervised: Supervised) -> bool:
+        """Whether it is one wallet's, and won't come up for now: the others needn't wait for it."""
+        return supervised.plan.wallet is not None and supervised.unit.state in (*WAITING, State.FAILED, State.STOPPED)
 
     def _not_yet(self, supervised: Supervised) -> None:
         """A start failed and will be tried again: say so, once for each reason. A person at a terminal is told the
@@ -502,13 +530,17 @@ class Supervisor:
             upward.reloading()
         self._logs.reopen()
         try:
-            self._config = self._reread()
+            config = self._reread()
+            if plan.wallets_apart(config) != plan.wallets_apart(self._config):
+                raise FatalError("-walletprocess takes a stop and a start to change.", status=ExitStatus.CONFIG)
+            self._config = config
         except FatalError as error:
             log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))
         else:
             for each in self._plans(self._config):
                 if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
                     manager.configure(each)
+            self._wallets.configure(self._config)
             health.configure(plan.health(self._config))
             self._logs.configure(self._config)
             outward.configure(self._config)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from bitcoind_mp.config.instances import PREFIX, instance
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
@@ -228,7 +229,7 @@ class ControlCommands:
         return self._own_log if name == self._own_log.unit else self._named(name).log
 
     def _named(self, unit: str) -> Supervised:
-        supervised = self._manager.units.get(unit)
+        supervised = find_unit(self._manager, unit)
         if supervised is None:
             known = " or ".join(self._manager.units)
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected {known}")
@@ -237,7 +238,10 @@ class ControlCommands:
     def _startable(self, unit: str) -> Supervised:
         if self._manager.stopping:
             raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: nothing is started any more")
-        return self._named(unit)
+        supervised = self._named(unit)
+        if supervised.shares_origin:  # `Manager.tell` renews those of one unit alone
+            supervised.origin.renew()
+        return supervised
 
     async def _up(self, supervised: Supervised) -> dict[str, Any]:
         """Wait until a unit that is to run does, or says why not."""
@@ -262,6 +266,14 @@ class ControlCommands:
             "open_files": used.files if used is not None else None,
             "threads": used.threads if used is not None else None,
         }
+
+
+def find_unit(manager: Manager, name: str) -> Supervised | None:
+    """The unit of that name; one that serves a wallet also by that as people write it: ``wallet@my savings``."""
+    found = manager.units.get(name)
+    if found is None and name.startswith(PREFIX):
+        found = manager.units.get(PREFIX + instance(name.removeprefix(PREFIX)))
+    return found
 
 
 def why_down(supervised: Supervised) -> str:

@@ -41,6 +41,11 @@ class Doorman:
         elif supervised.unit.state not in _AWAY and standing:
             self._leave(supervised.name)
 
+    def leave(self, supervised: Supervised) -> None:
+        """That unit is no more."""
+        if supervised.name in self._at:
+            self._leave(supervised.name)
+
     def close(self) -> None:
         """Stand nowhere any more."""
         for name in list(self._at):

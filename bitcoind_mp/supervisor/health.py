@@ -37,7 +37,7 @@ class HealthMonitor:
     ) -> None:
         self.plan = plan
         self._manager = manager
-        self._sockets = sockets
+        self._sockets = dict(sockets)
         self._hello = hello
         self._disk = disk
         self._checkups: dict[str, Checkup] = {}
@@ -59,6 +59,16 @@ class HealthMonitor:
     def on_round(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` each time that it is time to check everything."""
         self._rounds.append(listener)
+
+    def learn(self, name: str, socket: Path) -> None:
+        """One more unit, which answers there."""
+        self._sockets[name] = socket
+
+    def forget(self, name: str) -> None:
+        """That unit is no more."""
+        self._drop(name)
+        for known in (self._sockets, self._checkups, self._connecting):
+            known.pop(name, None)
 
     def start(self) -> None:
         """Check from now on."""

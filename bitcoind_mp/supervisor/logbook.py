@@ -33,6 +33,13 @@ class Logbook:
         self._logs.append(made)
         return made
 
+    def close_one(self, name: str) -> None:
+        """That unit is no more; its file stays."""
+        for log in [log for log in self._logs if log.unit == name]:
+            self._logs.remove(log)
+            if log.file is not None:
+                log.file.close()
+
     def reopen(self) -> None:
         """Open every file anew: something else may have moved it away."""
         for file in self._files():

@@ -46,10 +46,17 @@ _PASSPHRASES = "CREDENTIALS_DIRECTORY"
 class Supervised:
     """One unit at work: its state, its process (None: it has none) and its output. ``was_ready`` says that some
     process of it got as far as READY=1 since the supervisor came up. ``is_waiting`` says that a process is to be made
-    as soon as its origin has loaded the program."""
+    as soon as its origin has loaded the program; an ``origin`` that is given is another unit's too."""
 
     def __init__(
-        self, plan: Plan, pump: Pump, listener: int | None, environ: Mapping[str, str], loaded: "Loaded", now: float
+        self,
+        plan: Plan,
+        pump: Pump,
+        listener: int | None,
+        environ: Mapping[str, str],
+        loaded: Callable[[], None],
+        now: float,
+        origin: Origin | None = None,
     ) -> None:
         self.plan = plan
         self.name = plan.name
@@ -62,13 +69,23 @@ class Supervised:
         self.timer: asyncio.TimerHandle | None = None
         self.was_ready = False
         self.last_words: list[str] = []
-        self.origin = Origin(plan, environ, self.pump.writer, lambda: loaded(self))
+        self.origin = origin or Origin(plan, environ, self.pump.writer, loaded)
+        self.shares_origin = origin is not None
+        self._loaded = loaded
+        if origin is not None:
+            origin.waiting.append(loaded)
         self.is_waiting = False
         self.frugal = False
 
+    def leave_origin(self) -> None:
+        """Come from it no longer; one that is this unit's alone is closed."""
+        if self.shares_origin:
+            self.origin.waiting.remove(self._loaded)
+        else:
+            self.origin.close()
+
 
 Listener = Callable[[Supervised, Unit], None]
-Loaded = Callable[[Supervised], None]
 
 
 class Manager:
@@ -106,9 +123,19 @@ class Manager:
         self._lifeline, self._lifeline_writer = lifeline or os.pipe2(os.O_CLOEXEC)
         self._loop.add_reader(notify.fileno(), self._hear)
 
-    def add(self, plan: Plan, output: UnitLog, listener: int | None) -> Supervised:
-        """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's."""
-        return self._add(plan, Pump(output, fifo=self._fifo(plan.name)), listener)
+    def add(self, plan: Plan, output: UnitLog, listener: int | None, origin: Origin | None = None) -> Supervised:
+        """A unit, stopped. ``listener`` is its listening socket's descriptor, which stays the caller's; ``origin`` that
+        of another unit with the same program."""
+        return self._add(plan, Pump(output, fifo=self._fifo(plan.name)), listener, origin)
+
+    def remove(self, supervised: Supervised) -> None:
+        """Forget a unit that has no process."""
+        del self.units[supervised.name]
+        self._give_back(supervised)
+        try:
+            self._register.remove(supervised.name)
+        except OSError as error:
+            log.warning("%s: could not note that it is no more: %s", supervised.name, error.strerror)
 
     def _fifo(self, unit: str) -> Path | None:
         """Where the unit's output goes by a name, so that the next supervisor finds it; without such a name, one that a
@@ -119,9 +146,11 @@ class Manager:
         path.unlink(missing_ok=True)
         return None
 
-    def _add(self, plan: Plan, pump: Pump, listener: int | None) -> Supervised:
-        unit = Supervised(plan, pump, listener, self._environ_of(plan.name), self._loaded, self._loop.time())
+    def _add(self, plan: Plan, pump: Pump, listener: int | None, origin: Origin | None) -> Supervised:
+        environ, now = self._environ_of(plan), self._loop.time()
+        unit = Supervised(plan, pump, listener, environ, lambda: self._loaded(unit), now, origin)
         self._prepare(unit)
+        self._register.add(plan.name)
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
         return unit
@@ -138,17 +167,20 @@ class Manager:
             {name: _handed(each) for name, each in self.units.items()},
         )
 
-    def take_over(self, plan: Plan, output: UnitLog, listener: int | None, handed: HandedUnit) -> None:
+    def take_over(
+        self, plan: Plan, output: UnitLog, listener: int | None, handed: HandedUnit, origin: Origin | None = None
+    ) -> Supervised:
         """A unit as it was in the program before us, with its process. Raises OSError."""
         output.remember(handed.lines)
         pump = Pump(output, fifo=self._fifo(plan.name), ends=(handed.reader, handed.writer), partial=handed.partial)
-        supervised = self._add(plan, pump, listener)
+        supervised = self._add(plan, pump, listener, origin)
         supervised.unit = handed.restored(plan.policy)
         supervised.was_ready, supervised.last_words = handed.was_ready, handed.last_words
         if handed.pid is not None:
             of = Process.of_child if handed.is_child else Foundling.of_pid
             supervised.process = of(handed.pid)
             self._loop.add_reader(supervised.process.pidfd, self._ended, supervised)
+        return supervised
 
     def resume(self) -> None:
         """After the last `take_over`: what was said meanwhile, then the clocks."""
@@ -158,7 +190,7 @@ class Manager:
 
     def adopt(self, supervised: Supervised, process: Foundling) -> None:
         """A process of the unit is there already: wait for its end before the first of ours."""
-        supervised.origin.renew()
+        self._renew(supervised)
         supervised.process = process
         supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
@@ -169,7 +201,7 @@ class Manager:
         supervised.process = process
         supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
-        supervised.origin.renew()
+        self._renew(supervised)
         self.tell(supervised, ev.TakenOver(process.pid))
 
     def on_change(self, listener: Listener) -> None:
@@ -182,7 +214,7 @@ class Manager:
         if isinstance(event, ev.RestartRequested) or (
             isinstance(event, ev.StartRequested) and before.state not in ALIVE
         ):
-            supervised.origin.renew()  # a person's start is of the program as it is now on disk
+            self._renew(supervised)  # a person's start is of the program as it is now on disk
         supervised.unit, actions = step(before, event, self._loop.time())
         ended = supervised.unit.ended if isinstance(event, ev.Exited) else None
         about = {"pid": before.pid or supervised.unit.pid, "cause": ended.cause if ended is not None else ""}
@@ -194,6 +226,11 @@ class Manager:
             supervised.was_ready = supervised.was_ready or after.state is State.RUNNING
             for listener in list(self._listeners):
                 listener(supervised, before)
+
+    def _renew(self, supervised: Supervised) -> None:
+        """Load its program anew, unless others are forked from it too: with the unit whose it is."""
+        if not supervised.shares_origin:
+            supervised.origin.renew()
 
     def owns(self, pid: int) -> bool:
         """Whether that is a process of a unit's, or one that they are forked from."""
@@ -222,56 +259,65 @@ class Manager:
             self._listeners.remove(look)
 
     async def stop(self, order: Sequence[str]) -> None:
-        """Stop the units one after the other, for good. Each takes as long as its stop ladder lets it."""
+        """Stop the units of one role after those of the other, for good. Each takes as long as its stop ladder lets
+        it."""
         self.stopping = True
         for supervised in self.units.values():
             supervised.origin.close()
-        for name in order:
-            if name in self.units:
-                self.tell(self.units[name], ev.StopRequested())
-                await self.until(self.units[name], (State.STOPPED,))
+        for role in order:
+            going = [supervised for supervised in self.units.values() if supervised.plan.role == role]
+            for supervised in going:
+                self.tell(supervised, ev.StopRequested())
+            for supervised in going:
+                await self.until(supervised, (State.STOPPED,))
 
     def configure(self, plan: Plan) -> None:
         """A unit's configuration was read again. Its command counts from the next start on."""
         supervised = self.units[plan.name]
         changed = plan.argv != supervised.plan.argv or plan.preload != supervised.plan.preload
-        supervised.plan = supervised.origin.plan = plan
+        supervised.plan = plan
         self._prepare(supervised)
-        if changed and not supervised.is_waiting and supervised.unit.state in ALIVE:
-            supervised.origin.renew()
+        if not supervised.shares_origin:
+            supervised.origin.plan = plan
+            if changed and not supervised.is_waiting and supervised.unit.state in ALIVE:
+                supervised.origin.renew()
         self.tell(supervised, ev.PolicyChanged(plan.policy))
 
     def close(self) -> None:
         """Give everything back. No process may be left."""
         self._loop.remove_reader(self._notify.fileno())
         for supervised in self.units.values():
-            assert supervised.process is None, f"{supervised.name} still runs"
-            self._loop.remove_reader(supervised.pump.fileno())
-            supervised.pump.close()
-            supervised.origin.close()
-            if supervised.timer is not None:
-                supervised.timer.cancel()
-            if supervised.command is not None:
-                release(supervised.command)
+            self._give_back(supervised)
         self._register.close()
         self._notify.close()
         os.close(self._lifeline_writer)
         os.close(self._lifeline)
 
-    def _environ_of(self, unit: str) -> dict[str, str]:
+    def _environ_of(self, plan: Plan) -> dict[str, str]:
         """What a unit's processes are told, and those that they are forked from: /proc shows that of a fork, too."""
-        holder = "signer" if "signer" in {*self.units, unit} else "wallet"
-        return {name: value for name, value in self._environ.items() if name != _PASSPHRASES or unit == holder}
+        holder = "signer" if "signer" in {*self.units, plan.name} else "wallet"
+        return {name: value for name, value in self._environ.items() if name != _PASSPHRASES or plan.role == holder}
+
+    def _give_back(self, supervised: Supervised) -> None:
+        assert supervised.process is None, f"{supervised.name} still runs"
+        self._loop.remove_reader(supervised.pump.fileno())
+        supervised.pump.close()
+        supervised.leave_origin()
+        if supervised.timer is not None:
+            supervised.timer.cancel()
+        if supervised.command is not None:
+            release(supervised.command)
 
     def _prepare(self, supervised: Supervised) -> None:
         """Make the command now, so that a start after a crash has nothing left to work out."""
         if supervised.command is not None:
             release(supervised.command)
-        handed = [(supervised.name, supervised.listener)] if supervised.listener is not None else []
-        handed += self._private.of(supervised.name)
+        role = supervised.plan.role
+        handed = [(role, supervised.listener)] if supervised.listener is not None else []
+        handed += self._private.of(role)
         made = command(
             supervised.plan.argv,
-            self._environ_of(supervised.name),
+            self._environ_of(supervised.plan),
             fds=handed if self._outlived else [*handed, ("lifeline", self._lifeline)],
             output=supervised.pump.writer,
             notify=self._notify.address,
@@ -294,7 +340,8 @@ class Manager:
                     self._loop.call_soon(self.tell, supervised, ev.Unobstructed())
             case ev.Send() | ev.KillGroup() if supervised.is_waiting:
                 supervised.is_waiting = False
-                supervised.origin.give_up("did not load in time")
+                if not supervised.shares_origin or action != ev.Send(signal.SIGTERM):
+                    supervised.origin.give_up("did not load in time")
                 self.tell(supervised, ev.Exited(Exit(error="it was told to end before it had begun")))
             case ev.Send(number):
                 if supervised.process is not None:

@@ -18,14 +18,15 @@ _PAUSE, _LONGEST_PAUSE = 5.0, 600.0
 
 
 class Origin:
-    """``loaded`` is called, in the loop, when whoever waits for `is_loading` to end may go on. ``output`` is the
+    """``loaded`` and whatever else is in `waiting` is called, in the loop, when whoever waits for `is_loading` to end
+    may go on. ``output`` is the
     descriptor that templates write to, and stays the caller's."""
 
     def __init__(self, plan: Plan, environ: Mapping[str, str], output: int, loaded: Callable[[], None]) -> None:
         self.plan = plan
         self._environ = environ
         self._output = output
-        self._loaded = loaded
+        self.waiting: list[Callable[[], None]] = [loaded]
         self._loop = asyncio.get_running_loop()
         self._template: Template | None = None
         self._pause = _PAUSE
@@ -96,4 +97,10 @@ class Origin:
     def _told(self) -> None:
         if self._template is not None and self._template.has_ended:
             self.give_up("ended")
-        self._loaded()
+        self._tell(list(self.waiting))
+
+    def _tell(self, waiting: list[Callable[[], None]]) -> None:
+        """One at a turn of the loop: a hundred forks take their time, and everybody else is to have some too."""
+        if waiting:
+            self._loop.call_soon(self._tell, waiting[1:])
+            waiting[0]()

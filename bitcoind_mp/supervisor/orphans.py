@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_RECORD = 160
+#: The longest name (`config.instances`), a pid, a start time, a number and a boot.
+_RECORD = 320
 #: What a record says in place of what isn't known.
 _UNKNOWN = "-"
 
@@ -30,7 +31,8 @@ class Orphan:
 
 class Register:
     """The file that names the running processes: one record of fixed length for each unit, overwritten in place,
-    so that a full disk doesn't matter after the first time. ``left`` are processes that still run: they stay in it."""
+    so that a full disk doesn't matter after the first time. ``left`` are processes that still run: they stay in it.
+    Units that come later get the places of those that went."""
 
     def __init__(self, path: Path, units: Sequence[str], left: Sequence[Orphan] = (), *, boot: str) -> None:
         self._places = {unit: place for place, unit in enumerate(units)}
@@ -43,6 +45,19 @@ class Register:
             else:
                 self.clear(unit)
         os.ftruncate(self._fd, len(units) * _RECORD)
+
+    def add(self, unit: str) -> None:
+        """One more unit, or one of a process that was left. Raises OSError."""
+        if unit in self._places:
+            return
+        taken = set(self._places.values())
+        self._places[unit] = next(place for place in range(len(taken) + 1) if place not in taken)
+        self.clear(unit)
+
+    def remove(self, unit: str) -> None:
+        """That unit is no more. Raises OSError."""
+        self.clear(unit)
+        del self._places[unit]
 
     def put(self, unit: str, pid: int) -> None:
         """That process is the unit's now."""

@@ -53,13 +53,14 @@ class Outward:
         self._config = config
         self._manager = manager
         self._hello = hello
-        self._paths = paths
+        self._paths = dict(paths)
         self._errands = Errands(environ, config.get_seconds("notifytimeout"))
         self._commands = configured(config)
         self._lanes: dict[str, Lane] = {hook.option: Lane(hook.option, hook.at_once, self._errands) for hook in HOOKS}
         self._lanes |= {name: Lane(name, _AT_ONCE, self._errands) for name in (_STARTUP, _SHUTDOWN)}
         self._sources: dict[str, Source] = {}
         self._followed: set[str] = set()
+        self._closing: set[asyncio.Task[None]] = set()
         self.board.listen(self._posted)
         manager.on_change(self._changed)
         health.on_check(self.alarms.look)
@@ -88,6 +89,20 @@ class Outward:
         self._commands = configured(config)
         self._errands.patience = config.get_seconds("notifytimeout")
         self._listen()
+
+    def learn(self, name: str, socket: Path) -> None:
+        """One more unit, which answers there."""
+        self._paths[name] = socket
+        self._listen()
+
+    def forget(self, name: str) -> None:
+        """That unit is no more."""
+        self._paths.pop(name, None)
+        source = self._sources.pop(name, None)
+        if source is not None:
+            task = asyncio.get_running_loop().create_task(source.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
 
     def ready(self) -> None:
         """All that was to start has."""

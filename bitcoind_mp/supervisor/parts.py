@@ -51,7 +51,7 @@ class SharedCommands:
             return self._list()
         if any(method.name == command for method in self._methods()):
             return help_command(self._methods(), command)
-        for unit in self._tables:
+        for unit in self._kinds():
             described = next((entry for entry in self._commands(unit) if entry["name"] == command), None)
             if described is not None:
                 return await self._ask(unit, command) or f"{described['usage']}\n\n{described.get('summary', '')}"
@@ -60,11 +60,15 @@ class SharedCommands:
     def _list(self) -> str:
         own = [method for method in self._methods() if method.is_command and not method.declaration.hidden]
         found = {method.name: (method.declaration.topic, method.name, usage(method)) for method in own}
-        for unit in self._tables:
+        for unit in self._kinds():
             for entry in self._commands(unit):
                 if not entry.get("hidden"):
                     found.setdefault(entry["name"], (entry.get("topic", ""), entry["name"], entry["usage"]))
         return help_list(found.values())
+
+    def _kinds(self) -> list[str]:
+        """Without the several units of one kind (``wallet@NAME``): another has their commands too."""
+        return [unit for unit in self._tables if "@" not in unit]
 
     def _commands(self, unit: str) -> list[dict[str, Any]]:
         table = manifest.read(self._tables[unit], wait=False)
@@ -96,7 +100,7 @@ class SharedCommands:
             Each category, and whether it is being debug logged by any of the processes
         """
         known = service_logging.categories()
-        answers = await asyncio.gather(*(self._part(unit, include, exclude) for unit in self._tables))
+        answers = await asyncio.gather(*(self._part(unit, include, exclude) for unit in list(self._tables)))
         everywhere = {*known, *(name for answer in answers for name in answer)}
         named = [*(include or []), *(exclude or [])]
         wrong = next((name for name in named if name not in everywhere and name not in _WHOLE), None)

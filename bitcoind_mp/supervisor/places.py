@@ -48,19 +48,40 @@ class Listeners:
         ours from now on. ``adopted`` are those of workers that stay.
         """
         for role in roles(self._config):
-            path = self._config.socket_path(role)
             listening = given(role)
             if role in adopted:
-                listening = socket.socket(fileno=adopted[role])
-                self._ours.append(path)
-            if listening is None:
+                self.adopt(role, adopted[role])
+            elif listening is not None:
+                self._sockets[role] = listening
+            else:
                 if role in left:
-                    path.unlink(missing_ok=True)
-                listening = bind(path, mode=0o600 if self._gid is None else 0o660)
-                self._ours.append(path)
-                if self._gid not in (None, path.stat().st_gid):
-                    os.chown(path, -1, self._gid)
-            self._sockets[role] = listening
+                    self._config.socket_path(role).unlink(missing_ok=True)
+                self._bind(bind, role)
+
+    def add(self, bind: Bind, role: str) -> socket.socket:
+        """Bind one more. Raises FatalError."""
+        self._bind(bind, role)
+        return self._sockets[role]
+
+    def adopt(self, role: str, descriptor: int) -> socket.socket:
+        """One more, whose worker stays."""
+        self._sockets[role] = socket.socket(fileno=descriptor)
+        self._ours.append(self._config.socket_path(role))
+        return self._sockets[role]
+
+    def remove(self, role: str) -> None:
+        """Close that one, and remove it."""
+        path = self._config.socket_path(role)
+        self._sockets.pop(role).close()
+        self._ours.remove(path)
+        path.unlink(missing_ok=True)
+
+    def _bind(self, bind: Bind, role: str) -> None:
+        path = self._config.socket_path(role)
+        self._sockets[role] = bind(path, mode=0o600 if self._gid is None else 0o660)
+        self._ours.append(path)
+        if self._gid not in (None, path.stat().st_gid):
+            os.chown(path, -1, self._gid or -1)
 
     @property
     def bound(self) -> list[Path]:
@@ -70,7 +91,7 @@ class Listeners:
     def hand_over(self) -> tuple[dict[str, int], list[str]]:
         """The descriptor of each, and the roles of those that we bound. Copies: what serves the originals may close
         them."""
-        bound = [role for role in roles(self._config) if self._config.socket_path(role) in self._ours]
+        bound = [role for role in self._sockets if self._config.socket_path(role) in self._ours]
         return {role: os.dup(listening.fileno()) for role, listening in self._sockets.items()}, bound
 
     def take_over(self, listeners: Mapping[str, int], bound: Collection[str]) -> None:

@@ -1,10 +1,11 @@
 """What the configuration says about each unit: its command, its patience, its limits. Values only."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.instances import PREFIX, instance
 
 from .policy import Policy
 
@@ -27,7 +28,8 @@ class Limits:
 class Plan:
     """One unit as configured. ``enabled`` is whether it starts with the supervisor; ``preload`` the package whose
     program a process keeps ready to fork it from, empty for none: then each start executes ``argv``. ``frugal`` is what
-    is added to ``argv`` when it is to make do with less memory; ``places`` are the directories that it works in."""
+    is added to ``argv`` when it is to make do with less memory; ``places`` are the directories that it works
+    in, and ``wallet`` is the wallet that it serves alone."""
 
     name: str
     argv: tuple[str, ...]
@@ -37,6 +39,12 @@ class Plan:
     preload: str = ""
     frugal: tuple[str, ...] = ()
     places: tuple[Path, ...] = ()
+    wallet: str | None = None
+
+    @property
+    def role(self) -> str:
+        """What kind of worker it is: its name, but for one of several of a kind (``wallet@NAME``)."""
+        return self.name.partition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -51,21 +59,36 @@ class HealthPlan:
 
 
 def units(config: Config) -> list[Plan]:
-    """Every unit there is, the node first."""
+    """Every unit there is from the start, the node first. With -walletprocess=each the wallet's holds none open, and
+    each wallet has another (`wallet_unit`)."""
     wallet = not config.get_bool("disablewallet")
     signer = [_unit(config, "signer", enabled=wallet)] if config.get_bool("signerprocess") else []
-    return [_unit(config, "node", enabled=True), *signer, _unit(config, "wallet", enabled=wallet)]
+    return [_unit(config, "node"), *signer, _unit(config, "wallet", enabled=wallet)]
 
 
-def _unit(config: Config, name: str, *, enabled: bool) -> Plan:
+def wallets_apart(config: Config) -> bool:
+    """Whether each wallet has a process of its own."""
+    return config.get_str("walletprocess") == "each" and not config.get_bool("disablewallet")
+
+
+def wallet_unit(config: Config, wallet: str) -> Plan:
+    """The unit that serves that wallet alone. Raises ValueError where its name makes none."""
+    if "\0" in wallet:
+        raise ValueError("A wallet's name has no NUL in it.")
+    return replace(_unit(config, "wallet", f"-onlywallet={wallet}"), name=PREFIX + instance(wallet), wallet=wallet)
+
+
+def _unit(config: Config, role: str, *more: str, enabled: bool = True) -> Plan:
     # Its output is a pipe to us, whatever we do with it: hence the last option. -P keeps the cwd off its path.
-    arguments = (*config.worker_arguments(name), "-printtoconsole=1")
-    package = f"bitcoind_mp.{name}"
+    if role == "wallet" and wallets_apart(config):
+        more = (*more, f"-apart={config.socket_path('supervisor')}")
+    arguments = (*config.worker_arguments(role), *more, "-printtoconsole=1")
+    package = f"bitcoind_mp.{role}"
     return Plan(
-        name,
+        role,
         (sys.executable, "-P", "-m", package, *arguments),
-        _policy(config, name),
-        _limits(config, name),
+        _policy(config, role),
+        _limits(config, role),
         enabled,
         package if config.get_bool("preload") else "",
         ("-lowmemory=1",),

@@ -22,9 +22,9 @@ class Private:
 
     ends: Mapping[str, int]
 
-    def of(self, unit: str) -> tuple[tuple[str, int], ...]:
-        """What that unit is handed: names and descriptors."""
-        return ((ENDS[unit], self.ends[unit]),) if unit in self.ends else ()
+    def of(self, role: str) -> tuple[tuple[str, int], ...]:
+        """What units of that role are handed: names and descriptors. (Each wallet may have a process of its own.)"""
+        return ((ENDS[role], self.ends[role]),) if role in self.ends else ()
 
     def close(self) -> None:
         """Close our ends."""
@@ -40,9 +40,10 @@ def adoptable(listeners: Mapping[str, int], ends: Mapping[str, int], *, wanted: 
     kept = ends.keys() == ENDS.keys() if wanted else not ends
     if kept:
         return dict(listeners), Private(dict(ends))
-    for descriptor in (*ends.values(), *(listeners[unit] for unit in listeners.keys() & ENDS.keys())):
+    going = {unit for unit in listeners if unit.partition("@")[0] in ENDS}
+    for descriptor in (*ends.values(), *(listeners[unit] for unit in going)):
         os.close(descriptor)
-    return {unit: descriptor for unit, descriptor in listeners.items() if unit not in ENDS}, Private({})
+    return {unit: descriptor for unit, descriptor in listeners.items() if unit not in going}, Private({})
 
 
 def made(private: Private, *, wanted: bool) -> Private:

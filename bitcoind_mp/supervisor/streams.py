@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.logs import Logs, LogSink
 
+from .control import find_unit
 from .health import HealthMonitor
 from .logs import UnitLog
 from .manager import Manager, Supervised
@@ -41,7 +42,9 @@ class LogStreams(Logs):
 
     async def follow(self, unit: str, lines: int, sink: LogSink) -> None:
         logs = [supervised.log for supervised in self._manager.units.values()]
-        chosen = [log for log in (*logs, self._own_log) if log.unit == unit] if unit else logs
+        named = find_unit(self._manager, unit)
+        name = named.name if named is not None else unit
+        chosen = [log for log in (*logs, self._own_log) if log.unit == name] if unit else logs
         if not chosen:
             known = " or ".join(self._manager.units)
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected {known}")

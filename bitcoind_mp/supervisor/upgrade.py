@@ -107,18 +107,17 @@ class Upgrade:
 
 async def _roll(manager: Manager, order: Sequence[str]) -> str:
     """Restart each unit that is up, one after the other. Why one didn't come up again, which ends it; else empty."""
-    for name in order:
-        if name not in manager.units:  # a signer that nobody asked for
-            continue
-        supervised = manager.units[name]
-        if supervised.unit.state in AT_REST:
+    units = [each for role in order for each in manager.units.values() if each.plan.role == role]
+    for supervised in units:
+        if supervised.unit.state in AT_REST or supervised.name not in manager.units:
             continue
         before = supervised.unit.pid
         manager.tell(supervised, ev.RestartRequested())
         await manager.until_unit(supervised, lambda now, old=before: now.pid != old or now.state not in ALIVE)  # type: ignore[misc]
         state = await manager.until(supervised, (State.RUNNING, *WAITING, *AT_REST))
         if state is not State.RUNNING:
-            failure = f"The upgrade has come to a halt: the {name} did not start: {supervised.unit.reason or state}"
+            why = supervised.unit.reason or state
+            failure = f"The upgrade has come to a halt: the {supervised.name} did not start: {why}"
             log.error("%s", failure, extra=event(Event.SUPERVISOR_NOT_UPGRADED))
             return failure
     log.info("upgraded to %s", __version__, extra=event(Event.SUPERVISOR_UPGRADED))

@@ -14,6 +14,8 @@ from .states import SERVING
 #: While units start or stop within deadlines of their own, we ask for so much more time, that often (seconds).
 _MORE_TIME = 30.0
 _ASK_EVERY = 10.0
+#: Units that are told by name in the one line: systemd cuts it somewhere.
+_MOST_TOLD = 12
 
 
 class Notifies(Protocol):
@@ -83,9 +85,14 @@ class Upward:
 
 def summary(units: Mapping[str, Supervised]) -> str:
     """The units' states in one line, and what those that aren't serving say they are doing."""
-    words = []
+    words: list[str] = []
+    serving = sum(each.plan.wallet is not None and each.unit.state in SERVING for each in units.values())
     for name, supervised in units.items():
         unit = supervised.unit
+        if supervised.plan.wallet is not None and (unit.state in SERVING or len(words) > _MOST_TOLD):
+            continue
         doing = f" ({unit.text})" if unit.text and unit.state not in SERVING else ""
         words.append(f"{name} {unit.state}{doing}")
+    if serving:
+        words.append(f"{serving} wallet{'s' if serving > 1 else ''} running")
     return ", ".join(words)

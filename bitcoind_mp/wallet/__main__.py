@@ -23,11 +23,15 @@ def run(arguments: list[str]) -> int:
     # What follows takes a fifth of a second to import; --help and a wrong option needn't wait for it.
     from bitcoind_mp.service.program import run_program
 
+    from .keeper_service import KeeperService
     from .service import WalletService
 
     given = os.environ.get("CREDENTIALS_DIRECTORY")
     credentials = Path(given) if given else None
-    return run_program(lambda config: WalletService(config, credentials), config, name="wallet")
+    if config.is_set("apart") and config.only_wallet is None:
+        supervisor = Path(config.get_str("apart"))
+        return run_program(lambda config: KeeperService(config, supervisor), config, name="wallet")
+    return run_program(lambda config: WalletService(config, credentials), config, name=config.instance)
 
 
 if __name__ == "__main__":

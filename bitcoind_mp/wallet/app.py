@@ -9,14 +9,18 @@ from bitcoind_mp.config.credentials import Credentials, Deadlines, unlock_times
 from bitcoind_mp.config.instances import escaped
 from bitcoind_mp.config.state import parent_identity
 from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.interfaces.signer import Signer
 
 from .boot_unlock import BootUnlock
+from .carrier import Carrier
 from .clock import NodeClock
 from .coins import OutputType
+from .elsewhere import ByTheKeeper, Processes
 from .introduction import Introductions
+from .keeper import Keeper
 from .manager import Wallets
 from .options import WalletOptions
-from .reach import own_directory
+from .reach import deadlines_file, own_directory
 from .rebroadcast import Rebroadcaster
 from .signer_link import SignerLink, no_signer
 from .startup import SessionList, StartupList
@@ -49,8 +53,50 @@ def wallet_options(config: Config) -> WalletOptions:
         low_memory=config.get_bool("lowmemory"),
         signer_process=config.get_bool("signerprocess"),
         mainnet_wallet=config.get_bool("mainnetwallet"),
-        only=config.get_str("onlywallet"),
+        only=config.only_wallet,
     )
+
+
+def _signer(config: Config, hello: Hello, to_signer: socket.socket | None) -> tuple[Signer, SignerLink | None]:
+    """Who signs, and the connection to it where there is one."""
+    if not config.get_bool("signerprocess"):
+        return no_signer(), None
+    link = SignerLink(config.wallets_door, hello, to_signer)
+    return link.signer, link
+
+
+class KeeperApp:
+    """The parts of the process that makes and lists wallets, which processes of their own serve. ``supervisor`` is
+    where the supervisor answers, ``to_signer`` as for `WalletApp`."""
+
+    def __init__(self, config: Config, hello: Hello, supervisor: Path, to_signer: socket.socket | None = None) -> None:
+        clock = NodeClock(time.time)
+        self._upstream = Upstream(config.socket_path("node"), hello, clock)
+        signer, self._signer_link = _signer(config, hello, to_signer)
+        self.processes = Processes(supervisor, config.socket_path, hello)
+        self.keeper = Keeper(
+            wallet_options(config),
+            self._upstream.chain,
+            clock,
+            StartupList(config.settings_file),
+            self.processes.units,
+            self.processes.asking,
+            signer=signer,
+        )
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self._upstream.start()
+        self.processes.start()
+        if self._signer_link is not None:
+            self._signer_link.start()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.processes.close()
+        await self._upstream.close()
+        if self._signer_link is not None:
+            await self._signer_link.close()
 
 
 class WalletApp:
@@ -62,11 +108,7 @@ class WalletApp:
     ) -> None:
         clock = NodeClock(time.time)
         self.upstream = Upstream(config.socket_path("node"), hello, clock)
-        self.signer_link: SignerLink | None = None
-        signer = no_signer()
-        if config.get_bool("signerprocess"):
-            self.signer_link = SignerLink(config.wallets_door, hello, to_signer)
-            signer = self.signer_link.signer
+        signer, self.signer_link = _signer(config, hello, to_signer)
         self.wallets = Wallets(
             wallet_options(config),
             self.upstream,
@@ -80,9 +122,15 @@ class WalletApp:
             self.signer_link.on_lost = self.wallets.signer_lost
             self.signer_link.on_found = lambda: self.introductions.begin(self.wallets)
             self.wallets.on_open = lambda wallet: self.introductions.begin([wallet])
+        only = config.only_wallet
+        times = {name: seconds for name, seconds in unlock_times(config).items() if only in (None, name)}
         self.boot_unlock = BootUnlock(
-            unlock_times(config),
-            Credentials(credentials, escaped),
-            Deadlines(own_directory(config) / f"{config.instance}-unlocked.json", parent_identity()),
+            times, Credentials(credentials, escaped), Deadlines(deadlines_file(config), parent_identity())
         )
+        self._keeper = config.run_path("wallet.sock"), hello
         self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain)
+
+    def by_the_keeper(self, wallet: str) -> Carrier:
+        """Who carries the backups of a process that reaches its one wallet alone."""
+        socket, hello = self._keeper
+        return ByTheKeeper(Path(socket), hello, wallet)

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from bitcoind_mp.config.credentials import Credentials, Deadlines, NotUnlocked, read_in_time
 from bitcoind_mp.interfaces.journal import Event, event
@@ -25,6 +26,11 @@ class BootUnlock:
         self.wanted = wanted
         self._credentials = credentials
         self._deadlines = deadlines
+
+    def credential(self, wallet: str) -> Path | None:
+        """The file with a wallet's passphrase, None where none was handed over."""
+        directory = self._credentials.directory
+        return directory / self._credentials.name(wallet) if directory is not None else None
 
     async def unlock(self, find: Callable[[str], Wallet | None]) -> None:
         """Unlock each that is loaded. What can't be unlocked is told, and stays locked."""

@@ -13,7 +13,7 @@ class Carrier(ABC):
     """Who carries them."""
 
     @abstractmethod
-    def back_up(self, ledger: Ledger, destination: Path) -> None:
+    async def back_up(self, ledger: Ledger, destination: Path) -> None:
         """Copy a wallet, whole or not at all, over what is at ``destination``. Raises OSError, sqlite3.Error."""
 
     @abstractmethod
@@ -28,7 +28,7 @@ class Carrier(ABC):
 class Direct(Carrier):
     """This process itself, which may go everywhere."""
 
-    def back_up(self, ledger: Ledger, destination: Path) -> None:
+    async def back_up(self, ledger: Ledger, destination: Path) -> None:
         ledger.backup(destination)
 
     def is_core(self, backup: Path) -> bool:

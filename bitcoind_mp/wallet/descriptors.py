@@ -117,8 +117,9 @@ class DescriptorSet:
         self._active = self._table.active()
         self._owners = {}
         self._more_owners = {}
+        same: dict[int, int] = {}  # one number for all rows that have it: of thousands it is a quarter of a megabyte
         for number, index, script in self._table.scripts():
-            self._own(script, Owner(number, index))
+            self._own(script, Owner(number, same.setdefault(index, index)))
 
     def _own(self, script: bytes, owner: Owner) -> None:
         first = self._owners.setdefault(script, owner)

@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bitcoind_mp.config.instances import WALLET_FILE
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 #: The file's name in the wallet's directory.
-FILE_NAME = "wallet.sqlite"
+FILE_NAME = WALLET_FILE
 #: "BmpW", in the SQLite header: this is a wallet of ours.
 APPLICATION_ID = 0x426D7057
 #: Raised with every change of the schema. A file with a higher one is refused.
@@ -59,10 +60,12 @@ CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, tx
 
 
 class WalletFileError(Exception):
-    """A wallet file that can't be used; the message says why and what to do. ``code`` as Core's for the command."""
+    """A wallet file that can't be used; the message says why and what to do. ``code`` as Core's for the command,
+    ``is_taken`` that another process has it."""
 
-    def __init__(self, message: str, code: RpcCode = RpcCode.WALLET_ERROR) -> None:
+    def __init__(self, message: str, code: RpcCode = RpcCode.WALLET_ERROR, *, is_taken: bool = False) -> None:
         super().__init__(message)
+        self.is_taken = is_taken
         self.message = message
         self.code = code
 
@@ -301,7 +304,8 @@ def _unusable(path: Path, error: Exception) -> WalletFileError:
     """What SQLite's refusal means. As in Core, what isn't even a database counts as not found."""
     code = getattr(error, "sqlite_errorcode", None)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return WalletFileError(f"{path} is being used by another process. Is another wallet process running?")
+        why = f"{path} is being used by another process. Is another wallet process running?"
+        return WalletFileError(why, is_taken=True)
     if code == sqlite3.SQLITE_NOTADB:
         return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.", RpcCode.WALLET_NOT_FOUND)
     if code == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):

@@ -9,44 +9,33 @@ from pathlib import Path
 from btclib.exceptions import BTClibException
 
 from bitcoind_mp.interfaces.command import Call, commit_point
-from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signing.sealing import Cost
 
 from .clock import NodeClock
-from .creation import Recipe, genesis, make
-from .directory import Directory
-from .follow import Attachment, first_blocks
+from .creation import Recipe, genesis
+from .follow import Attachment
 from .ledger import Ledger, WalletFileError
 from .moving import Moved, Step, finish, move
 from .node import Node
 from .options import WalletOptions
+from .shelf import YOUNG, Shelf, chosen_of, unverified
 from .signer_keys import SignerKeys
 from .startup import SessionList, StartupList
-from .tables import BlockRow
 from .verify import Damaged, verify
 from .wallet import Wallet
 
 log = logging.getLogger("bitcoind_mp.wallet")
 
 #: How long loading waits for the wallet to catch up before it answers all the same, in seconds.
-_CATCH_UP = 20.0
-_YOUNG = (
-    "This program refuses private keys on the main network: the bindings to the consensus kernel that it runs on are "
-    "young, and money could be lost. Start with -mainnetwallet=1 to allow them all the same, or make a watch-only "
-    "wallet (disable_private_keys)."
-)
+CATCH_UP = 20.0
 #: What comes of reading a file whose rows aren't what we wrote.
 _NONSENSE = (BTClibException, sqlite3.Error, ValueError, LookupError, TypeError, OverflowError)
-_IN_ITS_FILE = (
-    "The private keys of this wallet are in its own file, not in the signer, which keeps those of wallets that are "
-    "made with a passphrase and not blank."
-)
-_NOT_SAVED = "Wallet load on startup setting could not be updated, so wallet may not be loaded next node startup."
 
 
-class Wallets:
+class Wallets(Shelf):
     """All loaded wallets."""
 
     def __init__(
@@ -59,9 +48,7 @@ class Wallets:
         cost: Cost | None = None,
         signer: Signer | None = None,
     ) -> None:
-        """``signer`` holds the private keys of wallets that were made so, and of new ones if the options say so."""
-        self.options = options
-        self.directory = Directory(options.wallets_dir)
+        super().__init__(options, node.chain, clock, startup, cost, signer)
         self.refused: dict[str, str] = {}
         """Wallets that were to be loaded and couldn't be, and why."""
         self.on_change: Callable[[], None] = lambda: None
@@ -72,20 +59,18 @@ class Wallets:
         self.on_step: Callable[[Step], None] = lambda step: None
         """Called after each step of moving keys to the signer."""
         self._node = node
-        self._clock = clock
-        self._startup = startup
         self._session = session
-        self._cost = cost
-        self._signer = signer
         self._loaded: dict[str, Wallet] = {}
         self._attached: dict[str, Attachment] = {}
-        self._busy: set[str] = set()
         self._awaited: list[str] = []
         """Wallets that were to be loaded at the start, and aren't yet: a kill must not make them be forgotten."""
 
     def __iter__(self) -> Iterator[Wallet]:
         """In the order they were loaded."""
         return iter(list(self._loaded.values()))
+
+    async def names(self) -> list[str]:
+        return list(self._loaded)
 
     def get(self, name: str) -> Wallet | None:
         """A loaded wallet by name."""
@@ -96,29 +81,8 @@ class Wallets:
         return self._attached[wallet.name]
 
     def chosen(self, call: Call) -> Wallet:
-        """The wallet a call is for: the one it names, or the only one loaded (``GetWalletForJSONRPCRequest``).
-
-        Raises:
-            RpcError: -18 for one that isn't loaded, or none loaded; -19 where several are and none is named.
-        """
-        if call.wallet is not None:
-            wallet = self._loaded.get(call.wallet)
-            if wallet is None:
-                raise RpcError(RpcCode.WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded")
-            return wallet
-        if len(self._loaded) == 1:
-            return next(iter(self._loaded.values()))
-        if not self._loaded:
-            raise RpcError(
-                RpcCode.WALLET_NOT_FOUND,
-                "No wallet is loaded. Load a wallet using loadwallet or create a new one with createwallet. "
-                "(Note: A default wallet is no longer automatically created)",
-            )
-        raise RpcError(
-            RpcCode.WALLET_NOT_SPECIFIED,
-            "Multiple wallets are loaded. Please select which wallet to use with -rpcwallet=<walletname> "
-            '(or "use <walletname>" in the shell).',
-        )
+        """The wallet a call is for (`chosen_of`)."""
+        return self._loaded[chosen_of(call.wallet, list(self._loaded))]
 
     async def current(self, call: Call) -> Wallet:
         """The same, once it knows the block that is the node's newest now (``BlockUntilSyncedToCurrentChain``): a
@@ -130,62 +94,26 @@ class Wallets:
     # --- making, loading, unloading -------------------------------------------------------------------------
 
     async def create(self, name: str, recipe: Recipe, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
-        """Make a wallet and load it; and warnings. Raises `RpcError`."""
         self._check_name(name)
         self._check_recipe(name, recipe)
         with self._reserved(name):
-            try:
-                path, undo = self.directory.prepare_new(name)
-            except WalletFileError as error:
-                raise _unverified(error) from error
-            try:
-                start = await self._start(path)
-                signer = self._signer if self.options.signer_process else None
-                chain, clock = self._node.chain, self._clock
-                await make(name, path, recipe, start, self.options, chain, clock, self._cost, signer)
-            except BaseException as error:
-                undo()
-                if isinstance(error, WalletFileError):
-                    raise _unverified(error) from error
-                raise
+            notes = await self._make(name, recipe)
             wallet, warnings = await self._open(name, load_on_startup)
-        has_keys = self.options.signer_process and not recipe.disable_private_keys
-        return wallet, [*warnings, _IN_ITS_FILE] if has_keys and not wallet.keys.elsewhere else warnings
+        return wallet, [*warnings, *notes]
 
     def _check_name(self, name: str) -> None:
         """Refuse what another process is for."""
-        if self.options.only and name != self.options.only:
+        if self.options.only is not None and name != self.options.only:
             raise RpcError(
                 RpcCode.WALLET_ERROR,
                 f"This process serves the wallet '{self.options.only}' alone (-onlywallet); '{name}' needs one of its "
                 "own.",
             )
 
-    def _check_recipe(self, name: str, recipe: Recipe) -> None:
-        if not name:
-            raise RpcError(RpcCode.INVALID_PARAMETER, "Wallet name cannot be empty")
-        if recipe.passphrase and recipe.disable_private_keys:
-            raise RpcError(
-                RpcCode.WALLET_ERROR,
-                "Passphrase provided but private keys are disabled. A passphrase is only used to encrypt private keys, "
-                "so cannot be used for wallets with private keys disabled.",
-            )
-        if self.options.chain == "main" and not recipe.disable_private_keys and not self.options.mainnet_wallet:
-            raise RpcError(RpcCode.WALLET_ERROR, _YOUNG)
-
-    async def _start(self, path: Path) -> list[BlockRow]:
-        """The block that a new wallet starts from: the node's newest. Nothing while the node is away."""
-        with suppress(RpcError, Disconnected, CallTimeout):
-            status = await self._node.chain.status()
-            return await first_blocks(self._node.chain, None, status.tip)
-        return []
-
     async def load(
-        self, name: str, load_on_startup: bool | None = None, patience: float = _CATCH_UP
+        self, name: str, load_on_startup: bool | None = None, patience: float = CATCH_UP
     ) -> tuple[Wallet, list[str]]:
-        """Load a wallet from disk; and warnings. It waits up to ``patience`` seconds for it to catch up with the node.
-
-        Raises `RpcError`."""
+        """``patience``: seconds that it waits for the wallet to catch up with the node."""
         self._check_name(name)
         if name in self._loaded:
             raise RpcError(RpcCode.WALLET_ALREADY_LOADED, f'Wallet "{name}" is already loaded.')
@@ -193,7 +121,7 @@ class Wallets:
             return await self._open(name, load_on_startup, patience)
 
     async def _open(
-        self, name: str, load_on_startup: bool | None, patience: float = _CATCH_UP
+        self, name: str, load_on_startup: bool | None, patience: float = CATCH_UP
     ) -> tuple[Wallet, list[str]]:
         try:
             path = self.directory.existing(name)
@@ -201,7 +129,7 @@ class Wallets:
             with _made_sense_of(wallet.ledger, path):
                 await wallet.refill()
         except WalletFileError as error:
-            raise _unverified(error) from error
+            raise unverified(error) from error
         commit_point()
         wallet.on_change(lambda _: self.on_change())
         wallet.on_move(lambda: self.on_move())
@@ -226,14 +154,13 @@ class Wallets:
                 ledger.save_memory()
             wallet = Wallet(name, ledger, self.options, self._node.chain, self._clock, self._cost, self._signer)
             if self.options.chain == "main" and wallet.private_keys_enabled and not self.options.mainnet_wallet:
-                raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {_YOUNG}")
+                raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {YOUNG}")
             verify(wallet)
             with suppress(RpcError):  # without room for it, the next start tries again
                 finish(ledger)
         return wallet
 
     async def unload(self, name: str, load_on_startup: bool | None = None) -> list[str]:
-        """Let a loaded wallet go; warnings. Raises `RpcError`."""
         wallet = self._loaded.get(name)
         if wallet is None:
             raise RpcError(RpcCode.WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded")
@@ -249,12 +176,9 @@ class Wallets:
         return warnings
 
     async def restore(self, name: str, backup: Path, load_on_startup: bool | None) -> tuple[Wallet, list[str]]:
-        """Copy a backup to a new wallet's place and load it; and warnings. Raises `RpcError`."""
-        if not name:
-            raise RpcError(RpcCode.INVALID_PARAMETER, "Wallet name cannot be empty")
         self._check_name(name)
         with self._reserved(name):
-            undo = self.directory.restore(name, backup)
+            undo = self._put_back(name, backup)
             try:
                 return await self._open(name, load_on_startup)
             except BaseException:
@@ -287,7 +211,7 @@ class Wallets:
         """Which to load at start: those ``asked`` for on the command line or marked so before, and those that a killed
         predecessor had. ``negated``: -nowallet was given. With -onlywallet that one, where it exists."""
         only = self.options.only
-        if only:
+        if only is not None:
             if not self.directory.path(only).exists():
                 log.warning("There is no wallet '%s' yet: make it with createwallet.", only)
                 return []
@@ -296,25 +220,13 @@ class Wallets:
         return [*unnamed, *asked, *self._session.names()]
 
     def _remember(self, name: str, load_on_startup: bool | None) -> list[str]:
-        if self.options.only:  # always loaded here, and by nobody else
+        if self.options.only is not None:  # always loaded here, and by nobody else
             return []
         try:
             self._session.remember([*self._loaded, *self._awaited])
         except OSError as error:
             log.error("what is loaded can't be remembered: %s", error)
-        if load_on_startup is None:
-            return []
-        try:
-            self._startup.change(name, load_on_startup)
-        except (OSError, ValueError) as error:
-            log.error("the list of wallets to load can't be written: %s", error)
-            return [_NOT_SAVED]
-        return []
-
-    def _reserved(self, name: str) -> "_Reserved":
-        if name in self._busy:
-            raise RpcError(RpcCode.WALLET_ERROR, "Wallet already loading.")
-        return _Reserved(self._busy, name)
+        return self._mark(name, load_on_startup)
 
     async def move_to_signer(self, wallet: Wallet, entrusted: str) -> Moved:
         """Have the signer hold a wallet's keys from now on (`moving.move`). Raises `RpcError`."""
@@ -342,10 +254,6 @@ class Wallets:
             del self._attached[name]
 
 
-def _unverified(error: WalletFileError) -> RpcError:
-    return RpcError(error.code, f"Wallet file verification failed. {error.message}")
-
-
 @contextmanager
 def _made_sense_of(ledger: Ledger, path: Path) -> Iterator[None]:
     """Close the file where its wallet can't be made; raise `WalletFileError` for rows that mean nothing."""
@@ -358,17 +266,3 @@ def _made_sense_of(ledger: Ledger, path: Path) -> Iterator[None]:
             why = str(error) if isinstance(error, Damaged) else f"{type(error).__name__} while it was read"
             raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.") from error
         raise
-
-
-class _Reserved:
-    """Keeps two calls from making, loading or unloading one wallet at once."""
-
-    def __init__(self, busy: set[str], name: str) -> None:
-        self._busy = busy
-        self._name = name
-
-    def __enter__(self) -> None:
-        self._busy.add(self._name)
-
-    def __exit__(self, *_: object) -> None:
-        self._busy.discard(self._name)

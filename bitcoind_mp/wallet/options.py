@@ -46,8 +46,8 @@ class WalletOptions:
     """``-signerprocess``: the private keys of new encrypted wallets are the signer's."""
     mainnet_wallet: bool = False
     """``-mainnetwallet``: allow private keys on the main network."""
-    only: str = ""
-    """``-onlywallet``: the one wallet that this process serves; empty: any."""
+    only: str | None = None
+    """``-onlywallet``: the one wallet that this process serves; None: any."""
 
     @property
     def network(self) -> str:

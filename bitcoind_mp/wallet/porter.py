@@ -14,18 +14,31 @@ import shutil
 import signal
 import socket
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .carrier import Carrier
 from .core_file import is_core_file
-from .ledger import Ledger, is_wallet_descriptor, is_wallet_file
+from .ledger import FILE_NAME, Ledger, is_wallet_descriptor, is_wallet_file
 
 _LARGEST = 65_536
 _PATIENCE = 600.0
 """Seconds for one file. Its copy waits for a disk, no more."""
-_TEMPORARY = "backup.partial"
+#: What a wallet's file is copied to before it is carried away.
+TEMPORARY = "backup.partial"
+
+
+@contextmanager
+def copied(ledger: Ledger) -> Iterator[Path]:
+    """A copy of a wallet beside it, for as long as the context lasts. Raises OSError, sqlite3.Error."""
+    copy = ledger.path.with_name(TEMPORARY)
+    try:
+        ledger.backup(copy)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 class Porter(Carrier):
@@ -35,14 +48,14 @@ class Porter(Carrier):
         self._channel = channel
         channel.settimeout(_PATIENCE)
 
-    def back_up(self, ledger: Ledger, destination: Path) -> None:
-        copy = ledger.path.with_name(_TEMPORARY)
-        try:
-            ledger.backup(copy)
-            with copy.open("rb") as file:
-                self._ask({"put": os.path.abspath(destination)}, file.fileno())  # noqa: PTH100 (links stay as they are)
-        finally:
-            copy.unlink(missing_ok=True)
+    async def back_up(self, ledger: Ledger, destination: Path) -> None:
+        with copied(ledger) as copy:
+            self.put(copy, destination)
+
+    def put(self, copy: Path, destination: Path) -> None:
+        """Carry a wallet's file there. Raises OSError."""
+        with copy.open("rb") as file:
+            self._ask({"put": os.path.abspath(destination)}, file.fileno())  # noqa: PTH100 (links stay as they are)
 
     def is_core(self, backup: Path) -> bool:
         return bool(self._ask({"core": os.path.abspath(backup)})[0]["core"])  # noqa: PTH100
@@ -69,19 +82,20 @@ class Porter(Carrier):
         return answer, received
 
 
-def hire(closed: Iterable[Path], confine: Callable[[], object]) -> Porter:
+def hire(closed: Iterable[Path], confine: Callable[[], object], wallets: Path | None = None) -> Porter:
     """Fork it off. ``closed``: where it carries nothing, whatever it is told. ``confine``: called in it, first.
+    ``wallets``: where wallets lie, which it never writes over.
 
     For a process without other threads. Raises OSError.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     if os.fork() == 0:
-        _live(theirs, [path.resolve() for path in closed], confine)
+        _live(theirs, [path.resolve() for path in closed], wallets and wallets.resolve(), confine)
     theirs.close()
     return Porter(ours)
 
 
-def _live(channel: socket.socket, closed: list[Path], confine: Callable[[], object]) -> NoReturn:
+def _live(channel: socket.socket, closed: list[Path], wallets: Path | None, confine: Callable[[], object]) -> NoReturn:
     """The fork's whole life. What it inherited beside the channel is not for it to hold: locks, sockets, the log."""
     status = os.EX_SOFTWARE
     try:
@@ -94,13 +108,13 @@ def _live(channel: socket.socket, closed: list[Path], confine: Callable[[], obje
         for _ in range(3):
             os.open(os.devnull, os.O_RDWR)
         confine()
-        work(channel, closed)
+        work(channel, closed, wallets)
         status = os.EX_OK
     finally:
         os._exit(status)
 
 
-def work(channel: socket.socket, closed: list[Path]) -> None:
+def work(channel: socket.socket, closed: list[Path], wallets: Path | None = None) -> None:
     """Carry, until nobody is left who could ask."""
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, _LARGEST, 1)
@@ -108,7 +122,7 @@ def work(channel: socket.socket, closed: list[Path]) -> None:
             return
         handed: list[int] = []
         try:
-            answer = _carry(json.loads(data), descriptors, closed, handed)
+            answer = _carry(json.loads(data), descriptors, closed, wallets, handed)
         except OSError as error:
             answer = {"errno": error.errno or 5, "error": error.strerror or str(error), "path": error.filename}
         socket.send_fds(channel, [json.dumps(answer).encode()], handed)
@@ -116,7 +130,9 @@ def work(channel: socket.socket, closed: list[Path]) -> None:
             os.close(descriptor)
 
 
-def _carry(request: dict[str, str], descriptors: list[int], closed: list[Path], handed: list[int]) -> dict[str, Any]:
+def _carry(
+    request: dict[str, str], descriptors: list[int], closed: list[Path], wallets: Path | None, handed: list[int]
+) -> dict[str, Any]:
     if "core" in request:
         return {"core": is_core_file(Path(request["core"]))}
     if "get" in request:
@@ -126,7 +142,11 @@ def _carry(request: dict[str, str], descriptors: list[int], closed: list[Path], 
             if not is_wallet_descriptor(handed[0]):  # another by now
                 os.close(handed.pop())
         return {}
-    _put(descriptors[0], Path(request["put"]), closed)
+    destination = Path(request["put"])
+    is_wallets_own = destination.name == FILE_NAME
+    if is_wallets_own and wallets is not None and destination.parent.resolve(strict=True).is_relative_to(wallets):
+        raise PermissionError(1, "A wallet of its own would be there: it is not written over", str(destination))
+    _put(descriptors[0], destination, closed)
     return {}
 
 

@@ -4,8 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bitcoind_mp.config import Config
-from bitcoind_mp.sandbox import Confinement
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
+from bitcoind_mp.sandbox import Confinement, Mode, Protections, confine
 from bitcoind_mp.sandbox.places import keep_in
+
+from .directory import Directory
+from .porter import hire
 
 
 def own_directory(config: Config) -> Path:
@@ -25,9 +29,27 @@ def closed_to_backups(config: Config) -> tuple[Path, ...]:
     return tuple(directory / name for name in own)
 
 
+def deadlines_file(config: Config) -> Path:
+    """Where it is kept until when wallets may be unlocked: a process that reaches one wallet alone has it there."""
+    if config.only_wallet is not None and config.is_set("apart"):
+        return config.wallets_dir / config.only_wallet / "unlocked.json"
+    return own_directory(config) / f"{config.instance}-unlocked.json"
+
+
 def everywhere() -> Confinement:
     """For the process that carries backups: files, and nothing else."""
     return Confinement(write=(Path("/"),))
+
+
+def confinement_to_one(config: Config, wallet: str, credential: Path | None) -> Confinement:
+    """The same for a process that serves one wallet, whose directory is there. ``credential``: the file with its
+    passphrase. (The wallet without a name lies among the directories of the others.)"""
+    return Confinement(
+        read=(credential,) if credential is not None else (),
+        write=(config.wallets_dir / wallet,),
+        apart=(config.network_dir / "blocks", config.network_dir / "chainstate"),
+        unix=True,
+    )
 
 
 def confinement(
@@ -46,3 +68,47 @@ def confinement(
         apart=(directory / "blocks", directory / "chainstate"),
         unix=True,
     )
+
+
+def confine_process(config: Config, reach: Confinement, directory: Directory) -> Protections:
+    """Give up what isn't needed, before there is a second thread; backups are carried by another process from now on.
+    ``directory``: the wallets'."""
+    mode = Mode(config.get_str("sandbox") or Mode.OFF)
+    if mode is not Mode.OFF:
+        closed, wallets = closed_to_backups(config), config.wallets_dir
+        directory.carrier = hire(closed, lambda: confine(everywhere(), Mode.AUTO), wallets)
+        directory.reach = reach.write
+    return confine(reach, mode)
+
+
+def confine_keeper(config: Config, directory: Directory) -> Protections:
+    """The same for the process that makes wallets and holds none open."""
+    if config.get_str("sandbox") != "off":
+        prepare(config)
+    return confine_process(config, confinement(config, config.get_list("wallet")), directory)
+
+
+def make_directories(config: Config) -> None:
+    """What must be there before.
+
+    Raises:
+        FatalError: CONFIG, a -walletdir that isn't there; else what the system says.
+    """
+    wallets = config.wallets_dir
+    try:
+        if config.get_str("walletdir"):
+            _check_specified(wallets)
+        config.make_directories()
+        wallets.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        why = f"Could not make the directory {error.filename}: {error.strerror}."
+        raise FatalError(why, status=status_of_os_error(error)) from error
+
+
+def _check_specified(wallets: Path) -> None:
+    """A directory that somebody named must be there: a slip must not look like a wallet that is gone
+    (``VerifyWallets`` in Core's ``src/wallet/load.cpp``)."""
+    if wallets.is_dir():
+        return
+    why = "is not a directory" if wallets.exists() else "does not exist"
+    raise FatalError(f'Specified -walletdir "{wallets}" {why}', status=ExitStatus.CONFIG)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.signer import TO_SIGNER
@@ -25,10 +24,10 @@ from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
+from .apart import TheWallet, load_it
 from .app import WalletApp
 from .follow import Attachment
-from .porter import hire
-from .reach import closed_to_backups, confinement, everywhere, prepare
+from .reach import confine_process, confinement, confinement_to_one, make_directories, prepare
 from .readiness import Readiness
 from .rpc import command_objects
 from .wallet import Wallet
@@ -126,12 +125,14 @@ class WalletService(Service):
         self._readiness: Readiness | None = None
         self._watch: TransactionWatch | None = None
         self._host: Host | None = None
+        self._own: TheWallet | None = None
+        """The one wallet that the process is for, where another process makes and unloads it."""
         self._busy: asyncio.Task[None] | None = None
 
     async def start(self, host: Host) -> None:
         config = self._config
         self._host = host
-        self._make_directories()
+        make_directories(config)
         self._lock = lock.acquire(config.network_dir / f"{config.instance}.lock", program="bitcoin-mp-wallet")
         listening = host.activation.socket("wallet")
         self._bound = listening is None
@@ -139,6 +140,9 @@ class WalletService(Service):
             listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         self._app = app = WalletApp(config, hello, self._credentials, host.activation.socket(TO_SIGNER))
+        only = config.only_wallet
+        if only is not None and config.is_set("apart"):
+            self._own = TheWallet(app.wallets, only)
         names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
         table = manifest.Table(self._path.with_suffix(".json"))
         self._health = WalletHealth(app, host.counters.read, self._confine(app, names))
@@ -147,10 +151,9 @@ class WalletService(Service):
         self._watch = TransactionWatch(app.wallets, attend)
         app.wallets.on_change = app.upstream.on_change = self._changed
         app.wallets.on_move = self._line.changed
-        objects = [
-            *(self._health, self._events, self._watch, ProcessCommands(host, "wallet")),
-            *command_objects(app.wallets),
-        ]
+        commands = command_objects(app.wallets, with_shelf=self._own is None)
+        objects = [self._health, self._events, self._watch, ProcessCommands(host, "wallet"), *commands]
+        objects += [self._own] if self._own is not None else []
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
         busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
@@ -165,20 +168,22 @@ class WalletService(Service):
         finally:
             busy.cancel()
         server.warmup = ""
-        only = config.get_str("onlywallet")
-        table.write({**server.manifest(), **({"wallet": only} if only else {})})
+        table.write({**server.manifest(), **({"wallet": only} if only is not None else {})})
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         self._changed()
         host.notify.extend_timeout(_BUSY_FOR)
         await self._readiness.wait()
 
-    @staticmethod
-    async def _load(host: Host, app: WalletApp, names: list[str]) -> None:
+    async def _load(self, host: Host, app: WalletApp, names: list[str]) -> None:
         host.notify.extend_timeout(_LOAD_FOR)
         app.upstream.start()
         if app.signer_link is not None:
             app.signer_link.start()
-        await app.wallets.load_all(names)
+        if self._own is not None:
+            await load_it(app.wallets, self._own.name)
+            self._own.loaded.set()
+        else:
+            await app.wallets.load_all(names)
         await app.boot_unlock.unlock(app.wallets.get)
         if names:
             await app.upstream.up(_SEAMLESS)
@@ -234,32 +239,13 @@ class WalletService(Service):
             await asyncio.sleep(_BUSY_EVERY)
 
     def _confine(self, app: WalletApp, names: list[str]) -> Protections:
-        """Before there is a second thread. ``names``: wallets that will be loaded."""
-        mode = Mode(self._config.get_str("sandbox") or Mode.OFF)
-        reach = confinement(self._config, names, self._path if self._bound else None, self._credentials)
-        if mode is not Mode.OFF:
-            prepare(self._config)
-            directory = app.wallets.directory
-            directory.carrier = hire(closed_to_backups(self._config), lambda: confine(everywhere(), Mode.AUTO))
-            directory.reach = reach.write
-        return confine(reach, mode)
-
-    def _make_directories(self) -> None:
-        wallets = self._config.wallets_dir
-        try:
-            if self._config.get_str("walletdir"):
-                _check_specified(wallets)
-            self._config.make_directories()
-            wallets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            why = f"Could not make the directory {error.filename}: {error.strerror}."
-            raise FatalError(why, status=status_of_os_error(error)) from error
-
-
-def _check_specified(wallets: Path) -> None:
-    """A directory that somebody named must be there: a slip must not look like a wallet that is gone
-    (``VerifyWallets`` in Core's ``src/wallet/load.cpp``)."""
-    if wallets.is_dir():
-        return
-    why = "is not a directory" if wallets.exists() else "does not exist"
-    raise FatalError(f'Specified -walletdir "{wallets}" {why}', status=ExitStatus.CONFIG)
+        """``names``: wallets that will be loaded."""
+        config, directory = self._config, app.wallets.directory
+        if self._own is not None:
+            reach = confinement_to_one(config, self._own.name, app.boot_unlock.credential(self._own.name))
+            directory.carrier, directory.reach = app.by_the_keeper(self._own.name), reach.write
+            return confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))
+        if config.get_str("sandbox") != "off":
+            prepare(config)
+        reach = confinement(config, names, self._path if self._bound else None, self._credentials)
+        return confine_process(config, reach, directory)

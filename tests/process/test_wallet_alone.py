@@ -24,9 +24,9 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     pair.close()
 
 
-def front_end(pair: Pair, *words: str) -> subprocess.CompletedProcess[str]:
+def front_end(pair: Pair, *words: str, lines: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={pair.datadir}", "-noconf", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, input=lines)
 
 
 def test_two_side_by_side_and_each_command_finds_its_own(pair: Pair) -> None:
@@ -47,6 +47,18 @@ def test_two_side_by_side_and_each_command_finds_its_own(pair: Pair) -> None:
     assert front_end(pair, "getbalance").stdout == "0.00000000\n", "bob is the only one that answers"
     pair.start("wallet@alice")
     assert pair.ask("wallet@alice", "getbalance") == 50
+
+
+def test_the_shell_goes_from_one_to_the_other(pair: Pair) -> None:
+    for name in ("alice", "bob"):
+        pair.start(f"wallet@{name}")
+        pair.ask(f"wallet@{name}", "createwallet", name)
+    told = front_end(pair, lines="listwallets\nuse bob\ngetwalletinfo\nuse alice\ngetwalletinfo\nuse\ngetwalletinfo\n")
+    assert told.stdout.split()[:4] == ["[", '"alice",', '"bob"', "]"]
+    assert [line.split()[1] for line in told.stdout.splitlines() if "walletname" in line] == ['"bob",', '"alice",']
+    assert "Multiple wallets are loaded (alice, bob), by a process each" in told.stderr
+    chosen = front_end(pair, "-rpcwallet=bob", lines="getwalletinfo\nuse alice\ngetwalletinfo\n")
+    assert [line.split()[1] for line in chosen.stdout.splitlines() if "walletname" in line] == ['"bob",', '"alice",']
 
 
 def test_a_wallet_that_one_process_has_is_refused_to_another(pair: Pair) -> None:

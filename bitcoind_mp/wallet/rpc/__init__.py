@@ -15,12 +15,14 @@ from .rawsign import SigningCommands
 from .received import ReceivedCommands
 from .send import SendCommands
 from .sendall import SendAllCommands
+from .shelf import ShelfCommands
 from .signmessage import MessageCommands
 from .spend import PaymentCommands
 from .transactions import TransactionCommands
 from .wallet import WalletCommands
 
-_COMMANDS = (
+#: About a wallet that is loaded.
+OF_ONE = (
     AddressCommands,
     BackupCommands,
     BumpCommands,
@@ -41,6 +43,7 @@ _COMMANDS = (
 )
 
 
-def command_objects(wallets: Wallets) -> list[object]:
-    """Everything that is answered about wallets."""
-    return [commands(wallets) for commands in _COMMANDS]
+def command_objects(wallets: Wallets, *, with_shelf: bool = True) -> list[object]:
+    """Everything that is answered about wallets. Not ``with_shelf``: another process makes and loads them."""
+    shelf: list[object] = [ShelfCommands(wallets)] if with_shelf else []
+    return [*(commands(wallets) for commands in OF_ONE), *shelf]

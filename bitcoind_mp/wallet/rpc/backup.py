@@ -20,7 +20,7 @@ _MINIMUM_TIMESTAMP = 1
 
 
 class BackupCommands:
-    """Export and import."""
+    """Export and import of what one wallet holds."""
 
     def __init__(self, wallets: Wallets) -> None:
         self._wallets = wallets
@@ -127,7 +127,7 @@ class BackupCommands:
         wallet = await self._wallets.current(call)
         try:
             wallet.save_position()
-            self._wallets.directory.carrier.back_up(wallet.ledger, _backup_path(wallet, Path(destination)))
+            await self._wallets.directory.carrier.back_up(wallet.ledger, _backup_path(wallet, Path(destination)))
         except (OSError, ValueError, sqlite3.Error) as error:
             raise RpcError(RpcCode.WALLET_ERROR, f"Error: Wallet backup failed! {error}") from error
         if not isinstance(wallet.keys, SignerKeys):
@@ -136,25 +136,6 @@ class BackupCommands:
             "warning": "The copy holds no private keys, which are in the signer: keep what backupsigner shows with it "
             f"(keyset {wallet.keys.id})."
         }
-
-    @command("wallet", changes=True)
-    async def restorewallet(
-        self, wallet_name: str, backup_file: str, load_on_startup: bool | None = None
-    ) -> dict[str, Any]:
-        """Restores and loads a wallet from a backup.
-
-        Args:
-            wallet_name: The name that will be applied to the restored wallet
-            backup_file: The backup file that will be used to restore the wallet
-            load_on_startup: Whether to load the wallet at each start (default: leave it as it is)
-
-        Returns:
-            The wallet's name, and warnings if there are any
-        """
-        if not backup_file:  # not the working directory, which an empty path names
-            raise RpcError(RpcCode.INVALID_PARAMETER, "Backup file does not exist")
-        wallet, warnings = await self._wallets.restore(wallet_name, Path(backup_file), load_on_startup)
-        return {"name": wallet.name, **({"warnings": warnings} if warnings else {})}
 
 
 def _backup_path(wallet: Wallet, destination: Path) -> Path:

@@ -46,6 +46,23 @@ def test_a_process_is_found_again(tmp_path: Path, sleeper: "subprocess.Popen[byt
     register.close()
 
 
+def test_units_come_and_go(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    path = tmp_path / "units"
+    register = Register(path, ["node"])
+    longest = "wallet@" + "x" * 72
+    for name in ("wallet@a", longest):
+        register.add(name)
+    register.put("wallet@a", sleeper.pid)
+    register.put(longest, os.getpid())
+    register.add("wallet@a")
+    assert orphans(path) == [("wallet@a", sleeper.pid), (longest, os.getpid())], "known already: it stays"
+    register.remove("wallet@a")
+    register.add("wallet@b")
+    register.put("wallet@b", sleeper.pid)
+    assert orphans(path) == [("wallet@b", sleeper.pid), (longest, os.getpid())], "in the place of the one that went"
+    register.close()
+
+
 def test_one_that_has_ended_is_not(tmp_path: Path) -> None:
     register = register_at(tmp_path / "units", ["node"])
     child = subprocess.Popen(["sleep", "1000"])

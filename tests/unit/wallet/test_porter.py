@@ -1,5 +1,6 @@
 """The process that carries backups: what it carries, and what it doesn't whoever asks."""
 
+import asyncio
 import json
 import os
 import socket
@@ -48,7 +49,7 @@ def porter(channel: socket.socket) -> Porter:
 
 def test_a_backup_is_a_wallet_and_can_be_fetched(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
     target = tmp_path / "backup"
-    porter.back_up(ledger, target)
+    asyncio.run(porter.back_up(ledger, target))
     assert is_wallet_file(target)
     assert target.stat().st_mode & 0o777 == 0o600
     porter.fetch(target, tmp_path / "back")
@@ -59,8 +60,8 @@ def test_a_backup_is_a_wallet_and_can_be_fetched(ledger: Ledger, porter: Porter,
 def test_it_writes_over_an_earlier_backup_and_an_empty_file(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
     target = tmp_path / "backup"
     target.touch()
-    porter.back_up(ledger, target)
-    porter.back_up(ledger, target)
+    asyncio.run(porter.back_up(ledger, target))
+    asyncio.run(porter.back_up(ledger, target))
     assert is_wallet_file(target)
 
 
@@ -68,7 +69,7 @@ def test_it_writes_over_nothing_that_is_no_wallet(ledger: Ledger, porter: Porter
     target = tmp_path / "diary"
     target.write_text("dear diary")
     with pytest.raises(FileExistsError, match="no wallet file"):
-        porter.back_up(ledger, target)
+        asyncio.run(porter.back_up(ledger, target))
     assert target.read_text() == "dear diary"
 
 
@@ -77,19 +78,19 @@ def test_it_writes_nothing_where_others_obey(ledger: Ledger, porter: Porter, tmp
     target = tmp_path / place
     target.parent.mkdir(exist_ok=True)
     with pytest.raises(PermissionError, match="Backups are not written"):
-        porter.back_up(ledger, target)
+        asyncio.run(porter.back_up(ledger, target))
     assert not target.exists()
 
 
 def test_a_link_leads_it_nowhere_else(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
     (tmp_path / "innocent").symlink_to(tmp_path / "data" / "blocks")
     with pytest.raises(PermissionError):
-        porter.back_up(ledger, tmp_path / "innocent" / "x")
+        asyncio.run(porter.back_up(ledger, tmp_path / "innocent" / "x"))
 
 
 def test_a_directory_that_isnt_there_is_named(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        porter.back_up(ledger, tmp_path / "nowhere" / "x")
+        asyncio.run(porter.back_up(ledger, tmp_path / "nowhere" / "x"))
 
 
 def test_it_takes_nothing_that_is_no_wallet(channel: socket.socket, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_it_hands_over_nothing_that_is_no_wallet(channel: socket.socket, tmp_pat
 
 
 ALONE = """
-import os, sys
+import asyncio, os, sys
 from pathlib import Path
 from bitcoind_mp.wallet.ledger import Ledger, is_wallet_file
 from bitcoind_mp.wallet.porter import hire
@@ -122,7 +123,7 @@ reading, writing = os.pipe()
 porter = hire([], lambda: None)
 os.close(writing)
 assert os.read(reading, 1) == b"", "the pipe's other end is held by somebody"
-porter.back_up(ledger, Path(sys.argv[2]))
+asyncio.run(porter.back_up(ledger, Path(sys.argv[2])))
 assert is_wallet_file(Path(sys.argv[2]))
 del porter
 assert os.waitstatus_to_exitcode(os.wait()[1]) == 0

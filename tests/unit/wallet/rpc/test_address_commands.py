@@ -10,6 +10,7 @@ from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.wallet.descriptor_text import read
 from bitcoind_mp.wallet.rpc.addresses import AddressCommands
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
+from bitcoind_mp.wallet.rpc.shelf import ShelfCommands
 from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
 
 XPRV = "tprv8ZgxMBicQKsPdBNKLoqKtUH2KdteQ3DGBFyUggY8i5Qi1v6km9UHTcEr8z9Ca3gGkvTDQY55k717u8WkF4JTpPN2dvmSnsC8VihU8YeVv3y"
@@ -369,7 +370,7 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
         await commands.backupwallet(call, str(target))
         wallet.new_address("bech32", "after")
         bench.chain.mine(bench.make_tx([(b"\7" * 32, 1)], [(7, bench.script_of(address))]))
-        assert await commands.restorewallet("again", str(target)) == {"name": "again"}
+        assert await ShelfCommands(bench.wallets).restorewallet("again", str(target)) == {"name": "again"}
         again = bench.loaded("again")
         assert again.book.labels() == {"kept"}
         assert again.balance().trusted == 12
@@ -379,11 +380,11 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
             (("third", str(bench.directory / "none")), -8, "Backup file does not exist"),
             (("third", ""), -8, "Backup file does not exist"),
         ]:
-            error = await bench.refused(commands.restorewallet(*arguments))
+            error = await bench.refused(ShelfCommands(bench.wallets).restorewallet(*arguments))
             assert error.code == code
             assert words in error.message
         (bench.directory / "bad").write_bytes(b"nonsense")
-        error = await bench.refused(commands.restorewallet("third", str(bench.directory / "bad")))
+        error = await bench.refused(ShelfCommands(bench.wallets).restorewallet("third", str(bench.directory / "bad")))
         assert error.code == -18
         assert not (bench.options.wallets_dir / "third").exists()
         for inside in (bench.options.wallets_dir, wallet.ledger.path.parent):

@@ -7,6 +7,7 @@ import pytest
 from bitcoind_mp.interfaces.command import Call
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
 from bitcoind_mp.wallet.rpc.hdkeys import HdKeyCommands
+from bitcoind_mp.wallet.rpc.shelf import ShelfCommands
 from bitcoind_mp.wallet.rpc.wallet import WalletCommands
 
 
@@ -14,9 +15,13 @@ def commands(bench):
     return WalletCommands(bench.wallets)
 
 
+def shelf(bench):
+    return ShelfCommands(bench.wallets)
+
+
 def test_a_new_wallet_is_described_as_core_does(on_bench):
     async def scenario(bench):
-        assert await commands(bench).createwallet("w") == {"name": "w"}
+        assert await shelf(bench).createwallet("w") == {"name": "w"}
         info = await commands(bench).getwalletinfo(bench.call())
         assert list(info) == [
             *("walletname", "walletversion", "format", "txcount", "keypoolsize", "keypoolsize_hd_internal"),
@@ -26,15 +31,15 @@ def test_a_new_wallet_is_described_as_core_does(on_bench):
         assert (info["keypoolsize"], info["keypoolsize_hd_internal"]) == (20, 20)
         assert info["flags"] == ["last_hardened_xpub_cached", "descriptor_wallet"]
         assert info["lastprocessedblock"] == {"hash": bench.chain.blocks[0].ref.hash, "height": 0}
-        assert commands(bench).listwallets() == ["w"]
-        assert commands(bench).listwalletdir() == {"wallets": [{"name": "w", "warnings": []}]}
+        assert await shelf(bench).listwallets() == ["w"]
+        assert shelf(bench).listwalletdir() == {"wallets": [{"name": "w", "warnings": []}]}
 
     on_bench(scenario)
 
 
 def test_each_kind_of_wallet_has_its_flags(on_bench):
     async def scenario(bench):
-        answer = await commands(bench).createwallet("w", True, True, "", True)
+        answer = await shelf(bench).createwallet("w", True, True, "", True)
         assert answer["warnings"] == ["Empty string given as passphrase, wallet will not be encrypted."]
         info = await commands(bench).getwalletinfo(bench.call())
         assert info["flags"] == [
@@ -57,7 +62,7 @@ def test_each_kind_of_wallet_has_its_flags(on_bench):
 )
 def test_what_can_not_be_made(on_bench, arguments, code, words):
     async def scenario(bench):
-        error = await bench.refused(commands(bench).createwallet(*arguments))
+        error = await bench.refused(shelf(bench).createwallet(*arguments))
         assert error.code == code
         assert words in error.message
         assert not list(bench.options.wallets_dir.iterdir())
@@ -69,7 +74,7 @@ def test_names_that_are_taken_or_unknown(on_bench):
     async def scenario(bench):
         await bench.wallet()
         path = bench.options.wallets_dir / "w"
-        answers = commands(bench)
+        answers = shelf(bench)
         for work, code, message in [
             (
                 answers.createwallet("w"),
@@ -126,10 +131,10 @@ def test_the_wallet_of_a_call_is_the_one_named_or_the_only_one(on_bench):
 
 def test_unloading_and_loading_and_the_list_for_the_start(on_bench):
     async def scenario(bench):
-        answers = commands(bench)
+        answers = shelf(bench)
         await answers.createwallet("w", load_on_startup=True)
         assert await answers.unloadwallet(bench.call()) == {}
-        assert answers.listwallets() == []
+        assert await answers.listwallets() == []
         assert (bench.directory / "settings.json").read_text().split() == ["{", '"wallet":', "[", '"w"', "]", "}"]
         assert await answers.loadwallet("w", False) == {"name": "w"}
         assert '"w"' not in (bench.directory / "settings.json").read_text()
@@ -140,7 +145,7 @@ def test_unloading_and_loading_and_the_list_for_the_start(on_bench):
 def test_a_list_for_the_start_that_can_not_be_written_is_a_warning(on_bench):
     async def scenario(bench):
         (bench.directory / "settings.json").write_text("[]")
-        answer = await commands(bench).createwallet("w", load_on_startup=True)
+        answer = await shelf(bench).createwallet("w", load_on_startup=True)
         assert answer["warnings"] == [
             "Wallet load on startup setting could not be updated, so wallet may not be loaded next node startup."
         ]

@@ -1,0 +1,111 @@
+"""The process that makes and lists wallets where each has one of its own (-walletprocess=each): the supervisor's unit
+``wallet``. Calls about a loaded wallet it hands on to that wallet's process."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bitcoind_mp import __version__
+from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.health import Health, HealthCheck
+from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.signer import TO_SIGNER
+from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.forward import elsewhere
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.sandbox import Protections
+from bitcoind_mp.service import lock
+from bitcoind_mp.service.control import ProcessCommands
+from bitcoind_mp.service.worker import Host, Service
+
+from .app import KeeperApp
+from .elsewhere import Balances
+from .keeper import BackupsOfOthers
+from .reach import confine_keeper, make_directories
+from .rpc import OF_ONE
+from .rpc.shelf import ShelfCommands
+
+#: Seconds that calls under way have when the process stops.
+_CLOSE_CALLS = 5.0
+
+
+class KeeperHealth(HealthCheck):
+    """How the process is; the wallets' processes tell of themselves."""
+
+    def __init__(self, count: Callable[[], int], counters: Callable[[], dict[str, int]], found: Protections) -> None:
+        self._count = count
+        self._counters = counters
+        self._found = found
+
+    async def check(self) -> Health:
+        counters = {**self._counters(), "wallets": self._count()}
+        return Health(self.status(), [], counters, {}, list(self._found.active), list(self._found.missing))
+
+    def status(self) -> str:
+        """One line for a person."""
+        count = self._count()
+        return f"{count} wallet{'s' if count != 1 else ''} loaded, each by a process of its own"
+
+
+class KeeperService(Service):
+    """See `run_worker`. ``supervisor`` is where the supervisor answers, which has the wallets' processes."""
+
+    def __init__(self, config: Config, supervisor: Path) -> None:
+        self._config = config
+        self._supervisor = supervisor
+        self._lock: lock.DirectoryLock | None = None
+        self._server: Server | None = None
+        self._app: KeeperApp | None = None
+        self._balances: Balances | None = None
+        self._health: KeeperHealth | None = None
+        self._host: Host | None = None
+        self._wallets: list[Any] = []
+        self._events = Publisher(("balance",))
+
+    async def start(self, host: Host) -> None:
+        config = self._config
+        self._host = host
+        path = config.socket_path("wallet")
+        make_directories(config)
+        self._lock = lock.acquire(config.network_dir / f"{config.instance}.lock", program="bitcoin-mp-wallet")
+        listening = host.activation.socket("wallet")
+        assert listening is not None, "the supervisor hands its socket down"
+        hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        self._app = app = KeeperApp(config, hello, self._supervisor, host.activation.socket(TO_SIGNER))
+        table = manifest.Table(path.with_suffix(".json"))
+        protections = confine_keeper(config, app.keeper.directory)
+        self._health = KeeperHealth(lambda: len(app.processes.last), host.counters.read, protections)
+        self._balances = Balances(app.processes, config.socket_path, hello, self._tell)
+        app.processes.on_up = app.keeper.on_change = self._balances.look
+        objects = [self._health, self._events, ProcessCommands(host, "wallet"), ShelfCommands(app.keeper)]
+        objects.append(BackupsOfOthers(app.keeper.directory))
+        self._server = server = Server(objects, hello=hello, access=own_user(config.get_str("ipcgroup")))
+        server.add_table(elsewhere(OF_ONE, app.processes.hand_on), "what is handed on")
+        app.start()
+        await server.serve(listening)
+        table.write({**server.manifest(), "each": True})
+
+    async def stop(self) -> None:
+        self._events.close()
+        if self._server is not None:
+            await self._server.close(_CLOSE_CALLS)
+        if self._balances is not None:
+            await self._balances.close()
+        if self._app is not None:
+            await self._app.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def ready_status(self) -> str:
+        return self._health.status() if self._health is not None else "Ready"
+
+    def _tell(self, state: dict[str, Any]) -> None:
+        """The wallets, or something of one, are otherwise."""
+        self._events.publish("balance", state)
+        if self._host is not None and len(state["wallets"]) != len(self._wallets):
+            asyncio.get_running_loop().call_soon(self._host.notify.status, self.ready_status())
+        self._wallets = state["wallets"]
