@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import wallets
 from restarts import NOT_INSTALLED, replacement, rivals
 
 from bitcoind_mp.ipc.plain import Connection
@@ -271,6 +272,14 @@ def idle(daemon: Daemon) -> Iterator[Row]:
         yield Row(f"memory of the {name}", memory.pss / 1e6, "MB PSS", "", f"{memory.uss / 1e6:.0f} MB of its own")
 
 
+def each_wallet(directory: Path) -> Iterator[Row]:
+    directory.mkdir()
+    taken, own, share, supervisor = wallets.further(Daemon(directory))
+    yield Row(f"start to ready with {wallets.COUNT} wallets, each alone", taken, "s")
+    note = f"{share:.1f} MB PSS; the supervisor {supervisor:.0f}"
+    yield Row("memory of each further wallet's process", own, "MB USS", "< 15", note)
+
+
 def measure(directory: Path) -> Iterator[Row]:
     daemon = Daemon(directory)
     begun = time.perf_counter()
@@ -288,6 +297,7 @@ def measure(directory: Path) -> Iterator[Row]:
         daemon.run("bitcoin-mp", "stop")
         psutil.wait_procs(processes.values(), timeout=30)
         yield Row("stop of everything", time.perf_counter() - begun, "s")
+        yield from each_wallet(directory / "apart")
     finally:
         for process in psutil.process_iter(["cmdline"]):
             if any(str(directory) in word for word in process.info["cmdline"] or ()) and process.pid != os.getpid():
