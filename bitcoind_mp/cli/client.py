@@ -184,12 +184,9 @@ class Connections:
         return found
 
     def without_table(self) -> list[str]:
-        """The servers that are connected and whose table can't be read."""
-        return [
-            server.role
-            for server in Servers.of(self._config).all()
-            if server.table is None and self.seen.connected.get(server.role)
-        ]
+        """The servers that run and whose table can't be read."""
+        torn = [server.role for server in Servers.of(self._config).all() if server.table is None]
+        return [role for role in torn if self.seen.connected.get(role) or self.unit_state(role) == "running"]
 
     def find(self, name: str, wallet: str | None = None) -> tuple[Link, Command] | None:
         """The link that a command goes to: of the wallet's process, where that has one of its own; else the first that
