@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 SIZE = "320m"
+_ATTEMPTS = 20
 
 
 class SmallDisk:
@@ -24,10 +25,12 @@ class SmallDisk:
         return cls(place)
 
     def fill(self) -> None:
-        """To the last byte, while others write too."""
+        """To the last byte, if others who write and give up meanwhile leave it so."""
         taken = 0
         with self._ballast.open("wb") as file:
-            while room := self.room:
+            for _ in range(_ATTEMPTS):
+                if not (room := self.room):
+                    return
                 with contextlib.suppress(OSError):  # somebody else was faster: less is left
                     os.posix_fallocate(file.fileno(), taken, room)
                 taken = os.fstat(file.fileno()).st_size
