@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.interfaces.errors import CallTimeout, RpcError
 
 from . import report
 from .checks import all_checks
@@ -95,6 +95,8 @@ class Run:
             why_not = ""
         except NotPossibleError as error:
             why_not = str(error)
+        except (ConnectionError, ProcessLookupError, FileNotFoundError, CallTimeout) as error:
+            why_not = f"it was gone already ({type(error).__name__})"
         ended = time.monotonic()
         self.until_well(fault)
         return report.Injected(fault.kind, fault.target, None if why_not else time.monotonic() - ended, why_not)

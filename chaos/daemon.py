@@ -64,16 +64,20 @@ class Daemon:
         return [str(BIN / program), "-regtest", f"-datadir={self.directory}", *arguments]
 
     def run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """One of our executables to its end."""
-        return subprocess.run(
-            self.command(program, *arguments),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        """One of our executables to its end. Raises GaveUpError."""
+        try:
+            return subprocess.run(
+                self.command(program, *arguments),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            words = " ".join([program, *arguments])
+            raise GaveUpError(f"{words} had not ended after {DEADLINE:.0f} s") from None
 
     def start(self, *options: str) -> None:
         """In the background; returns when a start was tried. Raises GaveUpError where it failed."""

@@ -4,14 +4,13 @@ Each gives a result, or raises one of three exceptions: refused, unreachable, ou
 """
 
 import json
-import subprocess
 from abc import ABC, abstractmethod
 from decimal import Decimal
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 
-from .daemon import Daemon
+from .daemon import Daemon, GaveUpError
 
 #: Seconds for one call: more than a unit needs to be found hung, killed and started again.
 PATIENCE = 60.0
@@ -79,7 +78,7 @@ class SingleCommand(FrontEnd):
         chosen = [f"-rpcwallet={wallet}"] if wallet else []
         try:
             done = self._daemon.run("bitcoin-mp", *chosen, method, *map(str, params))
-        except subprocess.TimeoutExpired as error:
+        except GaveUpError as error:
             raise UnknownError("timed out") from error
         if done.returncode == 0:
             return read_result(done.stdout.strip())
