@@ -27,6 +27,10 @@ from .terminal import Shell
 #: "guarded" has its keys in the signer.
 WALLETS = ("alice", "bob", "carol", "dave", "guarded")
 
+RECOVERED = "every fault was recovered from"
+#: Seconds that a thread of the load has to end once it is told to.
+LONGEST_CALL = 100.0
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -116,47 +120,55 @@ class Run:
 
 
 def run(directory: Path, disk: SmallDisk | None, seconds: float, seed: int, only: str) -> bool:
-    """Whether everything held."""
-    chance = random.Random(seed)
+    """Whether everything held. Nothing runs any more when this returns."""
     port = free_port()
     daemon = Daemon(directory / "data", *OPTIONS, f"-bind=127.0.0.1:{port}", f"-port={port}")
-    record = Record()
     every = [*signals(), *damages(disk, port), *operations()]
-    faults = [fault for fault in every if only in str(fault)]
-    this = Run(daemon, faults, chance)
-    acting: list[Actor] = []
-    problem = ""
+    chance, record = random.Random(seed), Record()
+    this = Run(daemon, [fault for fault in every if only in str(fault)], chance)
     try:
-        daemon.start("-daemonwait")
-        acting = actors(daemon, furnish(daemon), record, chance)
+        checks = under_fire(this, record, seconds)
+        print("\nThe load has ended; checking.\n", flush=True)
+        if not checks[RECOVERED]:
+            checks |= looked_at(daemon, record, directory / "anew")
+    finally:
+        daemon.kill_everything()
+    faults, calls = report.faults_table(this.injected), report.calls_table(record)
+    for lines in (faults, calls, report.totals(this.injected, record, seconds), report.checks_table(checks)):
+        print("\n".join(lines) + "\n")
+    return not any(checks.values())
+
+
+def under_fire(this: Run, record: Record, seconds: float) -> dict[str, list[str]]:
+    """The load and the faults, to their end; what is known of them by themselves."""
+    acting: list[Actor] = []
+    problem = []
+    try:
+        this.daemon.start("-daemonwait")
+        acting = actors(this.daemon, furnish(this.daemon), record, this.chance)
         for actor in acting:
             actor.start()
         this.go_on_for(seconds)
     except (GaveUpError, RpcError, OSError) as error:
-        problem = f"{type(error).__name__}: {error}"
-    for actor in acting:
-        actor.done.set()
-    for actor in acting:
-        actor.join(100)
-    print("\nThe load has ended; checking.\n", flush=True)
-    checks = {"every fault was recovered from": [problem] if problem else []}
-    checks["every failed call is accounted for"] = record.unexpected
-    checks["every thread of the load came to its end"] = [actor.name for actor in acting if actor.is_alive()]
-    try:
-        if not problem:
-            checks |= all_checks(record.payments, record.blocks, gather(daemon, WALLETS, directory / "anew"))
-    except (GaveUpError, RpcError, OSError) as error:
-        checks["everything could be looked at"] = [f"{type(error).__name__}: {error}"]
+        problem.append(f"{type(error).__name__}: {error}")
     finally:
-        daemon.kill_everything()
-    parts = [
-        report.faults_table(this.injected),
-        report.calls_table(record),
-        report.totals(this.injected, record, seconds),
-    ]
-    for lines in (*parts, report.checks_table(checks)):
-        print("\n".join(lines) + "\n")
-    return not any(checks.values())
+        for actor in acting:
+            actor.done.set()
+    for actor in acting:
+        actor.join(LONGEST_CALL)
+    return {
+        RECOVERED: problem,
+        "every failed call is accounted for": record.unexpected,
+        "every thread of the load came to its end": [actor.name for actor in acting if actor.is_alive()],
+    }
+
+
+def looked_at(daemon: Daemon, record: Record, anew: Path) -> dict[str, list[str]]:
+    """All checks."""
+    try:
+        return all_checks(record.payments, record.blocks, gather(daemon, WALLETS, anew))
+    except (GaveUpError, RpcError, OSError) as error:
+        return {"everything could be looked at": [f"{type(error).__name__}: {error}"]}
 
 
 def main() -> int:

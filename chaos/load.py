@@ -1,5 +1,6 @@
 """Who uses the daemon meanwhile: payers, a miner and readers, each a thread that goes on whatever it is told."""
 
+import contextlib
 import random
 import re
 import threading
@@ -38,12 +39,16 @@ class Actor(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        while not self.done.wait(self.chance.uniform(*self.pause)):
-            try:
-                self.act()
-            except (RefusedError, UnreachableError, UnknownError):
-                continue  # written down where it was made
-        self.front_end.close()
+        try:
+            while not self.done.wait(self.chance.uniform(*self.pause)):
+                with contextlib.suppress(
+                    RefusedError, UnreachableError, UnknownError
+                ):  # written down where it was made
+                    self.act()
+        except Exception as error:  # noqa: BLE001 (one that ended early would pay nothing and be missed by no check)
+            self.record.not_accounted_for(f"{self.name} ended early: {type(error).__name__}: {error}")
+        finally:
+            self.front_end.close()
 
     def act(self) -> None:
         raise NotImplementedError
