@@ -18,7 +18,7 @@ from .damage import damages
 from .disk import SmallDisk
 from .evidence import gather
 from .faults import Fault, NotPossibleError, shuffled, signals
-from .frontends import SingleCommand, Socket
+from .frontends import RefusedError, SingleCommand, Socket, UnknownError, UnreachableError
 from .lifecycle import operations
 from .load import PASSPHRASE, Actor, Miner, Payer, Reader
 from .record import Record
@@ -40,13 +40,13 @@ def free_port() -> int:
 
 def furnish(daemon: Daemon) -> list[str]:
     """Wallets with money; an address of each."""
-    homes = []
+    homes, person = [], SingleCommand(daemon)
     for name in WALLETS:
         passphrase = PASSPHRASE if name == "guarded" else ""
-        daemon.ask("wallet", "createwallet", name, False, False, passphrase, False, True, True)
+        person.call(None, "createwallet", name, "false", "false", passphrase, "false", "true", "true")
         homes.append(daemon.ask("wallet", "getnewaddress", "mined", wallet=name))
         daemon.ask("node", "generatetoaddress", 6, homes[-1])
-    daemon.ask("wallet", "walletpassphrase", PASSPHRASE, 100_000, wallet="guarded")
+    person.call("guarded", "walletpassphrase", PASSPHRASE, 100_000)
     daemon.ask("node", "generatetoaddress", 100, homes[0])
     return homes
 
@@ -149,7 +149,7 @@ def under_fire(this: Run, record: Record, seconds: float) -> dict[str, list[str]
         for actor in acting:
             actor.start()
         this.go_on_for(seconds)
-    except (GaveUpError, RpcError, OSError) as error:
+    except (GaveUpError, RefusedError, UnreachableError, UnknownError, RpcError, OSError) as error:
         problem.append(f"{type(error).__name__}: {error}")
     finally:
         for actor in acting:

@@ -1,12 +1,12 @@
 """A small file system of the run's own, so that filling it fills nothing else. Only root may mount one."""
 
-import contextlib
 import os
 import subprocess
 from pathlib import Path
 
 SIZE = "320m"
 _ATTEMPTS = 20
+_PIECE = 8 << 20
 
 
 class SmallDisk:
@@ -26,13 +26,13 @@ class SmallDisk:
 
     def fill(self) -> None:
         """To the last byte, if others who write and give up meanwhile leave it so."""
-        taken = 0
+        taken = failed = 0
         with self._ballast.open("wb") as file:
-            for _ in range(_ATTEMPTS):
-                if not (room := self.room):
-                    return
-                with contextlib.suppress(OSError):  # somebody else was faster: less is left
-                    os.posix_fallocate(file.fileno(), taken, room)
+            while failed < _ATTEMPTS and (room := self.room):
+                try:  # by pieces: a tmpfs gives back all of what it could not give whole
+                    os.posix_fallocate(file.fileno(), taken, min(room, _PIECE))
+                except OSError:  # somebody else was faster: less is left
+                    failed += 1
                 taken = os.fstat(file.fileno()).st_size
 
     @property

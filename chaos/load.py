@@ -11,7 +11,7 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import RpcCode
 
 from .daemon import Daemon
-from .frontends import FrontEnd, RefusedError, Socket, UnknownError, UnreachableError
+from .frontends import FrontEnd, RefusedError, SingleCommand, Socket, UnknownError, UnreachableError
 from .record import Outcome, Payment, Record
 
 PASSPHRASE = "a passphrase of the load's"
@@ -84,6 +84,7 @@ class Payer(Actor):
         super().__init__(f"{payer} pays {payee}", front_end, record, seed)
         self.payer, self.payee = payer, payee
         self._wallets = Socket(daemon, "wallet")
+        self._person = SingleCommand(daemon)
         self._number = 0
 
     def act(self) -> None:
@@ -103,9 +104,9 @@ class Payer(Actor):
             self.refused(said)
 
     def refused(self, said: str) -> None:
-        """What to do about it: unlock a wallet that its signer forgot."""
+        """What to do about it: unlock a wallet that its signer forgot, which takes a passphrase from the front end."""
         if said.startswith(str(int(RpcCode.WALLET_UNLOCK_NEEDED))):
-            self.make(self._wallets, self.payer, "walletpassphrase", PASSPHRASE, 100_000)
+            self.make(self._person, self.payer, "walletpassphrase", PASSPHRASE, 100_000)
 
 
 class Miner(Actor):
