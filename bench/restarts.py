@@ -7,6 +7,7 @@ the moment at which their process bears their name, which is the last thing befo
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import statistics
@@ -152,18 +153,29 @@ def rivals(directory: Path) -> Iterator[tuple[str, float | None]]:
         yield rival.name, first_instruction(rival, directory / f"rival-{number}") if is_there(rival) else None
 
 
-def replacement(supervisor: int, old: int, role: str) -> float:
-    """Kill the worker ``old``; seconds until another child of the supervisor's bears the name of a worker of that
-    role."""
+def replacement(supervisor: int, old: int, role: str) -> tuple[float, float]:
+    """Kill the worker ``old``; seconds until the kernel tells of its end, which it does when it has freed all of its
+    memory, and until another child of the supervisor's bears the name of a worker of that role."""
+    end = os.pidfd_open(old)
+    try:
+        return _replacement(supervisor, old, role, end)
+    finally:
+        os.close(end)
+
+
+def _replacement(supervisor: int, old: int, role: str, end: int) -> tuple[float, float]:
+    ended = select.poll()
+    ended.register(end, select.POLLIN)
+    gone = 0.0
     path = Path(f"/proc/{supervisor}/task/{supervisor}/children")
     known = {str(old)} | {pid for pid in path.read_text().split() if _is_worker(pid, role)}
     begun = time.perf_counter()
     os.kill(old, signal.SIGKILL)
     while time.perf_counter() - begun < DEADLINE:
+        gone = gone or (time.perf_counter() - begun if ended.poll(0.2) else 0.0)
         for pid in path.read_text().split():
             if pid not in known and _is_worker(pid, role):
-                return time.perf_counter() - begun
-        time.sleep(0.0002)
+                return gone, time.perf_counter() - begun
     raise SystemExit(f"bench: the {role} was not started again")
 
 
