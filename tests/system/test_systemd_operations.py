@@ -15,8 +15,6 @@ from bitcoind_mp.interfaces.journal import Event
 MIB = 1 << 20
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 
-pytestmark = pytest.mark.xdist_group("systemd-operations")
-
 
 @pytest.fixture
 def rich(machine: Container) -> Iterator[Container]:

@@ -18,8 +18,6 @@ PASSPHRASE = "correct horse battery staple"
 #: Seconds without a sign of life: short enough to wait for, and long for a machine that has other work.
 WATCHDOG = 6
 
-pytestmark = pytest.mark.xdist_group("systemd-supervised")
-
 
 @pytest.fixture
 def running(machine: Container) -> Container:

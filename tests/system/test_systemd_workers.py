@@ -17,8 +17,6 @@ PASSPHRASE = "correct horse battery staple"
 #: Seconds without a sign of life: short enough to wait for, and long for a machine that has other work.
 WATCHDOG = 6
 
-pytestmark = pytest.mark.xdist_group("systemd-workers")
-
 
 @pytest.fixture
 def running(machine: Container) -> Container:
