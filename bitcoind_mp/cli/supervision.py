@@ -5,7 +5,7 @@ import sys
 import time
 
 from bitcoind_mp.config.instances import PREFIX
-from bitcoind_mp.config.option import UNITS
+from bitcoind_mp.config.option import UNITS, WHICH_UNITS
 
 from .absent import nobody_text
 from .arguments import BadArgument, request
@@ -72,7 +72,7 @@ def _wait_and_show(config: "Config", words: "list[str]") -> int:
     units = [each[0] for each in read_words("status", without_json(words)[0])[0] if each and each[0]]
     unknown = [unit for unit in units if unit not in UNITS and not unit.startswith(PREFIX)]
     if unknown:
-        raise BadArgument(f"status: unknown unit {unknown[0]!r}: expected {' or '.join(UNITS)}")
+        raise BadArgument(f"status: unknown unit {unknown[0]!r}: expected {WHICH_UNITS}")
     ready = wait_for_units(config, units)
     perform_for_person(config, "status", words)
     return 0 if ready else NOT_ACTIVE
@@ -130,7 +130,7 @@ def check_units(name: str, units: "list[str]", *, follow: bool) -> None:
     if units and name == "health":
         raise BadArgument(f"health: unexpected {units[0]!r}: it is about all units")
     if not units and name in ("start", "restart", "reload"):
-        raise BadArgument(f"{name}: which unit? Expected {' or '.join(UNITS)}, or several")
+        raise BadArgument(f"{name}: which unit? Expected {WHICH_UNITS}, or several")
     if follow and len(units) > 1:
         raise BadArgument(f"logs -f: unexpected {units[1]!r}: expected one unit, or none for all")
 

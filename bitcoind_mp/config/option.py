@@ -23,6 +23,8 @@ PROGRAMS = (SUPERVISOR, NODE, WALLET, SIGNER, CLI)
 
 #: The units that the supervisor runs, and the program of each.
 UNITS = {"node": NODE, "wallet": WALLET, "signer": SIGNER}
+#: The same in words, for who named none of them.
+WHICH_UNITS = "node or wallet (or signer, with -signerprocess)"
 
 
 class BadValue(ValueError):
@@ -143,7 +145,7 @@ class Option:
             unit, colon, value = text.partition(":")
             if colon:
                 if unit not in UNITS:
-                    raise BadValue(f"no unit named {unit or 'nothing'}: expected " + " or ".join(UNITS))
+                    raise BadValue(f"no unit named {unit or 'nothing'}: expected {WHICH_UNITS}")
                 return unit, value
         return "", text
 

@@ -358,7 +358,7 @@ def test_status_and_logs_inside(daemon, shell) -> None:
     terminal.type("stop node wallet\r")
     terminal.sees("\nnode: stopped\nwallet: stopped\n")
     terminal.type("start\r")
-    terminal.sees("error: start: which unit? Expected node or wallet or signer, or several")
+    terminal.sees("error: start: which unit? Expected node or wallet (or signer, with -signerprocess), or several")
     terminal.type("-json stop wallet\r")
     terminal.sees('"state": "stopped"')
     terminal.type("clear\r")

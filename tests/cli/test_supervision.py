@@ -84,8 +84,8 @@ def test_one_unit_that_is_refused_keeps_none_of_the_others_from_its_turn(daemon,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["restart"], "restart: which unit? Expected node or wallet or signer, or several"),
-        (["start"], "start: which unit? Expected node or wallet or signer, or several"),
+        (["restart"], "restart: which unit? Expected node or wallet (or signer, with -signerprocess), or several"),
+        (["start"], "start: which unit? Expected node or wallet (or signer, with -signerprocess), or several"),
         (["logs", "node", "-n", "2", "-f", "extra"], "logs -f: unexpected 'extra': expected one unit, or none for all"),
         (["logs", "node", "-n", "few"], "-n few: expected a number of lines"),
         (["health", "node"], "health: unexpected 'node': it is about all units"),

@@ -208,7 +208,7 @@ def test_status_wait_says_by_its_exit_status_what_came_of_it(daemon: Daemon) -> 
     done = daemon.run("bitcoin-mp", "status", "--wait", "miner", check=False)
     assert (done.returncode, done.stderr) == (
         1,
-        "error: status: unknown unit 'miner': expected node or wallet or signer\n",
+        "error: status: unknown unit 'miner': expected node or wallet (or signer, with -signerprocess)\n",
     )
     daemon.stop()
     assert "Could not connect" in daemon.run("bitcoin-mp", "status", "--wait", check=False).stderr

@@ -79,7 +79,8 @@ def test_bad_values_are_named_with_what_is_expected() -> None:
     assert refusal("-nolisten=x") == "Invalid value in -nolisten=x: expected 0 or 1"
     assert (
         refusal("-maxrss=peer:3")
-        == "Invalid value in -maxrss=peer:3: no unit named peer: expected node or wallet or signer"
+        == "Invalid value in -maxrss=peer:3: no unit named peer: expected node or wallet (or signer, with "
+        "-signerprocess)"
     )
     assert refusal("-port").startswith("Can not set -port with no value.")
     assert refusal("-nodatadir") == "Negating of -datadir is meaningless and therefore forbidden"

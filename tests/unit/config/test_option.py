@@ -58,7 +58,7 @@ def test_a_value_for_one_unit_alone() -> None:
     option = BY_NAME["maxrss"]
     assert option.split_unit("node:100") == ("node", "100")
     assert option.split_unit("100") == ("", "100")
-    with pytest.raises(BadValue, match="no unit named miner: expected node or wallet or signer"):
+    with pytest.raises(BadValue, match=r"no unit named miner: expected node or wallet \(or signer, with"):
         option.split_unit("miner:1")
 
 
