@@ -11,7 +11,7 @@ from harness import Daemon, wait_until
 from memory import found_in_memory
 from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
 
-from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.wallet.moving import Step
 
 PASSPHRASE, ANOTHER = "first-ahgh4Oox", "second-Eiph7too"
@@ -23,13 +23,16 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     pair = Pair(tmp_path)
     pair.options["wallet"] += ["-signerprocess=1", "-keypool=2"]
     pair.options["signer"].append("-signerrelay=1")
+    pair.options["wallet"].append("-sandbox=off")  # else it could kill nobody, nor be told whom
     pair.command["wallet"] = [sys.executable, str(WORKER)]
+    pair.environment["DIE_AT"] = str(tmp_path / "order")
     yield pair
     pair.close()
 
 
 def prepared(pair: Pair, *names: str) -> None:
     """Wallets that hold their own keys, with a coin to the seed before each one's encryption and one to that after."""
+    order(pair, "")
     for role in ("node", "signer", "wallet"):
         pair.start(role)
     for name in names:
@@ -39,19 +42,43 @@ def prepared(pair: Pair, *names: str) -> None:
         pair.mine(1, pair.ask("wallet", "getnewaddress", wallet=name))
     pair.mine(101, STRANGER)
     wait_for(lambda: all(pair.ask("wallet", "getbalance", wallet=name) == 100 for name in names), "their coins")
-    pair.stop("wallet")
+
+
+def order(pair: Pair, step: str, pid: int = 0) -> None:
+    """Who dies after which step: 0 is the wallet's process."""
+    (pair.datadir / "order").write_text(f"{step} {pid}")
 
 
 def move(pair: Pair, name: str) -> None:
     pair.ask("wallet", "migratetosigner", PASSPHRASE, wallet=name)
 
 
+def has_moved(pair: Pair, name: str) -> bool:
+    """Move it; False while the wallet hasn't found the signer again."""
+    try:
+        move(pair, name)
+    except RpcError as error:
+        assert error.code == RpcCode.CLIENT_NOT_CONNECTED
+        return False
+    return True
+
+
 def is_moved(pair: Pair, name: str) -> bool:
     return bool(pair.ask("wallet", "getwalletinfo", wallet=name)["external_signer"])
 
 
+def is_unlocked(pair: Pair, name: str) -> bool:
+    """Unlock it; False while the wallet hasn't found the signer again."""
+    try:
+        pair.ask("wallet", "walletpassphrase", PASSPHRASE, 600, wallet=name)
+    except RpcError as error:
+        assert error.code == RpcCode.CLIENT_NOT_CONNECTED
+        return False
+    return True
+
+
 def spend_all(pair: Pair, name: str) -> None:
-    pair.ask("wallet", "walletpassphrase", PASSPHRASE, 600, wallet=name)
+    wait_for(lambda: is_unlocked(pair, name), "the signer to be found")
     txid = pair.ask("wallet", "sendall", [STRANGER], wallet=name)["txid"]
     assert len(pair.node("getrawtransaction", txid, 1)["vin"]) == 2
     assert txid in pair.node("getrawmempool")
@@ -62,12 +89,11 @@ def test_killed_after_each_step_no_key_is_lost(pair: Pair) -> None:
     prepared(pair, *(step.value for step in Step))
     for count, step in enumerate(Step, 1):
         name = step.value
-        pair.environment["DIE_AT"] = name
-        pair.start("wallet")
+        order(pair, name)
         with pytest.raises(OSError):
             move(pair, name)
         pair.processes.pop("wallet").wait(DEADLINE)
-        pair.environment["DIE_AT"] = ""
+        order(pair, "")
         if step is Step.TAKEN:
             pair.kill("signer")
             pair.start("signer")
@@ -80,17 +106,14 @@ def test_killed_after_each_step_no_key_is_lost(pair: Pair) -> None:
             move(pair, name)
         assert len(pair.ask("signer", "getsignerinfo")["keysets"]) == count
         spend_all(pair, name)
-        pair.stop("wallet")
 
 
 def test_a_signer_that_is_killed_meanwhile(pair: Pair) -> None:
     """Before it has shown anything, the wallet stays as it is; once it has shown that it has the keys, it has them."""
-    pair.options["wallet"].append("-sandbox=off")  # else it could kill nobody
     steps = (Step.BACKED_UP.value, Step.TAKEN.value)
     prepared(pair, *steps)
     for name in steps:
-        pair.environment |= {"DIE_AT": f"signer:{name}", "SIGNER_PID": str(pair.processes["signer"].pid)}
-        pair.start("wallet")
+        order(pair, name, pair.processes["signer"].pid)
         if name == Step.BACKED_UP.value:
             with pytest.raises(RpcError):
                 move(pair, name)
@@ -98,14 +121,11 @@ def test_a_signer_that_is_killed_meanwhile(pair: Pair) -> None:
             move(pair, name)
         assert is_moved(pair, name) is (name == Step.TAKEN.value)
         pair.processes.pop("signer").wait(DEADLINE)
-        pair.stop("wallet")
-        pair.environment["DIE_AT"] = ""
-        for role in ("signer", "wallet"):
-            pair.start(role)
+        order(pair, "")
+        pair.start("signer")
         if not is_moved(pair, name):
-            move(pair, name)
+            wait_for(lambda name=name: has_moved(pair, name), "the signer to be found")
         spend_all(pair, name)
-        pair.stop("wallet")
 
 
 def test_as_a_person_does_it(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""The wallet process, with a SIGKILL after a chosen step of moving keys to the signer: ``DIE_AT=taken``. With
-``DIE_AT=signer:taken`` it is the signer that is killed then, whose pid is in ``SIGNER_PID``."""
+"""The wallet process, with a SIGKILL after a chosen step of moving keys to the signer, and of whom: the file that
+``DIE_AT`` names has a step's name, and the pid of a process to be killed instead of this one, or 0."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from bitcoind_mp.wallet import __main__ as program
 from bitcoind_mp.wallet import service as module
 from bitcoind_mp.wallet.moving import Step
 
-WHO, _, LAST = os.environ.get("DIE_AT", "").rpartition(":")
+ORDER = Path(os.environ["DIE_AT"])
 
 
 class Dying(module.WalletService):
@@ -24,8 +24,9 @@ class Dying(module.WalletService):
 
     @staticmethod
     def _reached(step: Step) -> None:
-        if step.value == LAST:
-            os.kill(int(os.environ["SIGNER_PID"]) if WHO == "signer" else os.getpid(), signal.SIGKILL)
+        last, _, pid = ORDER.read_text().rpartition(" ")
+        if step.value == last:
+            os.kill(int(pid) or os.getpid(), signal.SIGKILL)
 
 
 module.WalletService = Dying  # type: ignore[misc]
