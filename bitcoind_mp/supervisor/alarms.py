@@ -13,6 +13,8 @@ from .health import HealthMonitor
 from .manager import Manager, Supervised
 from .states import SERVING, State
 
+#: Problems of a unit that are alerts, and characters of each: a worker may say anything.
+_MOST, _LONGEST = 20, 500
 _FIGURES = re.compile(r"[\d.]+")
 _OWN = "supervisor"
 #: (whom it is about, its text without figures): the same alert as long as this is the same.
@@ -71,4 +73,4 @@ class Alarms:
         failures = self._health.checkup(supervised).failures
         problems = self._health.diagnosis(supervised).problems
         unanswered = 0 < failures < self._health.plan.patience
-        return [f"The {name}: {text}" for text in (problems[1:] if unanswered else problems)]
+        return [f"The {name}: {text[:_LONGEST]}" for text in problems[unanswered : _MOST + unanswered]]

@@ -112,8 +112,8 @@ def test_a_burst_of_transactions_makes_no_crowd_of_shells(make_daemon: Callable[
     daemon.start()
     daemon.wallet(None, "createwallet", "w")
     address = daemon.wallet("w", "getnewaddress")
-    daemon.node("generatetoaddress", 300, address)
-    wait_until("each is told", lambda: len({text.split()[0] for text in lines(told)}) == 300)
+    daemon.node("generatetoaddress", 100, address)
+    wait_until("each is told", lambda: len({text.split()[0] for text in lines(told)}) == 100)
     assert max(int(text.split()[1]) for text in lines(told)) <= 4
     (found,) = daemon.supervisor("events")["commands"]
     assert (found["failed"], found["not_run"]) == (0, 0)
@@ -196,7 +196,7 @@ def test_followers_miss_no_block_and_no_transaction_of_a_killed_worker(make_daem
 
     mined += daemon.node("generatetoaddress", 1, address)
     read_until(lambda: 102 in heights)
-    for _ in range(3):
+    for _ in range(2):
         daemon.kill("node")
         mined += daemon.patiently(lambda: daemon.node("generatetoaddress", 2, address))
         daemon.kill("wallet")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from btclib.block.block import Block
-from btclib.block.build import build_block, build_coinbase
+from btclib.block.build import VERSION, build_block, build_coinbase
 from btclib.tx.out_point import OutPoint
 from btclib.tx.tx import Tx
 from btclib.tx.tx_in import TxIn
@@ -51,13 +51,14 @@ class Maker:
         fees: int = 0,
         time: int = 0,
         outputs: Sequence[TxOut] = (),
+        version: int = VERSION,
     ) -> bytes:
         """A valid block with these transactions after its coinbase, which takes ``fees`` besides the subsidy and has
         these ``outputs`` besides its own."""
         coinbase = build_coinbase(height, ANYONE, fees=fees, halving_interval=150, extra_nonce=tag)
         coinbase = Tx(1, 0, coinbase.vin, [*coinbase.vout, *outputs], check_validity=False)
         when = datetime.fromtimestamp(time or START + height * 600, UTC)
-        return solved(build_block(previous, [coinbase, *transactions], when, BITS))
+        return solved(build_block(previous, [coinbase, *transactions], when, BITS, version=version))
 
     def chain(self, previous: bytes, height: int, count: int, tag: bytes = b"") -> list[bytes]:
         """``count`` empty blocks, the first at ``height`` on ``previous``."""

@@ -46,12 +46,12 @@ class Listener(NodeWatcher):
             await self._moved.wait_for(condition)
 
 
-async def mine(chain: Any, maker: Any, count: int, *, parent: Any = None, tag: bytes = b"") -> None:
+async def mine(chain: Any, maker: Any, count: int, *, parent: Any = None, tag: bytes = b"", **more: Any) -> None:
     parent = parent or chain.tip
     previous, height = parent.hash, parent.height
     for _ in range(count):
         height += 1
-        raw = maker.block(previous, height, tag=tag, time=chain.clock.now() - 5000 + height)
+        raw = maker.block(previous, height, tag=tag, time=chain.clock.now() - 5000 + height, **more)
         await chain.submit_block(raw, durable=False)
         previous = BlockContents(raw).block.header.hash
 
@@ -129,6 +129,22 @@ def test_a_watcher_that_is_far_behind_is_told_how_many_it_missed(chain_at: Any, 
             listener.open.set()
             await listener.until(lambda: len(listener.heights) + listener.missed == 1501)
             assert listener.missed >= 450
+            watch.close()
+
+    run(body())
+
+
+def test_rules_that_the_kernel_does_not_know_are_a_warning(chain_at: Any, maker: Any, run: Any) -> None:
+    """Three of regtest's periods of 144 blocks: started, locked in, active."""
+
+    async def body() -> None:
+        async with chain_at() as chain:
+            watch, listener = ChainWatch(chain, attend), Listener()
+            await watch.watch("", listener)
+            await mine(chain, maker, 144)
+            await mine(chain, maker, 288, version=0x20000000 | 1 << 27)
+            await listener.until(lambda: bool(listener.warned))
+            assert listener.warned == [["Unknown new rules activated (versionbit 27)"]]
             watch.close()
 
     run(body())

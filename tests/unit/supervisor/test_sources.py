@@ -1,0 +1,95 @@
+"""What a worker says is checked: one that was broken into can say anything, and nothing comes of it."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitcoind_mp.interfaces.chain import BlockRef
+from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.interfaces.notices import TransactionChange
+from bitcoind_mp.supervisor.board import Board
+from bitcoind_mp.supervisor.logs import Pump, UnitLog
+from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.notify import NotifySocket
+from bitcoind_mp.supervisor.orphans import Register
+from bitcoind_mp.supervisor.plan import Plan
+from bitcoind_mp.supervisor.policy import Policy
+from bitcoind_mp.supervisor.sources import NodeSource, WalletSource
+
+HELLO = Hello("supervisor", 1, "regtest", "0", 1)
+GOOD, BAD = "ab" * 32, "ab" * 31 + "; reboot"
+
+
+def run(tmp_path: Path, scenario: Any) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = []
+
+    async def life() -> None:
+        manager = Manager(
+            NotifySocket(tmp_path), Register(tmp_path / "units", [], []), tmp_path, environ={}, journal=False
+        )
+        unit = Supervised(Plan("node", ("true",), Policy()), Pump(UnitLog("node", None)), None, {}, lambda _: None, 0.0)
+        board = Board(clock=lambda: 1.0)
+        board.listen(lambda notice: told.append(notice))
+        await scenario((manager, unit, tmp_path / "node.sock", HELLO), board)
+        unit.pump.close()
+        unit.origin.close()
+        manager.close()
+
+    asyncio.run(life())
+    return told
+
+
+def test_blocks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(where: Any, board: Board) -> None:
+        source = NodeSource(*where, board=board, warned=lambda texts: None)
+        await source.tips([BlockRef(BAD, 1, 5, 5), BlockRef(GOOD.upper(), 1, 5, 5), BlockRef(GOOD, 2, 6, 6)], 0)
+        await source.tips([], 7)
+
+    assert run(tmp_path, scenario) == [
+        {"kind": "tip", "time": 1.0, "hash": GOOD, "height": 2, "block_time": 6},
+        {"kind": "missed", "time": 1.0, "source": "node", "count": 7},
+    ]
+    assert caplog.messages == ["node told of a block whose hash is none"] * 2
+
+
+def test_transactions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(where: Any, board: Board) -> None:
+        source = WalletSource(*where, board=board, fresh=False)
+        bad = [TransactionChange(1, BAD, "", -1), TransactionChange(2, GOOD, BAD, 3)]
+        await source.transactions("w", [*bad, TransactionChange(3, GOOD, "", -1)])
+
+    (told,) = run(tmp_path, scenario)
+    assert told == {
+        **{"kind": "transaction", "time": 1.0, "wallet": "w"},
+        **{"txid": GOOD, "block": None, "height": -1, "number": 3},
+    }
+    assert len(caplog.messages) == 2
+
+
+def test_warnings_are_bounded(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
+
+    async def scenario(where: Any, board: Board) -> None:
+        source = NodeSource(*where, board=board, warned=seen.append)
+        await source.warnings(["x" * 10_000] * 1000)
+
+    run(tmp_path, scenario)
+    assert [len(seen[0]), {len(text) for text in seen[0]}] == [20, {500}]
+
+
+def test_an_answer_waits_for_what_is_done_about_it(tmp_path: Path) -> None:
+    async def scenario(where: Any, board: Board) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        board.listen(lambda notice: done)
+        source = WalletSource(*where, board=board, fresh=False)
+        answering = asyncio.ensure_future(source.transactions("w", [TransactionChange(3, GOOD, "", -1)]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not answering.done()
+        done.set_result(None)
+        async with asyncio.timeout(20):
+            await answering
+
+    run(tmp_path, scenario)
