@@ -48,7 +48,7 @@ def test_a_process_is_found_again(tmp_path: Path, sleeper: "subprocess.Popen[byt
 
 def test_units_come_and_go(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     path = tmp_path / "units"
-    register = Register(path, ["node"])
+    register = register_at(path, ["node"])
     longest = "wallet@" + "x" * 72
     for name in ("wallet@a", longest):
         register.add(name)

@@ -27,7 +27,7 @@ def run(tmp_path: Path, scenario: Any) -> list[dict[str, Any]]:
 
     async def life() -> None:
         manager = Manager(
-            NotifySocket(tmp_path), Register(tmp_path / "units", [], []), tmp_path, environ={}, journal=False
+            NotifySocket(tmp_path), Register(tmp_path / "units", [], [], boot="x"), tmp_path, environ={}, journal=False
         )
         unit = Supervised(Plan("node", ("true",), Policy()), Pump(UnitLog("node", None)), None, {}, lambda _: None, 0.0)
         board = Board(clock=lambda: 1.0)
