@@ -22,6 +22,7 @@ def rich(machine: Container) -> Iterator[Container]:
     if machine.properties(SERVICE)["ActiveState"] != "active":
         machine.systemctl("start", SERVICE)
     yield enrich(machine)
+    machine.systemctl("stop", SOCKET)
     machine.run("rm", "-rf", f"/etc/systemd/system/{SERVICE}.d")
     machine.configure()
     machine.systemctl("daemon-reload")
@@ -64,9 +65,11 @@ class Caller:
                 self.answers += 1
             except Disconnected:  # the process ended with the call: the next one must be answered
                 continue
-            except (OSError, RpcError) as error:
-                if not isinstance(error, RpcError) or error.code != -28:
+            except RpcError as error:
+                if error.code not in (-28, -9):  # loading, shutting down: the same
                     self.refused.append(error)
+            except OSError as error:
+                self.refused.append(error)
 
     def finish(self) -> None:
         self._is_done.set()
