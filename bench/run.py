@@ -29,6 +29,8 @@ BIN = Path(sys.executable).parent
 HERE = Path(__file__).resolve().parent
 CALLS = 3000
 IDLE_SECONDS = 60.0
+#: `RpcCode.IN_WARMUP`
+LOADING = -28
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"}
 
 STUB = """
@@ -107,6 +109,8 @@ def ask(connection: Connection, line: bytes) -> Any:
     reply = json.loads(connection.receive(60.0))
     while "method" in reply:  # a notification of progress
         reply = json.loads(connection.receive(60.0))
+    if "error" in reply and reply["error"]["code"] == LOADING:
+        raise ConnectionError("it is not up yet")
     if "error" in reply:
         raise SystemExit(f"bench: {line.decode()[:200]}: {reply['error']}")
     return reply["result"]
@@ -236,7 +240,7 @@ def recovery(daemon: Daemon, role: str) -> float:
                 if daemon.units()[role]["pid"] != before:
                     return taken
             except ConnectionError:
-                continue  # it died with the call
+                continue  # it died with the call, or is not up yet
             finally:
                 connection.close()
 
