@@ -4,7 +4,7 @@ What is due when, and what stands for what in a command line. How it is run is `
 
 What a notice says may come from a worker that was broken into. So nothing of it gets into a command line that a shell
 could take for anything else, however the operator quoted it: hashes are 64 hexadecimal digits, numbers are numbers,
-words are ours; a message has no character but Core's harmless ones; and a wallet's name with others than letters,
+words are ours; a message has no character but Core's harmless ones; a wallet's name with others than letters,
 digits and ``_.-`` stands in a variable, to which the line refers. Each notice's values are in variables too.
 """
 
@@ -23,6 +23,8 @@ _PREFIX = "BITCOIN_MP_"
 #: Core's SAFE_CHARS_DEFAULT (``src/util/strencodings.cpp``), but for the semicolon.
 _UNSAFE = re.compile(r"[^A-Za-z0-9 .,\-_/:?@()]")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]+\Z")
+#: A unit's, but for one of a wallet whose name is not that plain (``wallet@cold\x20storage``).
+_PLAIN_UNIT = re.compile(r"[A-Za-z0-9_.@:-]+\Z")
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
 #: ``bitcoind``'s word for a transaction in no block.
 _UNCONFIRMED = "unconfirmed"
@@ -87,6 +89,8 @@ def line(hook: Hook, command: str, known: Mapping[str, str]) -> str:
 
     def stands_for(found: "re.Match[str]") -> str:
         name = hook.letters[found[1]]
+        if name == "UNIT" and not _PLAIN_UNIT.match(known[name]):
+            return f'"${_PREFIX}{name}"'
         if name == "WALLET":
             return f"'{known[name]}'" if _PLAIN_NAME.match(known[name]) else f'"${_PREFIX}{name}"'
         return f"'{known[name]}'" if name == "MESSAGE" else known[name]

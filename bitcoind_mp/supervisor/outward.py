@@ -60,6 +60,9 @@ class Outward:
         self._lanes |= {name: Lane(name, _AT_ONCE, self._errands) for name in (_STARTUP, _SHUTDOWN)}
         self._sources: dict[str, Source] = {}
         self._followed: set[str] = set()
+        self._is_hearing = False
+        """Whether somebody has wanted to hear of transactions: what wallets that are loaded from then on did is not
+        old."""
         self._closing: set[asyncio.Task[None]] = set()
         self.board.listen(self._posted)
         manager.on_change(self._changed)
@@ -136,6 +139,7 @@ class Outward:
         """Have a source for each unit of which somebody wants to hear what only it knows."""
         hooked = {hook.kind for hook, _ in self._commands}
         wanted = self._followed | hooked
+        fresh = TRANSACTION not in hooked and not self._is_hearing
         for name, supervised in self._manager.units.items():
             if name in self._sources:
                 continue
@@ -143,10 +147,11 @@ class Outward:
             if name == "node":
                 self._sources[name] = NodeSource(*where, board=self.board, warned=self.alarms.warned)
             elif name.partition("@")[0] == "wallet" and TRANSACTION in wanted:
-                self._sources[name] = WalletSource(*where, board=self.board, fresh=TRANSACTION not in hooked)
+                self._sources[name] = WalletSource(*where, board=self.board, fresh=fresh)
             else:
                 continue
             self._sources[name].begin()
+        self._is_hearing = self._is_hearing or TRANSACTION in wanted
 
     # Notices
 

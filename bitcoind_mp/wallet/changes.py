@@ -15,6 +15,8 @@ class ChangeTable:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.at_load = self.newest
+        """What was the highest number when the file was opened."""
 
     def note(self, txid: bytes) -> None:
         """That transaction came or changed. In a ledger transaction."""

@@ -60,10 +60,10 @@ class TransactionWatch(WalletWatch):
             log.error("telling the supervisor of transactions failed", exc_info=error)
 
     def _begin(self, wallet: Wallet, told: dict[Wallet, int], *, fresh: bool = False) -> None:
-        """Where to go on. A wallet of which nobody was ever told begins now."""
-        last = None if fresh else wallet.changes.told
-        if last is None:
-            last = wallet.changes.newest
+        """Where to go on. A wallet of which nobody was ever told begins where it was loaded."""
+        last = wallet.changes.newest if fresh else wallet.changes.told
+        if fresh or last is None:
+            last = wallet.changes.at_load if last is None else last
             self._acknowledge(wallet, last)
         told[wallet] = last
 

@@ -49,6 +49,8 @@ def test_as_bitcoin_core_has_them() -> None:
 def test_a_unit() -> None:
     assert command_line("unitnotify", "%u %s %o %c %m", unit()) == "node failed starting disk-full 'no room'"
     assert command_line("unitnotify", "%c%m", unit(cause="", reason="")) == "none''"
+    assert command_line("unitnotify", "%u %s", unit(unit="wallet@alice")) == "wallet@alice failed"
+    assert command_line("unitnotify", "%u %s", unit(unit="wallet@a\\x20b")) == '"$BITCOIN_MP_UNIT" failed'
 
 
 def test_what_stands_for_a_value_is_not_looked_through_again() -> None:

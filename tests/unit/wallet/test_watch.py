@@ -155,6 +155,20 @@ def test_a_wallet_that_is_made_later_is_watched_from_its_first_transaction_on(on
     on_bench(scenario)
 
 
+def test_one_that_is_first_watched_late_is_told_what_came_since_it_was_loaded(on_bench: Callable[..., None]) -> None:
+    async def scenario(bench: Any) -> None:
+        wallet = await bench.wallet()
+        raw = payment(bench, wallet)
+        bench.chain.add(raw)
+        await bench.chain.deliver()
+        watch, listener = watched(bench), Listener()
+        await watch.watch(False, listener)
+        assert await listener.until(1) == [("w", bench.txid_of(raw).hex(), -1)]
+        watch.close()
+
+    on_bench(scenario)
+
+
 def test_a_file_of_an_earlier_version_is_watched_from_now_on(on_bench: Callable[..., None]) -> None:
     async def scenario(bench: Any) -> None:
         wallet = await bench.wallet()
