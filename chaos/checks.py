@@ -3,6 +3,7 @@
 No process and no socket is known here; ``evidence.py`` finds.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,17 +127,20 @@ def balances_are_an_imports(money: Mapping[str, WalletMoney], imported: Mapping[
 
 #: Tracebacks that a fault accounts for: a piece of the text, and why. None does so far.
 ACCOUNTED_TRACEBACKS: dict[str, str] = {}
+_TIME = r"\d{4}-\d\d-\d\dT\S+ "
 
 
 def no_tracebacks(logs: Mapping[str, str]) -> Complaints:
+    """Each with the line before it, without what tells one time from another."""
     complaints = []
     for name, text in logs.items():
         lines = text.splitlines()
         for number, line in enumerate(lines):
             if "Traceback (most recent call last)" in line:
-                about = "\n".join(lines[max(0, number - 2) : number + 40])
+                end = next((at for at in range(number + 1, len(lines)) if not lines[at].startswith(" ")), len(lines))
+                about = "\n".join([*lines[max(0, number - 1) : number], *lines[number : end + 1]])
                 if not any(piece in about for piece in ACCOUNTED_TRACEBACKS):
-                    complaints.append(f"a traceback in {name}:\n{about}")
+                    complaints.append(f"a traceback in {name}:\n{re.sub(_TIME, '', about)}")
     return complaints
 
 

@@ -102,9 +102,11 @@ def test_a_balance_that_no_import_finds(imported: WalletMoney, words: str) -> No
 
 
 def test_a_traceback_in_any_log() -> None:
-    text = "fine\n[wallet:error] it failed\nTraceback (most recent call last):\n  File x\nValueError: no\n"
-    (complaint,) = checks.no_tracebacks({"node.log": "fine\n", "wallet.log.1": text})
-    assert complaint.startswith("a traceback in wallet.log.1:\nfine\n[wallet:error] it failed")
+    trace = "Traceback (most recent call last):\n  File x\n    call()\nValueError: no\n"
+    text = f"fine\n2026-11-29T02:15:36Z [wallet:error] it failed\n{trace}2026-11-29T02:15:37Z [wallet] goes on\n"
+    complaints = checks.no_tracebacks({"node.log": "fine\n", "wallet.log.1": text, "wallet.log": text + trace})
+    assert complaints[0] == f"a traceback in wallet.log.1:\n[wallet:error] it failed\n{trace.rstrip()}"
+    assert len(complaints) == 3
 
 
 def test_something_left_over() -> None:
