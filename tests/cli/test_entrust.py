@@ -9,9 +9,9 @@ from bitcoind_mp.interfaces.signer import is_ticket
 from bitcoind_mp.ipc.manifest import describe
 from bitcoind_mp.ipc.signature import declared
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
-from bitcoind_mp.wallet.rpc.wallet import WalletCommands
+from bitcoind_mp.wallet.rpc.shelf import ShelfCommands
 
-METHODS = [*declared(WalletCommands).values(), *declared(EncryptCommands).values()]
+METHODS = [*declared(ShelfCommands).values(), *declared(EncryptCommands).values()]
 COMMANDS = describe(Hello("wallet", PROTOCOL_VERSION, "regtest", "0.1", 1), METHODS)["commands"]
 
 
