@@ -2,12 +2,18 @@
 
 from typing import Any
 
+from bitcoind_mp.config.instances import escaped
 from bitcoind_mp.interfaces.command import Call, Secret, command, commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.wallet import Wallet
 
 from .encrypt import wrong_passphrase
+
+
+def unit_of(only: str) -> str:
+    """What the supervisor calls this process, which serves that wallet alone where one is named."""
+    return f"wallet@{escaped(only)}" if only else "wallet"
 
 
 class MigrationCommands:
@@ -46,7 +52,8 @@ class MigrationCommands:
         return {
             "keyset": moved.keyset,
             "backup": str(moved.backup),
-            "warning": "The process of the wallet has had the keys until now: start a new one, with restart wallet.",
+            "warning": "The process of the wallet has had the keys until now: start a new one, with restart "
+            f"{unit_of(wallet.options.only or '')}.",
         }
 
     def _check(self, wallet: Wallet) -> None:

@@ -16,7 +16,7 @@ from bitcoind_mp.wallet.creation import Recipe
 from bitcoind_mp.wallet.moving import Step
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
-from bitcoind_mp.wallet.rpc.migrate import MigrationCommands
+from bitcoind_mp.wallet.rpc.migrate import MigrationCommands, unit_of
 from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
 from bitcoind_mp.wallet.signer_keys import SignerKeys
@@ -278,3 +278,11 @@ def test_cut_short_after_each_step_it_can_be_repeated(with_keys, last):
         await spend_all(bench)
 
     with_keys(scenario)
+
+
+def test_which_process_is_to_be_started_anew():
+    assert [unit_of(only) for only in ("", "own", "cold storage")] == [
+        "wallet",
+        "wallet@own",
+        "wallet@cold\\x20storage",
+    ]
