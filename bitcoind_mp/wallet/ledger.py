@@ -55,7 +55,7 @@ CREATE TABLE detached (
 """
 #: Came later, and means nothing to older versions of this program: a file without it is given it.
 _LATER = """
-CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY AUTOINCREMENT, txid BLOB NOT NULL UNIQUE)
+CREATE TABLE IF NOT EXISTS changes (number INTEGER PRIMARY KEY, txid BLOB NOT NULL)
 """
 
 

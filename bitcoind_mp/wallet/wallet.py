@@ -125,7 +125,8 @@ class Wallet:
 
     def _reload(self) -> None:
         """A transaction was undone: memory follows the file."""
-        for part in (self.flags, self.keys, self.descriptors, self.book, self.locks, self.history, self.progress):
+        parts = (self.flags, self.keys, self.descriptors, self.book, self.locks, self.history, self.progress)
+        for part in (*parts, self.changes):
             part.reload()
 
     def close(self) -> None:

@@ -86,7 +86,9 @@ class TransactionWatch(WalletWatch):
     async def _tell_all(self, wallet: Wallet, watcher: WalletWatcher, told: dict[Wallet, int]) -> None:
         """Until there is nothing left to tell of that wallet."""
         while self._is_loaded(wallet) and (rows := wallet.changes.after(told[wallet], _AT_ONCE)):
-            await watcher.transactions(wallet.name, [_change(wallet, *row) for row in rows])
+            known = [row for row in rows if wallet.transaction(row[1]) is not None]
+            if known:
+                await watcher.transactions(wallet.name, [_change(wallet, *row) for row in known])
             told[wallet] = rows[-1][0]
             if self._is_loaded(wallet):
                 self._acknowledge(wallet, told[wallet])

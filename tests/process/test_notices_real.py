@@ -163,6 +163,7 @@ def test_what_changed_while_the_supervisor_was_dead_or_stopped_is_told(
         if ending == signal.SIGSTOP:
             os.kill(wallet, signal.SIGKILL)
             os.kill(supervisor, signal.SIGCONT)
+            wait_until("another one runs", lambda old=wallet: running(daemon, "wallet") not in (None, old))
         else:
             os.kill(supervisor, signal.SIGKILL)
             wait_until("the workers have stopped", lambda: not daemon.processes())
@@ -172,6 +173,11 @@ def test_what_changed_while_the_supervisor_was_dead_or_stopped_is_told(
     height = daemon.node("getblockheader", block)["height"]
     wait_until("both confirmations are told", lambda: {f"{txid} {height}" for txid in sent} <= {*lines(told)})
     daemon.stop()
+
+
+def running(daemon: Daemon, unit: str) -> int | None:
+    found = daemon.unit(unit)
+    return int(found["pid"]) if found["state"] == "running" else None
 
 
 def test_followers_miss_no_block_and_no_transaction_of_a_killed_worker(make_daemon: Callable[..., Daemon]) -> None:

@@ -5,6 +5,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from bitcoind_mp.interfaces.errors import Disconnected
 from bitcoind_mp.interfaces.notices import TransactionChange, WalletWatcher
 from bitcoind_mp.wallet.ledger import FILE_NAME
@@ -151,6 +153,28 @@ def test_a_wallet_that_is_made_later_is_watched_from_its_first_transaction_on(on
         await bench.wallets.unload("later")
         watch.changed()
         watch.close()
+
+    on_bench(scenario)
+
+
+def test_what_was_undone_is_no_change_and_numbers_go_on(on_bench: Callable[..., None]) -> None:
+    async def scenario(bench: Any) -> None:
+        wallet = await bench.wallet()
+        first, second = bytes(32), b"\1" * 32
+        wallet.changes.acknowledge(0)  # somebody listens
+        with wallet.ledger.transaction():
+            wallet.changes.note(first)
+        with pytest.raises(KeyError), wallet.ledger.transaction():
+            wallet.changes.note(second)
+            wallet.changes.note(first)
+            raise KeyError
+        assert wallet.changes.after(0, 10) == [(1, first)]
+        with wallet.ledger.transaction():
+            wallet.changes.note(second)
+            wallet.changes.note(first)
+        assert wallet.changes.after(0, 10) == [(2, second), (3, first)]
+        await bench.restart()
+        assert (bench.loaded().changes.newest, bench.loaded().changes.at_load) == (3, 3)
 
     on_bench(scenario)
 
