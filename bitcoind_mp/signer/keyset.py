@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from btclib.hashes import hash160
+from btclib.hashes import hash160, sha256
 from btclib_wallet.bip32.bip32 import fingerprint, xpub_from_xprv
 from btclib_wallet.bip32.key_origin import BIP32KeyOrigin
 from btclib_wallet.descriptors import Descriptor, KeyExpression, add_checksum, normalized, parse
@@ -30,6 +30,12 @@ class Place:
 
     descriptor: int
     index: int
+
+
+def id_of(xprv: str) -> str:
+    """What a new wallet's keys are called: 16 bytes of a hash of its extended public key, in hexadecimal. So nobody can
+    bring other keys back by that name."""
+    return sha256(b"keyset " + xpub_from_xprv(xprv).encode())[:16].hex()
 
 
 def describe(id: str, xprv: str, network: str) -> KeySet:

@@ -5,7 +5,6 @@ What doesn't belong: what is signed with them (``vault.py``), the file (``store.
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +31,7 @@ from bitcoind_mp.signing.sealing import (
 from bitcoind_mp.signing.seeds import new_master_key as new_seed
 
 from .backup import NoBackup, read, written
-from .keyset import OwnScripts, derived, describe, sealed_text, secrets_in
+from .keyset import OwnScripts, derived, describe, id_of, sealed_text, secrets_in
 from .record import Record
 from .store import KeySetRow
 
@@ -105,9 +104,8 @@ class KeySets:
 
     async def make(self, label: str, passphrase: str) -> KeySet:
         """See `Signer.make`."""
-        id = os.urandom(16).hex()
         xprv = new_seed(self._network)
-        public = describe(id, xprv, self._network)
+        public = describe(id_of(xprv), xprv, self._network)
         return await self._keep(public, label, {public.publics[0]: xprv}, passphrase, "made")
 
     async def _keep(
@@ -329,7 +327,8 @@ class KeySets:
         return list(new)
 
     async def bring_back(self, id: str, label: str, xprv: str, passphrase: str) -> KeySet:
-        """Keep an exported extended private key, under the id that it had. Raises `RpcError`."""
+        """Keep an exported extended private key, under the id that it had; where it is here already, seal it anew under
+        this passphrase. Raises `RpcError`."""
         try:
             read = BIP32KeyData.b58decode(xprv)
             usable = read.is_private and read.version == network_of(self._chain).bip32_prv
@@ -338,10 +337,14 @@ class KeySets:
         if not usable:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, f"No extended private key of the {self._chain} chain")
         _check_id(id)
-        if id in self._sets:
-            raise RpcError(RpcCode.WALLET_ERROR, f"The signer has the keys {id} already.")
+        if id != id_of(xprv):
+            raise RpcError(
+                RpcCode.INVALID_ADDRESS_OR_KEY,
+                f"That is the extended private key of other keys than {id}: give both as exportsignerkeys showed them.",
+            )
         public = describe(id, xprv, self._network)
-        return await self._keep(public, label, {public.publics[0]: xprv}, passphrase, "imported")
+        again = id in self._sets
+        return await self._keep(public, label, {public.publics[0]: xprv}, passphrase, "imported", again=again)
 
     @staticmethod
     def _facts_of(found: Open) -> dict[str, Any]:

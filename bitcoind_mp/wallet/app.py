@@ -121,7 +121,7 @@ class WalletApp:
         if self.signer_link is not None:
             self.signer_link.on_lost = self.wallets.signer_lost
             self.signer_link.on_found = lambda: self.introductions.begin(self.wallets)
-            self.wallets.on_open = lambda wallet: self.introductions.begin([wallet])
+        self.wallets.on_open = lambda wallet: self.introductions.begin([wallet])
         only = config.only_wallet
         times = {name: seconds for name, seconds in unlock_times(config).items() if only in (None, name)}
         self.boot_unlock = BootUnlock(

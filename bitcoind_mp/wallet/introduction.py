@@ -37,12 +37,23 @@ class Introductions:
 
 
 async def introduce(wallet: Wallet, keys: SignerKeys) -> None:
-    """Tell of one. A signer that is away is told when it is back."""
+    """Tell of one, and note whether the signer has its keys. One that is away is told when it is back."""
     try:
         seconds = await keys.introduce(wallet.name)
     except RpcError as error:
+        keys.problem = error.message
         log.warning("[%s] %s", wallet.name, error.message)
+        wallet.changed()
         return
+    keys.problem = ""
     if seconds:
         wallet.relock.start(seconds)
         wallet.changed()
+
+
+async def warnings_of(wallet: Wallet) -> list[str]:
+    """What to tell whoever has a wallet loaded: that it could be paid and couldn't pay."""
+    if not isinstance(wallet.keys, SignerKeys):
+        return []
+    await introduce(wallet, wallet.keys)
+    return [f"Nothing can be signed for this wallet: {wallet.keys.problem}"] if wallet.keys.problem else []

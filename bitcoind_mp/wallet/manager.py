@@ -17,6 +17,7 @@ from bitcoind_mp.signing.sealing import Cost
 from .clock import NodeClock
 from .creation import Recipe, genesis
 from .follow import Attachment
+from .introduction import warnings_of
 from .ledger import Ledger, WalletFileError
 from .moving import Moved, Step, finish, move
 from .node import Node
@@ -143,6 +144,7 @@ class Wallets(Shelf):
         wallet.log("loaded: %d descriptors, %d transactions", len(wallet.descriptors), len(wallet.history))
         self.on_change()
         if patience:
+            warnings += await warnings_of(wallet)
             await attachment.until_live(patience)
         return wallet, warnings
 

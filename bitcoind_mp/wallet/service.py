@@ -30,6 +30,7 @@ from .follow import Attachment
 from .reach import confine_process, confinement, confinement_to_one, make_directories, prepare
 from .readiness import Readiness
 from .rpc import command_objects
+from .signer_keys import SignerKeys
 from .wallet import Wallet
 from .watch import TransactionWatch
 
@@ -62,6 +63,8 @@ class WalletHealth(HealthCheck):
             problem = self._app.wallets.attachment(wallet).problem
             if problem:
                 problems.append(f"The wallet {wallet.name!r} doesn't follow the chain: {problem}")
+            if isinstance(wallet.keys, SignerKeys) and wallet.keys.problem:
+                problems.append(f"The wallet {wallet.name!r} can't sign: {wallet.keys.problem}")
         counters = {**self._counters(), "wallets": len(wallets)}
         found = self._protections
         parts = {wallet.name: self._figures(wallet) for wallet in wallets}

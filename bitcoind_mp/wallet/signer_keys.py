@@ -46,6 +46,8 @@ class SignerKeys(Keys):
         self.cost = Cost()
         self._publics = str(ledger.fact(_PUBLICS)).split()
         self._signer = signer
+        self.problem = ""
+        """Why nothing can be signed, in words for people; empty where nothing is known to be wrong."""
         self._is_open = False
         self._locking: set[asyncio.Task[None]] = set()
 
@@ -82,11 +84,18 @@ class SignerKeys(Keys):
     async def unlock(self, passphrase: str, seconds: int = 0) -> bool:
         opened = await self._ask(self._signer.unlock(self.id, passphrase, seconds))
         self._is_open = self._is_open or opened
+        if opened:
+            self.problem = ""
         return opened
 
     async def introduce(self, wallet: str) -> int:
-        """Tell the signer what the wallet is called. For how many seconds more it has unlocked it at its start."""
+        """Tell the signer what the wallet is called. For how many seconds more it has unlocked it at its start.
+
+        Raises what the signer does; `RpcError` -4 where it has other keys by that name."""
         seconds = await self._ask(self._signer.introduce(self.id, wallet))
+        held = await self._ask(self._signer.describe(self.id))
+        if sorted(held.publics) != sorted(self._publics):
+            raise RpcError(RpcCode.WALLET_ERROR, f"The keys that the signer calls {self.id} are not this wallet's.")
         self._is_open = self._is_open or seconds > 0
         return seconds
 

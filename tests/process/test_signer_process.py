@@ -85,6 +85,18 @@ class Paying(threading.Thread):
         return self.outcome
 
 
+def problems_of(path: Path) -> list[str]:
+    """What a process calls wrong with itself."""
+
+    async def ask() -> list[str]:
+        session = await connect(path, hello=Hello("cli", PROTOCOL_VERSION, "regtest", __version__, os.getpid()))
+        problems: list[str] = (await session.call("health.check"))["problems"]
+        await session.close()
+        return problems
+
+    return asyncio.run(ask())
+
+
 def asked(pair: Pair) -> dict[str, Any]:
     """The request that waits for the owner's word."""
     (request,) = wait_for(lambda: pair.ask("signer", "listsigningrequests"), "a request")
@@ -362,12 +374,18 @@ def test_both_backups_bring_a_wallet_back_in_a_fresh_directory(pair: Pair, tmp_p
         (pair.network / name).rename(pair.datadir / f"lost {name}")
     for role in ("signer", "wallet"):
         pair.start(role)
-    pair.ask("wallet", "restorewallet", "w", str(pair.datadir / "copy"))
+    restored = pair.ask("wallet", "restorewallet", "w", str(pair.datadir / "copy"))
+    assert "Nothing can be signed for this wallet: The signer has no keys by" in restored["warnings"][0]
+    assert (
+        "The wallet 'w' can't sign: The signer has no keys by the name of"
+        in problems_of(pair.network / "run" / "wallet.sock")[0]
+    )
     assert "The signer has no keys by the name of" in refusal(pair.w, "walletpassphrase", PASSPHRASE, 60).message
     assert pair.ask("signer", "restoresigner", text) == [signed["keyset"]]
     assert pair.ask("signer", "restoresigner", text) == []
     pair.until_synced()
     pair.w("walletpassphrase", PASSPHRASE, 60)
+    assert problems_of(pair.network / "run" / "wallet.sock") == []
     assert pay(pair) in pair.node("getrawmempool")
 
 

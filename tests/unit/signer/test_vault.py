@@ -378,7 +378,11 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
         keys = await desk.keys()
         assert (await desk.refused(desk.vault.export(keys.id, "wrong"))).code == RpcCode.WALLET_PASSPHRASE_INCORRECT
         xprv = (await desk.vault.export(keys.id, desk.PASSPHRASE))[1].secret(keys.publics[0])
-        assert "already" in (await desk.refused(desk.vault.bring_back(keys.id, "w", xprv, "new"))).message
+        others = await desk.vault.make("other", desk.PASSPHRASE)
+        other = (await desk.vault.export(others.id, desk.PASSPHRASE))[1].secret(others.publics[0])
+        assert await desk.vault.bring_back(keys.id, "w", xprv, "mistyped") == keys
+        assert await desk.vault.bring_back(keys.id, "w", xprv, desk.PASSPHRASE) == keys
+        assert not await desk.vault.unlock(keys.id, "mistyped", 60)
         desk.close()
         for file in tmp_path.iterdir():
             file.unlink()
@@ -388,6 +392,7 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
             (keys.id, keys.publics[0]),
             ("short", xprv),
             (keys.id, "xprv" + xprv[4:]),
+            (keys.id, other),
         ]:
             assert (await desk.refused(desk.vault.bring_back(id, "w", secret, "new"))).code in (-5, -8)
         assert await desk.vault.bring_back(keys.id, "w", xprv, "new") == keys

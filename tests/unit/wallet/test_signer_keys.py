@@ -87,6 +87,35 @@ def _shapes(listed):
     return sorted(re.sub(r"\[[0-9a-f]{8}|tpub\w+|#.*", "", text) for text in texts)
 
 
+def test_whoever_loads_it_where_the_keys_are_not_is_told(in_office):
+    """It could be paid, and couldn't pay."""
+
+    async def scenario(bench, office):
+        async def loaded():
+            await bench.wallets.unload("w")
+            wallet, warnings = await bench.wallets.load("w")
+            return wallet.keys, warnings
+
+        assert (await loaded())[1] == []
+        office.go()
+        keys, (warning,) = await loaded()
+        assert warning.startswith("Nothing can be signed for this wallet: ")
+        assert keys.problem in warning
+
+    in_office(scenario)
+
+
+def test_keys_of_another_wallet_by_its_name_are_not_taken_for_its_own(in_office):
+    async def scenario(bench, office):
+        keys = bench.wallets.get("w").keys
+        other = await bench.signer.make("other", PASSPHRASE)
+        keys._publics = other.publics
+        with pytest.raises(RpcError, match="are not this wallet's"):
+            await keys.introduce("w")
+
+    in_office(scenario)
+
+
 def test_payments(in_office):
     async def scenario(bench, office):
         call = bench.call()
