@@ -24,6 +24,8 @@ PASSING = {
     RpcCode.DATABASE_ERROR,
     RpcCode.IN_WARMUP,
 }
+#: What a wallet answers whose signer was killed between hearing the passphrase and being asked to use it.
+SIGNER_FORGOT = "The passphrase that the signer was told is not there"
 
 
 class Actor(threading.Thread):
@@ -60,7 +62,7 @@ class Actor(threading.Thread):
             return front_end.call(wallet, method, *params)
         except RefusedError as refused:
             self.record.failed(front_end.name, f"refused: {refused.code} {shortened(refused.message)}")
-            if refused.code not in PASSING:
+            if refused.code not in PASSING and not refused.message.startswith(SIGNER_FORGOT):
                 self.record.not_accounted_for(f"{front_end.name}: {method} was refused: {refused}")
             raise
         except UnreachableError as error:
