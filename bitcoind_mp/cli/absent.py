@@ -1,14 +1,12 @@
 """What a single command does where no one server answers it: it isn't there, not ready yet, or there are several.
 
-Only such a command imports this (``oneshot.py``).
+Only such a command imports this (``calling.py``).
 """
 
 import os.path
 
 from .arguments import request
-from .format import printable
-from .oneshot import (
-    FOR_PERSONS,
+from .exchange import (
     METHOD_NOT_FOUND,
     WALLET_NOT_SPECIFIED,
     NoServer,
@@ -19,7 +17,8 @@ from .oneshot import (
     exchange,
     read_reply,
 )
-from .routing import EXPECTED, Server, Servers
+from .format import printable
+from .routing import EXPECTED, FOR_PERSONS, Server, Servers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,7 +1,9 @@
 """bitcoin-cli's own commands made of several calls: -getinfo and -generate (``src/bitcoin-cli.cpp``)."""
 
 from .arguments import BadArgument
-from .oneshot import NoServer, Refused, call, print_result
+from .calling import call
+from .exchange import NoServer, Refused
+from .printed import print_result
 from .terminal import wants_colour
 
 TYPE_CHECKING = False

@@ -7,11 +7,12 @@ from bitcoind_mp.interfaces.notices import ALERT, DROPPED, KINDS, MISSED, TIP, T
 
 from .absent import nobody_text
 from .arguments import BadArgument, request
+from .exchange import NoServer, connected, hello_text, result_of
 from .format import printable
 from .jsontext import compact, parse, quote
-from .oneshot import NoServer, connected, print_result, result_of
+from .printed import print_result
 from .routing import Servers
-from .supervision import hello_text, without_json
+from .supervision import without_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

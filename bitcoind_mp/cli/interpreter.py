@@ -27,7 +27,7 @@ from .highlight import Fragments
 from .jsontext import compact
 from .line import GENERATE as GENERATE_OPTION
 from .line import BadLine, Line, inner, parse
-from .oneshot import FOR_PERSONS
+from .routing import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret
 from .supervision import JOINED, LINES, joined, read_words, without_json

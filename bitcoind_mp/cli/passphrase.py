@@ -4,9 +4,10 @@ import os
 import time
 
 from .arguments import Command, request
+from .calling import RETRY, call
 from .entrust import METHOD, VOID, Secrets, replaced, whose
+from .exchange import NoServer, connected, exchange, read_reply
 from .jsontext import compact
-from .oneshot import RETRY, NoServer, call, connected, exchange, read_reply
 from .routing import Server, Servers
 
 #: Seconds that somebody has to listen there.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROLES = ("supervisor", "node", "signer", "wallet")
 #: Those of them that are missed where they don't run: the signer is an option.
 EXPECTED = ("node", "wallet")
+#: The supervisor's own commands, whose results are laid out for a person unless -json asks otherwise.
+FOR_PERSONS = ("status", "health", "logs", "start", "stop", "restart", "reload")
 
 
 class Server:

@@ -11,7 +11,7 @@ from prompt_toolkit.output import Output
 from .format import coloured, plain
 from .highlight import Fragments, json_fragments
 from .jsontext import Number, write
-from .oneshot import error_text
+from .printed import error_text
 from .style import STYLE
 from .values import to_text_numbers
 

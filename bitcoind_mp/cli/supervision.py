@@ -1,6 +1,5 @@
 """The supervisor's own commands as one-shot commands: how they are called, printed, and their exit statuses."""
 
-import os
 import sys
 import time
 
@@ -9,9 +8,11 @@ from bitcoind_mp.config.option import UNITS, WHICH_UNITS
 
 from .absent import nobody_text
 from .arguments import BadArgument, request
+from .calling import call
+from .exchange import NoServer, Refused, connected, hello_text, result_of
 from .format import coloured, health_text, logs_text, plain, printable, status_text, unit_line
-from .jsontext import compact, parse, quote
-from .oneshot import NoServer, Refused, call, connected, error_text, print_result, result_of
+from .jsontext import parse, quote
+from .printed import error_text, print_result
 from .routing import Servers
 from .terminal import wants_colour
 
@@ -189,15 +190,6 @@ def follow_logs(config: "Config", words: "list[str]") -> int:
         return 1
     finally:
         connection.close()
-
-
-def hello_text(config: "Config") -> str:
-    """The parameters of a handshake: what opens a connection that follows something."""
-    from bitcoind_mp import __version__
-    from bitcoind_mp.interfaces.init import PROTOCOL_VERSION
-
-    hello = {"role": "cli", "protocol": PROTOCOL_VERSION, "chain": config.chain, "version": __version__}
-    return compact([{**hello, "pid": os.getpid()}])
 
 
 def _print_lines(params: "Any", *, with_name: bool) -> None:

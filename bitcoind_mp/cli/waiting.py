@@ -8,11 +8,10 @@ from bitcoind_mp.config.instances import PREFIX, instance
 
 from .absent import nobody_text
 from .arguments import request
+from .exchange import NoServer, connected, hello_text, result_of
 from .format import printable
 from .jsontext import parse, quote
-from .oneshot import NoServer, connected, result_of
 from .routing import Servers
-from .supervision import hello_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from bitcoind_mp.interfaces.errors import RpcError
 
 from .client import Connections
 from .highlight import Fragments
-from .oneshot import error_text
+from .printed import error_text
 from .style import STYLE
 from .toolbar import fragments
 

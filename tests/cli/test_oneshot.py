@@ -368,7 +368,8 @@ def test_the_one_shot_path_imports_nothing_dear(daemon) -> None:
     ours = {module for module in modules if module.startswith("bitcoind_mp")}
     assert ours == {
         "bitcoind_mp",
-        *(f"bitcoind_mp.cli{x}" for x in ("", ".__main__", ".arguments", ".jsontext", ".oneshot", ".routing")),
+        *(f"bitcoind_mp.cli{x}" for x in ("", ".__main__", ".arguments", ".calling", ".exchange")),
+        *(f"bitcoind_mp.cli{x}" for x in (".jsontext", ".oneshot", ".printed", ".routing")),
         *(f"bitcoind_mp.config{x}" for x in ("", ".chains", ".configuration", ".grammar", ".loading")),
         *(f"bitcoind_mp.config{x}" for x in (".option", ".options", ".settings")),
         "bitcoind_mp.ipc",
