@@ -3,18 +3,43 @@
 import os
 import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .core_file import is_core_file
 from .ledger import Ledger
+from .overwriting import require_free, require_heir
+
+#: What a wallet's file is copied to before it is carried away.
+TEMPORARY = "backup.partial"
+
+
+@contextmanager
+def copied(ledger: Ledger) -> Iterator[Path]:
+    """A copy of a wallet beside it, for as long as the context lasts. Raises OSError, sqlite3.Error."""
+    copy = ledger.path.with_name(TEMPORARY)
+    try:
+        ledger.backup(copy)
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)
 
 
 class Carrier(ABC):
     """Who carries them."""
 
-    @abstractmethod
     async def back_up(self, ledger: Ledger, destination: Path) -> None:
-        """Copy a wallet, whole or not at all, over what is at ``destination``. Raises OSError, sqlite3.Error."""
+        """Copy a wallet, whole or not at all, over nothing at ``destination`` but an earlier backup of it.
+
+        Raises OSError, sqlite3.Error.
+        """
+        with copied(ledger) as copy:
+            self.put(copy, destination)
+
+    @abstractmethod
+    def put(self, copy: Path, destination: Path) -> None:
+        """Carry a wallet's copy there, likewise. Raises OSError."""
 
     @abstractmethod
     def is_core(self, backup: Path) -> bool:
@@ -28,15 +53,27 @@ class Carrier(ABC):
 class Direct(Carrier):
     """This process itself, which may go everywhere."""
 
-    async def back_up(self, ledger: Ledger, destination: Path) -> None:
-        ledger.backup(destination)
+    def put(self, copy: Path, destination: Path) -> None:
+        require_free(destination)
+        if destination.exists() and destination.stat().st_size:
+            require_heir(copy, destination, destination)
+        self.fetch(copy, destination)
 
     def is_core(self, backup: Path) -> bool:
         return is_core_file(backup)
 
     def fetch(self, backup: Path, target: Path) -> None:
         partial = target.with_name(target.name + ".partial")
-        shutil.copyfile(backup, partial)
-        with partial.open("rb") as copied:
-            os.fsync(copied.fileno())
-        partial.replace(target)
+        try:
+            shutil.copyfile(backup, partial)
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)

@@ -19,10 +19,9 @@ from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
 
-from .carrier import Carrier
+from .carrier import Carrier, copied
 from .ledger import Ledger
 from .node_link import through
-from .porter import copied
 from .shelf import chosen_of
 
 log = logging.getLogger("bitcoind_mp.wallet")
@@ -232,6 +231,9 @@ class ByTheKeeper(Carrier):
                 raise OSError(str(error)) from error
             finally:
                 session.abort()
+
+    def put(self, copy: Path, destination: Path) -> None:
+        raise PermissionError(1, "Backups are carried by another process")
 
     def is_core(self, backup: Path) -> bool:
         raise PermissionError(1, "Backups are restored by another process")

@@ -17,13 +17,13 @@ from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.interfaces.wallet_units import Carries, OpenWallet, WalletUnit, WalletUnits
 from bitcoind_mp.signing.sealing import Cost
 
+from .carrier import TEMPORARY
 from .clock import NodeClock
 from .creation import Recipe
 from .directory import Directory
 from .ledger import WalletFileError
 from .manager import CATCH_UP
 from .options import WalletOptions
-from .porter import TEMPORARY, Porter
 from .shelf import Shelf, unverified
 from .startup import StartupList
 
@@ -36,7 +36,7 @@ _GONE = (OSError, Disconnected, CallTimeout)
 
 
 class BackupsOfOthers(Carries):
-    """``directory`` is where wallets lie, and its carrier a `Porter` where this process is confined."""
+    """``directory`` is where wallets lie, and its carrier brings them to where they are to go."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
@@ -44,10 +44,7 @@ class BackupsOfOthers(Carries):
     async def carry(self, name: str, destination: str) -> None:
         copy, carrier = self._directory.path(name) / TEMPORARY, self._directory.carrier
         try:
-            if isinstance(carrier, Porter):
-                carrier.put(copy, Path(destination))
-            else:
-                carrier.fetch(copy, Path(destination))
+            carrier.put(copy, Path(destination))
         except OSError as error:
             where = f": '{error.filename}'" if error.filename else ""
             raise RpcError(RpcCode.WALLET_ERROR, f"{error.strerror or error}{where}") from error

@@ -13,32 +13,20 @@ import os
 import shutil
 import signal
 import socket
-import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .carrier import Carrier
 from .core_file import is_core_file
-from .ledger import FILE_NAME, Ledger, is_wallet_descriptor, is_wallet_file
+from .ledger import FILE_NAME, is_wallet_descriptor, is_wallet_file
+from .overwriting import require_free, require_heir
 
 _LARGEST = 65_536
 _PATIENCE = 600.0
 """Seconds for one file. Its copy waits for a disk, no more."""
-#: What a wallet's file is copied to before it is carried away.
-TEMPORARY = "backup.partial"
-
-
-@contextmanager
-def copied(ledger: Ledger) -> Iterator[Path]:
-    """A copy of a wallet beside it, for as long as the context lasts. Raises OSError, sqlite3.Error."""
-    copy = ledger.path.with_name(TEMPORARY)
-    try:
-        ledger.backup(copy)
-        yield copy
-    finally:
-        copy.unlink(missing_ok=True)
+#: What lies where a backup is to go is looked at under this name, beside the copy.
+_EARLIER = "earlier.partial"
 
 
 class Porter(Carrier):
@@ -48,12 +36,14 @@ class Porter(Carrier):
         self._channel = channel
         channel.settimeout(_PATIENCE)
 
-    async def back_up(self, ledger: Ledger, destination: Path) -> None:
-        with copied(ledger) as copy:
-            self.put(copy, destination)
-
     def put(self, copy: Path, destination: Path) -> None:
-        """Carry a wallet's file there. Raises OSError."""
+        earlier = copy.with_name(_EARLIER)
+        try:
+            self.fetch(destination, earlier)  # of what isn't there, or is no wallet, an empty one
+            if earlier.stat().st_size:
+                require_heir(copy, earlier, destination)
+        finally:
+            earlier.unlink(missing_ok=True)
         with copy.open("rb") as file:
             self._ask({"put": os.path.abspath(destination)}, file.fileno())  # noqa: PTH100 (links stay as they are)
 
@@ -63,13 +53,17 @@ class Porter(Carrier):
     def fetch(self, backup: Path, target: Path) -> None:
         _, descriptors = self._ask({"get": os.path.abspath(backup)})  # noqa: PTH100
         partial = target.with_name(target.name + ".partial")
-        with partial.open("wb") as copy:
-            for descriptor in descriptors:  # none where it is no wallet: an empty file is none either
-                with os.fdopen(descriptor, "rb") as file:
-                    shutil.copyfileobj(file, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-        partial.replace(target)
+        try:
+            with partial.open("wb") as copy:
+                for descriptor in descriptors:  # none where it is no wallet: an empty file is none either
+                    with os.fdopen(descriptor, "rb") as file:
+                        shutil.copyfileobj(file, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
 
     def _ask(self, request: dict[str, str], *descriptors: int) -> tuple[dict[str, Any], list[int]]:
         socket.send_fds(self._channel, [json.dumps(request).encode()], list(descriptors))
@@ -156,8 +150,7 @@ def _put(source: int, destination: Path, closed: list[Path]) -> None:
         raise PermissionError(1, "That is no wallet file")
     directory = destination.parent.resolve(strict=True)
     _require_open(directory / destination.name, closed)
-    if destination.exists() and not _may_be_replaced(destination):
-        raise FileExistsError(17, "That is no wallet file, and is not written over", str(destination))
+    require_free(destination)
     partial = directory / (destination.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
@@ -188,7 +181,3 @@ def _require_open(path: Path, closed: list[Path]) -> None:
     hidden = [part for part in path.relative_to(own or "/").parts if part.startswith(".")]
     if hidden:
         raise PermissionError(1, "Backups are not written to hidden files or directories", str(path))
-
-
-def _may_be_replaced(path: Path) -> bool:
-    return is_wallet_file(path) or (stat.S_ISREG(path.stat().st_mode) and path.stat().st_size == 0)

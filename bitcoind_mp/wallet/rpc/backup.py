@@ -116,10 +116,14 @@ class BackupCommands:
 
     @command("wallet", changes=True)
     async def backupwallet(self, call: Call, destination: str) -> dict[str, Any] | None:
-        """Safely copies the wallet file to the specified destination, a directory or a path with a file name.
+        """Safely copies the wallet file to the specified destination, a path with a file name.
+
+        An earlier backup of the same wallet is written over there, and nothing else: no directory, no other file, no
+        wallet that has keys or descriptors which this one has not.
 
         Args:
-            destination: The destination directory or file
+            destination: The destination file. A path that isn't absolute is looked for from where the wallet's process
+                was started
 
         Returns:
             Nothing; where the wallet's private keys are in the signer, a warning that they are not in the copy
@@ -127,9 +131,12 @@ class BackupCommands:
         wallet = await self._wallets.current(call)
         try:
             wallet.save_position()
-            await self._wallets.directory.carrier.back_up(wallet.ledger, _backup_path(wallet, Path(destination)))
+            await self._wallets.directory.carrier.back_up(wallet.ledger, _backup_path(wallet, destination))
         except (OSError, ValueError, sqlite3.Error) as error:
-            raise RpcError(RpcCode.WALLET_ERROR, f"Error: Wallet backup failed! {error}") from error
+            why = str(error)
+            if isinstance(error, OSError) and error.filename:
+                why = f"{error.filename}: {error.strerror}"
+            raise RpcError(RpcCode.WALLET_ERROR, f"Error: Wallet backup failed! {why}") from error
         if not isinstance(wallet.keys, SignerKeys):
             return None
         return {
@@ -138,10 +145,14 @@ class BackupCommands:
         }
 
 
-def _backup_path(wallet: Wallet, destination: Path) -> Path:
+def _backup_path(wallet: Wallet, destination: str) -> Path:
     """The file to write: never the wallet itself, nor one that would be loaded as a wallet. Raises OSError."""
     name, wallets = wallet.ledger.path.name, wallet.options.wallets_dir
-    target = destination / name if destination.is_dir() else destination
+    if not destination:  # Bitcoin Core answers that all is well, and has written nothing
+        raise OSError("No destination is given: name a file.")
+    target = Path(destination)
+    if destination.endswith("/") or target.is_dir():
+        raise OSError(f"{destination} is a directory: name a file in it.")
     if target.exists() and target.samefile(wallet.ledger.path):
         raise OSError("The destination is the wallet itself.")
     if target.name == name and target.resolve().is_relative_to(wallets.resolve()):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bitcoind_mp.wallet.carrier import Carrier, Direct
 from bitcoind_mp.wallet.ledger import Ledger, is_wallet_file
 from bitcoind_mp.wallet.porter import Porter, work
 
@@ -65,12 +66,75 @@ def test_it_writes_over_an_earlier_backup_and_an_empty_file(ledger: Ledger, port
     assert is_wallet_file(target)
 
 
-def test_it_writes_over_nothing_that_is_no_wallet(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
+@pytest.fixture(params=["porter", "direct"])
+def carrier(request: pytest.FixtureRequest) -> Carrier:
+    return request.getfixturevalue("porter") if request.param == "porter" else Direct()
+
+
+def test_it_writes_over_nothing_that_is_no_wallet(ledger: Ledger, carrier: Carrier, tmp_path: Path) -> None:
     target = tmp_path / "diary"
     target.write_text("dear diary")
     with pytest.raises(FileExistsError, match="no wallet file"):
-        asyncio.run(porter.back_up(ledger, target))
+        asyncio.run(carrier.back_up(ledger, target))
     assert target.read_text() == "dear diary"
+
+
+KEY = "INSERT INTO secrets VALUES (?, x'00', 0)"
+DESCRIPTOR = (
+    "INSERT INTO descriptors (text, normalized, created, range_start, range_end, next_index) VALUES (?,?,0,0,0,0)"
+)
+SIGNER = "INSERT INTO facts VALUES ('signer_keyset', ?)"
+
+
+def other_wallet(path: Path, *statements: tuple[str, tuple[str, ...]]) -> None:
+    Ledger.create(path, CHAIN, GENESIS, lambda ledger: [ledger.execute(*each) for each in statements] and None)
+
+
+@pytest.mark.parametrize("held", [(KEY, ("xpub2",)), (DESCRIPTOR, ("tr(2)", "tr(2)")), (SIGNER, ("two",))])
+def test_what_another_wallet_alone_has_is_not_lost(
+    ledger: Ledger, carrier: Carrier, tmp_path: Path, held: tuple[str, tuple[str, ...]]
+) -> None:
+    with ledger.transaction():
+        for statement, values in ((KEY, ("xpub1",)), (DESCRIPTOR, ("tr(1)", "tr(1)")), (SIGNER, ("one",))):
+            ledger.execute(statement, values)
+    target = tmp_path / "backup"
+    other_wallet(target, held)
+    before = target.read_bytes()
+    with pytest.raises(FileExistsError, match="keys or descriptors that this wallet has not"):
+        asyncio.run(carrier.back_up(ledger, target))
+    assert target.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["backup"]
+    assert [path.name for path in ledger.path.parent.iterdir() if "partial" in path.name] == []
+
+
+def test_a_newer_backup_of_the_same_wallet_takes_an_older_ones_place(
+    ledger: Ledger, carrier: Carrier, tmp_path: Path
+) -> None:
+    target = tmp_path / "back up"
+    for number in "12":
+        with ledger.transaction():
+            ledger.execute(KEY, (f"xpub{number}",))
+            ledger.execute(DESCRIPTOR, (f"tr({number})", f"tr({number})"))
+        asyncio.run(carrier.back_up(ledger, target))
+    copy = Ledger.open(target, CHAIN, GENESIS)
+    assert copy.execute("SELECT count(*) FROM secrets").fetchone() == (2,)
+    copy.close()
+
+
+def test_a_wallet_that_cant_be_read_or_is_in_use_stays(ledger: Ledger, carrier: Carrier, tmp_path: Path) -> None:
+    broken, used = tmp_path / "broken", tmp_path / "used"
+    other_wallet(broken)
+    broken.write_bytes(broken.read_bytes()[:100] + b"\xff" * 5000)
+    with pytest.raises(FileExistsError, match="can't be read"):
+        asyncio.run(carrier.back_up(ledger, broken))
+    other_wallet(used)
+    user = Ledger.open(used, CHAIN, GENESIS)
+    with user.transaction():
+        user.execute(KEY, ("xpub3",))  # in the write-ahead log, not in the file
+    with pytest.raises(FileExistsError, match="in use"):
+        asyncio.run(carrier.back_up(ledger, used))
+    assert user.execute("SELECT public FROM secrets").fetchall() == [("xpub3",)]
+    user.close()
 
 
 @pytest.mark.parametrize("place", ["data/blocks/x", ".ssh/authorized_keys", ".profile"])

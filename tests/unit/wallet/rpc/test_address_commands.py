@@ -395,3 +395,26 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
         assert (error.code, error.message[:29]) == (-4, "Error: Wallet backup failed! ")
 
     on_bench(scenario)
+
+
+def test_a_backup_is_put_where_a_file_is_named_and_no_other_wallets_is(on_bench, monkeypatch):
+    async def scenario(bench):
+        await bench.wallet("w")
+        await bench.wallet("other")
+        commands = BackupCommands(bench.wallets)
+        shelf = bench.directory / "shelf"
+        shelf.mkdir()
+        monkeypatch.chdir(shelf)  # where an empty name would lead
+        for nowhere in ("", ".", str(shelf), f"{shelf}/", f"{shelf}/new/"):
+            error = await bench.refused(commands.backupwallet(bench.call("w"), nowhere))
+            assert (error.code, error.message[:29]) == (-4, "Error: Wallet backup failed! ")
+        assert list(shelf.iterdir()) == []
+        await commands.backupwallet(bench.call("w"), "copy")
+        await commands.backupwallet(bench.call("w"), str(shelf / "copy"))
+        theirs = (shelf / "copy").read_bytes()
+        error = await bench.refused(commands.backupwallet(bench.call("other"), str(shelf / "copy")))
+        assert error.code == -4
+        assert error.message.startswith(f"Error: Wallet backup failed! {shelf / 'copy'}: That has keys")
+        assert (shelf / "copy").read_bytes() == theirs
+
+    on_bench(scenario)
