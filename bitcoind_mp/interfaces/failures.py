@@ -125,7 +125,8 @@ BY_CAUSE = {failure.cause: failure for failure in FAILURES}
 @dataclass(frozen=True)
 class Obstacle:
     """What must be gone before a start can succeed. ``kind`` is "disk" (``amount`` bytes are to be free at the path
-    ``what``), "lock" (of the file ``what``) or "port" (``amount``, of the address ``what``)."""
+    ``what``), "lock" (of the file ``what``, by the process ``amount``, 0 for any) or "port" (``amount``, of the address
+    ``what``)."""
 
     kind: str
     what: str

@@ -13,9 +13,9 @@ from pathlib import Path
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.service.corelock import CoreLock
 
 from .chain.clock import Clock
-from .chain.corelock import CoreLock
 from .chain.indexes import Indexes, open_indexes
 from .chain.loader import BlockLoader
 from .chain.opening import open_chain

@@ -19,6 +19,7 @@ from bitcoind_mp.ipc.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
+from bitcoind_mp.service.corelock import require_no_core
 from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
@@ -63,6 +64,7 @@ class NodeService(Service):
 
     async def start(self, host: Host) -> None:
         self._host = host
+        require_no_core(self._config.network_dir)  # so that nothing is left there
         self._make_directories()
         self._lock = lock.acquire(self._config.network_dir / "node.lock", program="bitcoin-mp-node")
         listening = host.activation.socket("node")

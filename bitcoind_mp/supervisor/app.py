@@ -27,6 +27,7 @@ from bitcoind_mp.ipc.unix import bind_listener, is_answered
 from bitcoind_mp.service import lock, notify
 from bitcoind_mp.service import logging as service_logging
 from bitcoind_mp.service.activation import inherit
+from bitcoind_mp.service.corelock import require_no_core
 from bitcoind_mp.service.journal import Entries, JournalSocket
 
 from . import adoption, plan
@@ -117,6 +118,8 @@ class Supervisor:
             self._loop.add_signal_handler(number, self.shut_down)
         # Where nothing handles it, it kills: a reload may be asked for at any moment.
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_later)
+        if self._config.get_bool("daemonwait"):  # whoever doesn't wait has the units held until it has ended
+            require_no_core(self._config.network_dir)
         prepare(self._config)
         held = self._hold()
         try:

@@ -28,7 +28,7 @@ def is_in_the_way(obstacle: Obstacle, inside: Sequence[Path]) -> bool:
         path = Path(obstacle.what)
         if not any(path.is_relative_to(place) for place in inside) or ".." in path.parts:
             return False
-        return _is_low(path, obstacle.amount) if obstacle.kind == "disk" else _is_locked(path)
+        return _is_low(path, obstacle.amount) if obstacle.kind == "disk" else _is_locked(path, obstacle.amount)
     except (OSError, ValueError, OverflowError):
         return False
 
@@ -38,16 +38,17 @@ def _is_low(path: Path, wanted: int) -> bool:
     return disk.f_bavail * disk.f_frsize < wanted
 
 
-def _is_locked(path: Path) -> bool:
-    """By flock(2) or, as Bitcoin Core does it, by fcntl(2). We ourselves hold no lock on such a file: closing it drops
-    none."""
+def _is_locked(path: Path, pid: int) -> bool:
+    """By flock(2) or, as Bitcoin Core does it, by fcntl(2), of which the kernel tells who: ``pid``, or anybody (0). We
+    ourselves hold no lock on such a file: closing it drops none."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return False
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        if _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))[0] != fcntl.F_UNLCK:
-            return True
+        kind, _, _, _, holder = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        if kind != fcntl.F_UNLCK:
+            return pid in (0, holder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,6 +7,7 @@ from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.sandbox import Confinement, Mode, Protections, confine
 from bitcoind_mp.sandbox.places import keep_in
+from bitcoind_mp.service.corelock import kept_out, require_no_core
 
 from .directory import Directory
 from .porter import hire
@@ -18,8 +19,9 @@ def own_directory(config: Config) -> Path:
 
 
 def prepare(config: Config) -> None:
-    """Make what can't be made any more from within. Raises OSError."""
-    keep_in(own_directory(config), config.settings_file)
+    """Make what can't be made any more from within. Raises OSError; FatalError where Bitcoin Core is at those files."""
+    with kept_out(config.network_dir):
+        keep_in(own_directory(config), config.settings_file)
 
 
 def closed_to_backups(config: Config) -> tuple[Path, ...]:
@@ -92,8 +94,10 @@ def make_directories(config: Config) -> None:
     """What must be there before.
 
     Raises:
-        FatalError: CONFIG, a -walletdir that isn't there; else what the system says.
+        FatalError: LOCKED, Bitcoin Core runs there, and nothing was made; CONFIG, a -walletdir that isn't there; else
+            what the system says.
     """
+    require_no_core(config.network_dir)
     wallets = config.wallets_dir
     try:
         if config.get_str("walletdir"):

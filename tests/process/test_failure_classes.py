@@ -118,8 +118,39 @@ def test_daemonwait_tells_a_person_what_it_is_held_by(daemon: Daemon) -> None:
     with (network / ".lock").open("w") as core:
         fcntl.lockf(core, fcntl.LOCK_EX)
         done = daemon.run("bitcoind-mp", "-daemonwait", *daemon.options, check=False)
+        assert [path.name for path in network.iterdir()] == [".lock"], "it left nothing behind"
     assert done.returncode == 75
-    assert "Error: The node did not start: exit status 75 (directory locked)" in done.stderr
+    assert f"Error: Cannot obtain a lock on directory {network}: Bitcoin Core is probably running on it." in done.stderr
+
+
+def test_core_s_files_stay_as_they_are_while_it_runs(tmp_path: Path) -> None:
+    network = tmp_path / "d" / "regtest"
+    (network / "wallets").mkdir(parents=True)
+    settings = network / "settings.json"
+    settings.write_text("{}")
+    (network / "mempool.dat").touch()
+    daemon = Daemon(tmp_path / "d", "-healthinterval=0", "-sandbox=auto")
+    try:
+        with (network / ".lock").open("w") as core:
+            fcntl.lockf(core, fcntl.LOCK_EX)
+            daemon.run("bitcoind-mp", "-daemon", *daemon.options)
+            for unit in ("node", "wallet"):
+                wait_until(f"the {unit} to be held", lambda unit=unit: state_of(daemon, unit) == "held")
+            assert not settings.is_symlink() and settings.read_text() == "{}"
+            assert not (network / "mempool.dat").is_symlink()
+            assert list((network / "wallets").iterdir()) == []
+        # The node's own hold on the same lock is not in the wallet's way.
+        for unit in ("node", "wallet"):
+            wait_until(f"the {unit} to run", lambda unit=unit: state_of(daemon, unit) == "running")
+        assert settings.is_symlink()
+    finally:
+        daemon.clean_up()
+
+
+def state_of(daemon: Daemon, unit: str) -> str:
+    with contextlib.suppress(OSError):
+        return str(daemon.unit(unit)["state"])
+    return ""
 
 
 @pytest.fixture

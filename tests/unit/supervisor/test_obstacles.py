@@ -50,6 +50,18 @@ def by_another(file: Path, hold: Callable[[int], None]) -> int:
     return pid
 
 
+def test_a_lock_that_another_than_the_one_named_has_by_now(tmp_path: Path) -> None:
+    file = tmp_path / "a.lock"
+    file.touch()
+    pid = by_another(file, lambda descriptor: fcntl.lockf(descriptor, fcntl.LOCK_EX))
+    try:
+        assert is_in_the_way(Obstacle("lock", str(file), pid), [tmp_path])
+        assert not is_in_the_way(Obstacle("lock", str(file), pid + 1), [tmp_path])
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+
+
 @pytest.mark.parametrize("hold", [flock, lambda descriptor: fcntl.lockf(descriptor, fcntl.LOCK_EX)])
 def test_a_lock(tmp_path: Path, hold: Callable[[int], None]) -> None:
     file = tmp_path / "a.lock"
