@@ -4,7 +4,7 @@ What belongs here: from text to (name, value) pairs in `Settings`, refusing what
 which value wins (`settings`), and what a value means (`option`).
 """
 
-from .option import PROGRAMS, BadValue, Option, whole_number
+from .option import CLI, PROGRAMS, BadValue, Option, whole_number
 from .options import BY_NAME
 from .settings import Settings, Span
 
@@ -90,19 +90,26 @@ def unknown(message: str, name: str, program: str) -> Refused:
     if option is not None and not option.hidden:
         takers = [other for other in PROGRAMS if option.taken_by(other)]
         return Refused(f"{message}.", f"It is an option of {' and '.join(takers)}.")
-    from .core_options import CORE_OPTIONS
-
-    if name in CORE_OPTIONS:
+    if is_of_core(name):
         return Refused(f"{message}.", "Bitcoin Core has this option, bitcoind_mp does not.")
     return Refused(f"{message}.", f'See "{program} -help" for the options there are.')
 
 
+def is_of_core(name: str) -> bool:
+    """Whether Bitcoin Core has an option of that name which we don't."""
+    from .core_options import CORE_OPTIONS
+
+    return name in CORE_OPTIONS
+
+
 class ConfigFile:
-    """What one bitcoin.conf says: ``sections`` are its headings (name, line)."""
+    """What one bitcoin.conf says: ``sections`` are its headings (name, line), ``unknown`` what is not for a file to say
+    (section, name, the setting as it stands there, line)."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.sections: list[tuple[str, int]] = []
+        self.unknown: list[tuple[str, str, str, int]] = []
 
     def options(self, text: str) -> "Iterator[tuple[str, str, int]]":
         """(key with section, value, line) of each setting (Core's GetConfigOptions). Raises `Refused`."""
@@ -134,7 +141,7 @@ class ConfigFile:
 
 def read_config_file(path: str, text: str, program: str, settings: Settings) -> ConfigFile:
     """Put what the file says into ``settings``. An option of any of our programs may stand there: one file serves
-    all four. Raises `Refused`."""
+    all. The front end minds no value that isn't for it, nor does bitcoin-cli. Raises `Refused`."""
     file = ConfigFile(path)
     for key, value, line in file.options(text):
         section, name, negated = split_key(key)
@@ -146,10 +153,36 @@ def read_config_file(path: str, text: str, program: str, settings: Settings) -> 
                 "use includeconf= if you want to include additional config files.",
             )
         if option is None or option.where == "command" or option.hidden:
-            raise unknown(f"Invalid configuration value in {shown}", name, program)
-        stored = interpret(option, value, negated, shown)
+            file.unknown.append((section, name, f"{key}={value}", line))
+            continue
+        try:
+            stored = interpret(option, value, negated, shown)
+        except Refused:
+            if program == CLI and CLI not in option.programs:
+                continue
+            raise
         settings.files.setdefault(section, {}).setdefault(name, []).append(stored)
     return file
+
+
+def refuse_unknown(files: "list[ConfigFile]", program: str, chain: str) -> None:
+    """Refuse what no file may say, all of it at once; what stands in the section of another network has no effect on
+    this one, and isn't looked at. Raises `Refused`."""
+    found = [
+        (file.path, name, setting, line)
+        for file in files
+        for section, name, setting, line in file.unknown
+        if section in ("", chain)
+    ]
+    if len(found) == 1:
+        path, name, setting, line = found[0]
+        raise unknown(f"Invalid configuration value in {path} line {line}: {setting}", name, program)
+    if found:
+        # Without the values: what Bitcoin Core has may be a password.
+        named = ", ".join(f"{path} line {line}: {setting.partition('=')[0]}" for path, _, setting, line in found)
+        of_core = [name for name in dict.fromkeys(name for _, name, _, _ in found) if is_of_core(name)]
+        hint = f"Bitcoin Core has {', '.join(of_core)}, bitcoind_mp does not. " if of_core else ""
+        raise Refused(f"Invalid configuration values: {named}.", f"{hint}Remove these lines, or put a # before each.")
 
 
 def read_files(

@@ -9,7 +9,7 @@ import sys
 
 from .chains import CHAINS, SELECTORS
 from .configuration import Config
-from .grammar import ConfigFile, Refused, is_text, parse_command_line, read_files
+from .grammar import ConfigFile, Refused, is_text, parse_command_line, read_files, refuse_unknown
 from .option import CLI, interpret_flag
 from .options import TABLE
 from .settings import Settings
@@ -78,6 +78,8 @@ def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Co
             )
         datadir = _datadir(settings, cwd, environ)
     chain = _chain(settings)
+    if program != CLI:  # which, as bitcoin-cli, reads on: whoever edits the file must still reach what runs
+        refuse_unknown(files, program, chain)
     config = Config(
         program,
         settings,

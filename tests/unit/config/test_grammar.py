@@ -2,7 +2,14 @@
 
 import pytest
 
-from bitcoind_mp.config.grammar import ConfigFile, Refused, parse_command_line, read_config_file, split_key
+from bitcoind_mp.config.grammar import (
+    ConfigFile,
+    Refused,
+    parse_command_line,
+    read_config_file,
+    refuse_unknown,
+    split_key,
+)
 from bitcoind_mp.config.option import CLI, NODE, PROGRAMS, SUPERVISOR, WALLET
 from bitcoind_mp.config.settings import Settings
 
@@ -144,4 +151,4 @@ def test_one_file_serves_all_four_programs() -> None:
 )
 def test_a_bad_setting_in_a_file_is_named_with_its_line(line: str, complaint: str) -> None:
     with pytest.raises(Refused, match=complaint):
-        read_config_file("bitcoin.conf", line + "\n", SUPERVISOR, Settings())
+        refuse_unknown([read_config_file("bitcoin.conf", line + "\n", SUPERVISOR, Settings())], SUPERVISOR, "regtest")

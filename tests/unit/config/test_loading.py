@@ -50,6 +50,41 @@ def test_two_networks_at_once_are_refused(loaded) -> None:
         loaded("-signet", conf="regtest=1\n")
 
 
+def test_all_that_a_file_may_not_say_is_named_at_once_without_its_values(loaded) -> None:
+    conf = "dbcache=100\nrpcpassword=secret\nkeypool=3\n[regtest]\nfooo=1\n"
+    with pytest.raises(FatalError) as refused:
+        loaded("-regtest", conf=conf)
+    said = str(refused.value)
+    assert "bitcoin.conf line 1: dbcache, " in said
+    assert "bitcoin.conf line 2: rpcpassword, " in said
+    assert "bitcoin.conf line 5: regtest.fooo." in said
+    assert "Bitcoin Core has dbcache, rpcpassword, bitcoind_mp does not." in said
+    assert "secret" not in said
+    assert "\n" not in said
+
+
+def test_what_stands_in_another_networks_section_is_not_looked_at(loaded) -> None:
+    conf = "[main]\ndbcache=100\n[test]\nfooo=1\n[regtest]\nkeypool=3\n"
+    assert loaded("-regtest", conf=conf).get_int("keypool") == 3
+    with pytest.raises(FatalError, match=r"line 2: main\.dbcache=100\. Bitcoin Core has this option"):
+        loaded(conf=conf)
+
+
+@pytest.mark.parametrize("line", ["dbcache=100", "fooo=1", "keypool=x", "reindex=1", "help=1", "regtest.prune=550"])
+def test_the_front_end_reads_past_what_is_not_for_it(loaded, line: str) -> None:
+    conf = f"{line}\nrpcwallet=w\n"
+    assert loaded("-regtest", conf=conf, program="bitcoin-mp").get_str("rpcwallet") == "w"
+    with pytest.raises(FatalError, match="line 1"):
+        loaded("-regtest", conf=conf)
+
+
+def test_what_is_for_the_front_end_or_on_its_command_line_is_still_checked(loaded) -> None:
+    with pytest.raises(FatalError, match="line 1: rpcclienttimeout=x"):
+        loaded("-regtest", conf="rpcclienttimeout=x\n", program="bitcoin-mp")
+    with pytest.raises(FatalError, match="Invalid parameter -dbcache=100"):
+        loaded("-regtest", "-dbcache=100", program="bitcoin-mp")
+
+
 def test_sections_and_the_command_line(loaded) -> None:
     conf = "keypool=1\nport=1111\n[regtest]\nkeypool=2\nport=2222\n[signet]\nport=x\n"
     with pytest.raises(FatalError, match=r"line 7: signet\.port=x"):
