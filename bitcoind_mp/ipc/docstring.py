@@ -4,16 +4,18 @@ import re
 from dataclasses import dataclass, field
 
 _SECTION = re.compile(r"^(Args|Arguments|Returns|Return|Raises|Examples?|Result)( \([^)]*\))?:\s*$")
-_ARGUMENT = re.compile(r"^(\w+)(?: \([^)]*\))?:\s*(.*)$")
+_ARGUMENT = re.compile(r"^(\w+)(?: \(([^)]*)\))?:\s*(.*)$")
 
 
 @dataclass(frozen=True)
 class Docstring:
-    """``description`` holds the summary too; ``arguments`` by name; ``returns`` and ``examples`` as they stand."""
+    """``description`` holds the summary too; ``arguments`` by name, and by name in ``types`` what stands in brackets
+    after it, where anything does; ``returns`` and ``examples`` as they stand."""
 
     summary: str = ""
     description: str = ""
     arguments: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
     returns: str = ""
     examples: str = ""
 
@@ -32,10 +34,12 @@ def parse_docstring(text: str) -> Docstring:
         else:
             sections[current].append(line)
     description = "\n".join(sections[""]).strip()
+    arguments, types = _arguments(_dedent(sections.get("Args") or sections.get("Arguments") or []))
     return Docstring(
         summary=" ".join(description.split("\n\n")[0].split()),
         description=description,
-        arguments=_arguments(_dedent(sections.get("Args") or sections.get("Arguments") or [])),
+        arguments=arguments,
+        types=types,
         returns="\n".join(_dedent(sections.get("Returns") or sections.get("Return") or sections.get("Result") or [])),
         examples="\n".join(_dedent(sections.get("Examples") or sections.get("Example") or [])),
     )
@@ -51,14 +55,16 @@ def _dedent(lines: list[str]) -> list[str]:
     return stripped
 
 
-def _arguments(lines: list[str]) -> dict[str, str]:
+def _arguments(lines: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     found: dict[str, str] = {}
+    types: dict[str, str] = {}
     name = ""
     for line in lines:
         match = _ARGUMENT.match(line)
         if match and not line[0].isspace():
             name = match[1]
-            found[name] = match[2]
+            found[name] = match[3]
+            types.update({name: match[2]} if match[2] else {})
         elif name and line.strip():
             found[name] = f"{found[name]} {line.strip()}".strip()
-    return found
+    return found, types

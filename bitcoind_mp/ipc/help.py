@@ -64,7 +64,7 @@ def help_text(method: Method) -> str:
     if rows:
         text += f"\nArguments:\n{_columns(rows)}"
     named = [
-        (inner.name, f"({_type_words(inner)}, optional)")
+        (inner.name, f"({_type_words(inner)}, optional){_spaced(inner.description)}")
         for parameter in method.parameters
         for inner in parameter.named_only
     ]
@@ -99,6 +99,10 @@ def _facts(parameter: Parameter) -> str:
 
 
 def _type_words(parameter: Parameter) -> str:
+    if parameter.shown:
+        return parameter.shown
+    if sorted(parameter.kinds) == ["number", "string"]:
+        return "numeric or string"  # an amount, in Core's words
     return " or ".join(_TYPE_WORDS[kind] for kind in reversed(parameter.kinds)) if parameter.kinds else "json value"
 
 

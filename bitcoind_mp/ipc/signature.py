@@ -44,7 +44,9 @@ _WORDS: dict[str, tuple[type, ...]] = {
 class Parameter:
     """One parameter. ``kinds`` are JSON type names (``string``, ``number``, ``boolean``, ``array``, ``object``), empty
     for any; ``accepts`` the same as types of decoded values (empty: not checked). ``several`` says that more than
-    one type is allowed, where Core checks only on use. ``element`` is an array's elements' annotation, or None."""
+    one type is allowed, where Core checks only on use. ``element`` is an array's elements' annotation, or None.
+    ``shown`` is the type in the words of help, where the docstring says it, as it must of one that may be anything here
+    because the command checks it itself."""
 
     name: str
     annotation: Any
@@ -60,6 +62,7 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     named_only: tuple["Parameter", ...] = ()
     description: str = ""
+    shown: str = ""
 
     @property
     def names(self) -> str:
@@ -155,6 +158,7 @@ def _read_parameter(
         aliases=aliases,
         named_only=_named_only(annotation) if declaration.options == parameter.name else (),
         description=doc.arguments.get(parameter.name, doc.arguments.get(name, "")),
+        shown=doc.types.get(parameter.name, doc.types.get(name, "")),
     )
 
 
@@ -235,11 +239,20 @@ def _element(name: str, branches: list[Any], command: bool) -> Parameter | None:
 
 
 def _named_only(annotation: Any) -> tuple[Parameter, ...]:
-    """An options parameter's members, where its annotation is a TypedDict that names them."""
+    """An options parameter's members, where its annotation is a TypedDict that names them, and says what they mean."""
     for branch in _branches(annotation):
         if typing.is_typeddict(branch):
             hints = typing.get_type_hints(branch, include_extras=True)
-            return tuple(replace(describe(key, _unwrapped(hint)), required=False) for key, hint in hints.items())
+            doc = parse_docstring(inspect.getdoc(branch) or "")
+            return tuple(
+                replace(
+                    describe(key, _unwrapped(hint)),
+                    required=False,
+                    description=doc.arguments.get(key, ""),
+                    shown=doc.types.get(key, ""),
+                )
+                for key, hint in hints.items()
+            )
     return ()
 
 

@@ -31,8 +31,8 @@ class BlockCommands:
 
         Args:
             blockhash: The block hash
-            verbosity: 0 for hex, 1 for an object with txids, 2 for one with decoded transactions, 3 for one with the
-                outputs they spend as well
+            verbosity (numeric): 0 for hex, 1 for an object with txids, 2 for one with decoded transactions, 3 for one
+                with the outputs they spend as well
 
         Returns:
             The serialized block in hex, or the block as an object
@@ -113,7 +113,7 @@ class BlockCommands:
         """Computes statistics of a block. Amounts are in satoshis.
 
         Args:
-            hash_or_height: The block's hash or height
+            hash_or_height (string or numeric): The block's hash or height
             stats: The names of the values wanted; all if not given
 
         Returns:

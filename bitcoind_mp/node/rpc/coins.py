@@ -69,7 +69,7 @@ class CoinCommands:
 
         Args:
             hash_type: Which hash of the set to compute: hash_serialized_3, muhash or none
-            hash_or_height: A block to ask about; needs an index that this node doesn't have
+            hash_or_height (string or numeric): A block to ask about; needs an index that this node doesn't have
             use_index: Use that index, if there is one
 
         Returns:

@@ -16,7 +16,12 @@ _AT_ONCE = 500
 
 
 class SpendingOptions(TypedDict, total=False):
-    """Options of `gettxspendingprevout`."""
+    """Options of `gettxspendingprevout`.
+
+    Args:
+        mempool_only: Look among unconfirmed transactions alone, which is all that this node can do. Default: true.
+        return_spending_tx: Tell the whole spending transaction, in hex. Default: false.
+    """
 
     mempool_only: bool
     return_spending_tx: bool

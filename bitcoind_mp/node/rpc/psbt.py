@@ -100,7 +100,7 @@ class PsbtCommands:
 
         Args:
             inputs: The inputs: [{"txid": hex, "vout": n, "sequence": n}]
-            outputs: The outputs: [{address: amount}, {"data": hex}], or all in one object
+            outputs (json array): The outputs: [{address: amount}, {"data": hex}], or all in one object
             locktime: The raw lock time; one that isn't 0 also activates it in the inputs
             replaceable: Mark it as replaceable (BIP125), which is what it is if not given
             version: The transaction's version

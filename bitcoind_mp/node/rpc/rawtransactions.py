@@ -40,7 +40,7 @@ class RawTransactionCommands:
 
         Args:
             txid: The transaction id
-            verbosity: 0 for hex, 1 for an object, 2 for an object with fee and previous outputs
+            verbosity (numeric): 0 for hex, 1 for an object, 2 for an object with fee and previous outputs
             blockhash: The block in which to look for the transaction
 
         Returns:
@@ -110,7 +110,7 @@ class RawTransactionCommands:
 
         Args:
             inputs: The inputs: [{"txid": hex, "vout": n, "sequence": n}]
-            outputs: The outputs: [{address: amount}, {"data": hex}], or all in one object
+            outputs (json array): The outputs: [{address: amount}, {"data": hex}], or all in one object
             locktime: The raw lock time; one that isn't 0 also activates it in the inputs
             replaceable: Mark it as replaceable (BIP125), which is what it is if not given
             version: The transaction's version

@@ -36,8 +36,9 @@ class SendCommands:
 
         Args:
             hexstring: The transaction in hex
-            maxfeerate: Refuse it if its fee rate is higher, in BTC/kvB; 0 for no limit
-            maxburnamount: Refuse it if an output that nobody can spend has more than this, in BTC; 0 if not given
+            maxfeerate (numeric or string): Refuse it if its fee rate is higher, in BTC/kvB; 0 for no limit
+            maxburnamount (numeric or string): Refuse it if an output that nobody can spend has more than this, in BTC;
+                0 if not given
 
         Returns:
             The txid
@@ -57,7 +58,7 @@ class SendCommands:
 
         Args:
             rawtxs: The transactions in hex, parents before children, 25 at most
-            maxfeerate: Refuse those whose fee rate is higher, in BTC/kvB; 0 for no limit
+            maxfeerate (numeric or string): Refuse those whose fee rate is higher, in BTC/kvB; 0 for no limit
 
         Returns:
             For each its ids, whether it is allowed, its size and fees, or the reason against it
@@ -74,8 +75,9 @@ class SendCommands:
 
         Args:
             package: The transactions in hex, the child last, 25 at most
-            maxfeerate: Refuse them if a fee rate is higher, in BTC/kvB; 0 for no limit
-            maxburnamount: Refuse them if an output that nobody can spend has more than this, in BTC; 0 if not given
+            maxfeerate (numeric or string): Refuse them if a fee rate is higher, in BTC/kvB; 0 for no limit
+            maxburnamount (numeric or string): Refuse them if an output that nobody can spend has more than this, in
+                BTC; 0 if not given
 
         Returns:
             What became of the package, of each transaction by its wtxid, and which transactions were replaced

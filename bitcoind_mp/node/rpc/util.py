@@ -111,7 +111,7 @@ class UtilCommands:
 
         Args:
             descriptor: The descriptor, with its checksum
-            range: For a ranged descriptor the end or the [begin,end] of the indexes to derive
+            range (numeric or array): For a ranged descriptor the end or the [begin,end] of the indexes to derive
 
         Returns:
             The addresses; one list for each path of a multipath descriptor

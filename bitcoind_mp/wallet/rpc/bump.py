@@ -33,7 +33,19 @@ _TYPES = {
 
 
 class BumpOptions(TypedDict, total=False):
-    """What may be said of the replacement."""
+    """What may be said of the replacement.
+
+    Args:
+        conf_target: Confirmation target in blocks. Default: -txconfirmtarget.
+        fee_rate: A fee rate in sat/vB instead of an estimate; higher than the original's by the incremental relay fee
+            at least.
+        replaceable: Signal that the replacement can be replaced (BIP 125). Default: true.
+        estimate_mode: Which estimate: unset, economical or conservative. Default: unset.
+        outputs: New outputs instead of the original's: objects of one address and its amount in BTC, or of "data" and
+            hex. Not together with original_change_index.
+        original_change_index: Which output of the original is the change, from 0. Default: found out. Not together with
+            outputs.
+    """
 
     conf_target: int
     fee_rate: Numeric

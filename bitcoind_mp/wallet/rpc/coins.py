@@ -20,7 +20,15 @@ from .rendering import last_processed_block, parent_descriptors
 
 
 class QueryOptions(TypedDict, total=False):
-    """`listunspent`'s options, by Core's names."""
+    """`listunspent`'s options, by Core's names.
+
+    Args:
+        minimumAmount (numeric or string): The least value of each coin, in BTC. Default: 0.
+        maximumAmount (numeric or string): The highest value of each coin, in BTC. Default: no limit.
+        maximumCount (numeric): How many coins to list at most. Default: no limit.
+        minimumSumAmount (numeric or string): List no more coins once their sum is this much, in BTC. Default: no limit.
+        include_immature_coinbase (boolean): List coinbase outputs too that can't be spent yet. Default: false.
+    """
 
     minimumAmount: Any
     maximumAmount: Any

@@ -26,7 +26,34 @@ from .payment_options import Numeric, fee_bearers, recipients_of
 
 
 class FundOptions(TypedDict, total=False):
-    """What may be said of how a transaction is funded."""
+    """What may be said of how a transaction is funded.
+
+    Args:
+        add_inputs: Add the wallet's coins to inputs that are not enough. Default: true, but false for
+            walletcreatefundedpsbt where inputs are named.
+        include_unsafe: Use coins too that are not safe to spend: others' unconfirmed payments, and unconfirmed
+            replacements. Default: false.
+        minconf: With add_inputs, use coins with at least this many confirmations. Default: 0.
+        maxconf: With add_inputs, use coins with at most this many confirmations.
+        changeAddress: The address that gets the change. Default: a new one.
+        changePosition: The index of the change output, from 0. Default: random.
+        change_type: The type of the change's address. Only where no change address is given. One of legacy,
+            p2sh-segwit, bech32 and bech32m. Default: -changetype.
+        includeWatching: No longer used.
+        lockUnspents: Lock the coins that are chosen. Default: false.
+        fee_rate: A fee rate in sat/vB instead of an estimate.
+        feeRate: The same in BTC/kvB; not both.
+        subtractFeeFromOutputs: The indexes of the outputs that bear the fee, in equal parts, before a change output is
+            added. Default: the sender pays.
+        input_weights: Of inputs that aren't the wallet's. Objects of txid, vout and the most that the input may weigh,
+            in weight units.
+        max_tx_weight: The most that the transaction may weigh, in weight units. Default: 400000.
+        conf_target: Confirmation target in blocks. Default: -txconfirmtarget.
+        estimate_mode: Which estimate: unset, economical or conservative. Default: unset.
+        replaceable: Signal that this transaction can be replaced (BIP 125). Default: the wallet's.
+        solving_data: Keys and scripts to work out the size of inputs by that aren't the wallet's: an object of pubkeys,
+            scripts and descriptors, each a list of strings.
+    """
 
     add_inputs: bool
     include_unsafe: bool
@@ -69,7 +96,7 @@ class FundCommands:
 
         Args:
             hexstring: The hex string of the raw transaction.
-            options: How the transaction is funded.
+            options (json object): How the transaction is funded.
             iswitness: Whether the hex is a serialised witness transaction. Default: found out.
 
         Returns:
@@ -110,9 +137,10 @@ class FundCommands:
 
         Args:
             inputs: Objects of txid, vout, and optionally sequence and weight. Empty: found by the wallet.
-            outputs: Objects of one address and its amount in BTC, or of "data" and hex; or one object of all of them.
+            outputs (json array): Objects of one address and its amount in BTC, or of "data" and hex; or one object of
+                all of them.
             locktime: Raw lock time. One other than 0 also activates it in the inputs.
-            options: How the transaction is funded.
+            options (json object): How the transaction is funded.
             bip32derivs: Tell the keys' derivation paths where they are known.
             version: Transaction version.
 

@@ -18,14 +18,25 @@ from .addresses import parse_output_type
 
 
 class HdKeyOptions(TypedDict, total=False):
-    """`gethdkeys`'s options."""
+    """`gethdkeys`'s options.
+
+    Args:
+        active_only (boolean): Only the keys of active descriptors. Default: false.
+        private (boolean): Show the private keys too. Default: false.
+    """
 
     active_only: Any
     private: Any
 
 
 class NewDescriptorOptions(TypedDict, total=False):
-    """`createwalletdescriptor`'s options."""
+    """`createwalletdescriptor`'s options.
+
+    Args:
+        internal (boolean): Make only the descriptor for change (true) or for receiving (false). Default: both.
+        hdkey (string): The extended public key to derive from, one of gethdkeys whose private half the wallet has.
+            Default: the one that all other active descriptors use.
+    """
 
     internal: Any
     hdkey: Any

@@ -32,7 +32,32 @@ from .payment_options import (
 
 
 class SendOptions(TypedDict, total=False):
-    """What may be said of how a payment is made."""
+    """What may be said of how a payment is made.
+
+    Args:
+        add_inputs: Add the wallet's coins to those named by inputs. Default: true where none are named.
+        include_unsafe: Use coins too that are not safe to spend: others' unconfirmed payments, and unconfirmed
+            replacements. Default: false.
+        minconf: With add_inputs, use coins with at least this many confirmations. Default: 0.
+        maxconf: With add_inputs, use coins with at most this many confirmations.
+        add_to_wallet: Keep the transaction in the wallet and send it; false: only return it. Default: true.
+        change_address: The address that gets the change. Default: a new one.
+        change_position: The index of the change output, from 0. Default: random.
+        change_type: The type of the change's address. Only where no change address is given. One of legacy,
+            p2sh-segwit, bech32 and bech32m. Default: -changetype.
+        include_watching: No longer used.
+        inputs: Coins to spend instead of those that the wallet chooses: objects of txid, vout, and optionally sequence
+            and weight (in weight units).
+        locktime: Raw lock time: a height, or seconds since 1970 from 500000000 on. Default: about the present height.
+        lock_unspents: Lock the coins that are chosen. Default: false.
+        psbt: Always return a PSBT, and send nothing. Default: only where it can't be signed completely.
+        subtract_fee_from_outputs: The indexes of the outputs that bear the fee, in equal parts. Default: the sender
+            pays.
+        max_tx_weight: The most that the transaction may weigh, in weight units. Default: 400000.
+        replaceable: Signal that this transaction can be replaced (BIP 125). Default: the wallet's.
+        solving_data: Keys and scripts to work out the size of inputs by that aren't the wallet's: an object of pubkeys,
+            scripts and descriptors, each a list of strings.
+    """
 
     add_inputs: bool
     include_unsafe: bool
@@ -75,7 +100,8 @@ class SendCommands:
         What can't be signed completely comes back as a PSBT and is not sent.
 
         Args:
-            outputs: Objects of one address and its amount in BTC, or of "data" and hex; or one object of all of them.
+            outputs (json array): Objects of one address and its amount in BTC, or of "data" and hex; or one object of
+                all of them.
             conf_target: Confirmation target in blocks. Default: -txconfirmtarget.
             estimate_mode: unset, economical or conservative.
             fee_rate: A fee rate in sat/vB instead of an estimate.

@@ -37,7 +37,24 @@ _SEQUENCE_FINAL = 0xFFFFFFFF
 
 
 class SendAllOptions(TypedDict, total=False):
-    """What may be said of how everything is sent."""
+    """What may be said of how everything is sent.
+
+    Args:
+        add_to_wallet: Keep the transaction in the wallet and send it; false: only return it. Default: true.
+        include_watching: No longer used.
+        inputs: Exactly the coins to spend: objects of txid, vout, and optionally sequence. Not together with send_max,
+            minconf or maxconf.
+        locktime: Raw lock time: a height, or seconds since 1970 from 500000000 on. Default: about the present height.
+        lock_unspents: Lock the coins that are spent. Default: false.
+        psbt: Always return a PSBT, and send nothing. Default: only where it can't be signed completely.
+        send_max: Leave coins that cost more in fees than they are worth. Not together with inputs. Default: false.
+        minconf: Use coins with at least this many confirmations. Default: 0.
+        maxconf: Use coins with at most this many confirmations.
+        version: Transaction version. Default: 2.
+        replaceable: Signal that this transaction can be replaced (BIP 125). Default: the wallet's.
+        solving_data: Keys and scripts to work out the size of inputs by that aren't the wallet's: an object of pubkeys,
+            scripts and descriptors, each a list of strings.
+    """
 
     add_to_wallet: bool
     include_watching: bool

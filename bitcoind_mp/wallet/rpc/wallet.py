@@ -28,7 +28,11 @@ _REUSE_CAVEAT = (
 
 
 class SimulationOptions(TypedDict, total=False):
-    """`simulaterawtransaction`'s options."""
+    """`simulaterawtransaction`'s options.
+
+    Args:
+        include_watchonly (boolean): No longer used.
+    """
 
     include_watchonly: Any
 

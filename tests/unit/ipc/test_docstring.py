@@ -31,6 +31,12 @@ def test_a_docstring_is_taken_apart() -> None:
     assert doc.examples == '> bitcoin-mp getblock "00"'
 
 
+def test_a_type_in_brackets_is_kept_apart() -> None:
+    doc = parse_docstring("One.\n\nArgs:\n    a (numeric or string): x\n    b: y\n")
+    assert doc.arguments == {"a": "x", "b": "y"}
+    assert doc.types == {"a": "numeric or string"}
+
+
 def test_no_docstring_is_no_error() -> None:
     assert parse_docstring("").description == ""
 
