@@ -127,7 +127,8 @@ class Pair:
         """What the process says of itself."""
 
         async def ask() -> Health:
-            hello = Hello("cli", PROTOCOL_VERSION, "regtest", __version__, os.getpid())
+            chain = self.chain_option.removeprefix("-chain=").removeprefix("-")
+            hello = Hello("cli", PROTOCOL_VERSION, chain, __version__, os.getpid())
             session = await connect(self.network / "run" / f"{role}.sock", hello=hello)
             try:
                 return await proxy(HealthCheck, session).check()

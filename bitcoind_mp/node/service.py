@@ -27,7 +27,7 @@ from .app import Node
 from .broadcast import Broadcaster
 from .chain.room import watch_room
 from .feed import Feed
-from .health import Changes, NodeHealth, describe, topics
+from .health import Changes, NodeHealth, Standing, topics
 from .reach import confinement, prepare
 from .rpc import command_objects
 from .watch import ChainWatch
@@ -140,10 +140,10 @@ class NodeService(Service):
             self._lock.release()
 
     def ready_status(self) -> str:
-        return describe(self._node.chain) if self._node is not None else "Ready"
+        return str(Standing.of(self._node)) if self._node is not None else "Ready"
 
     def _tell_changes(self) -> None:
-        """Chain or mempool changed."""
+        """Chain, mempool or peers changed."""
         assert self._node is not None
         for topic, state in topics(self._node).items():
             self._events.publish(topic, state)
@@ -154,7 +154,7 @@ class NodeService(Service):
         """What to tell of a node that is up; what it does before and after is told at once."""
         if self._node is None or self._health is None or self._health.doing:
             return ""
-        return describe(self._node.chain)
+        return str(Standing.of(self._node))
 
     def _progress(self, text: str) -> None:
         # What ended it is to be the last that a person reads of it.

@@ -90,6 +90,8 @@ class WalletHealth(HealthCheck):
         scanning = [one for one in attached if one.wallet.scanning is not None]
         if scanning:
             return f"{count}, {scanning[0].wallet.name!r} scanning older blocks ({_percent(scanning[0].done[1])})"
+        if wallets and not self._app.upstream.has_all(wallets[0].block_time):
+            return f"{count}, at height {wallets[0].height}, as far as the node is with its initial download"
         return f"{count}, synced at height {wallets[0].height}" if wallets else count
 
 

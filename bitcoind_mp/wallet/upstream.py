@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bitcoind_mp.interfaces.chain import Chain
+from bitcoind_mp.interfaces.chain import Chain, ChainStatus
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
@@ -24,6 +24,8 @@ log = logging.getLogger("bitcoind_mp.wallet")
 
 #: After it went away, a node is waited for by those who call it: it may just be restarting. Seconds.
 _PATIENCE = 2.0
+#: Seconds that a block may be old before a node takes itself to be in initial download (Core's ``-maxtipage``).
+_MAX_TIP_AGE = 24 * 3600
 
 
 class Upstream:
@@ -42,6 +44,7 @@ class Upstream:
         """When the node last answered that it is still coming up (the loop's clock), None where it didn't since."""
         self._clock_of_loop = asyncio.get_running_loop().time
         self._patient_until = self._clock_of_loop() + _PATIENCE
+        self._downloading = False
 
     async def up(self, patience: float) -> None:
         """Wait for the node, ``patience`` seconds at most."""
@@ -70,9 +73,18 @@ class Upstream:
         """Why the node is away, for people; empty while it is there."""
         return self._link.reason
 
+    def has_all(self, tip_time: int) -> bool:
+        """Whether a wallet that has reached the node's tip, of that time, has what the network has: not so while the
+        node is in initial download. It tells when we ask; by itself, by newer blocks."""
+        return not self._downloading or tip_time > self._clock.now() - _MAX_TIP_AGE
+
+    def _observe(self, status: ChainStatus) -> None:
+        self._clock.observe(status)
+        self._downloading = status.initial_block_download and status.chain != "regtest"
+
     def attach(self, wallet: Wallet) -> Attachment:
         """Keep a wallet on the feed from now on."""
-        attachment = Attachment(wallet, self._connected, self._clock.observe)
+        attachment = Attachment(wallet, self._connected, self._observe)
         self._attachments[wallet.name] = attachment
         if self._link.session is None:
             self._mark_stale(wallet)
@@ -115,7 +127,7 @@ class Upstream:
                 self.busy_at = self._clock_of_loop()
                 self.on_change()
             raise
-        self._clock.observe(status)
+        self._observe(status)
         self._node = node
         self.busy_at = None
         self.away_since = None

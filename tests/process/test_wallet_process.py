@@ -229,6 +229,29 @@ def test_it_stops_in_order_and_a_second_one_is_refused(pair: Pair) -> None:
     assert not list((pair.wallets / "w").glob("*-wal"))
 
 
+def test_without_peers_nobody_says_that_it_is_synced(tmp_path: Path) -> None:
+    pair = Pair(tmp_path)
+    pair.network = tmp_path
+    pair.chain_option = "-chain=main"
+    lonely = "no peers: name some with -addnode or -connect"
+    try:
+        pair.start("node")
+        node = pair.health("node")
+        assert node.status == f"in initial download, height 0; {lonely}"
+        assert node.problems == [f"nobody to download the chain from: {lonely}"]
+        pair.start("wallet")
+        pair.ask("wallet", "createwallet", "w", True)
+        text = "1 wallet loaded, at height 0, as far as the node is with its initial download"
+        wait_for(lambda: pair.health("wallet").status == text, "the wallet to tell how far that is")
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            pair.node("addnode", f"127.0.0.1:{silent.getsockname()[1]}", "add")
+            assert pair.health("node").status.endswith("no peers: the one that is named does not answer")
+            assert pair.health("node").problems == [], "it has a minute"
+    finally:
+        pair.close()
+
+
 def test_private_keys_on_the_main_network_need_a_word_more(tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     pair.network = tmp_path

@@ -72,6 +72,11 @@ class Calling:
         return tasks
 
     @property
+    def named(self) -> int:
+        """How many there are to be called."""
+        return len(self._targets)
+
+    @property
     def added_nodes(self) -> dict[str, Target]:
         """What ``-addnode`` and ``addnode add`` named."""
         return dict(self._added)

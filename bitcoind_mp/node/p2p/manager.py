@@ -10,9 +10,10 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from btclib.p2p import NetworkAddress, ServiceFlags, Version
+from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
@@ -93,6 +94,8 @@ class Peers(Listener):
         self._maintenance: asyncio.Task[None] | None = None
         self._closing = False
         self.network_active = True
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a peer has shaken hands, or is gone."""
         self.bytes_sent = 0
         self.bytes_received = 0
 
@@ -161,7 +164,7 @@ class Peers(Listener):
         def opened(connection: Connection) -> Peer | None:
             return self._opened(connection, inbound)
 
-        return Connection(Wire(self._chain.params.magic), opened, self._processing.handle, self._lost)
+        return Connection(Wire(self._chain.params.magic), opened, self._handle, self._lost)
 
     def connected_to(self, endpoint: Endpoint) -> bool:
         """Whether one of the connections leads there."""
@@ -189,6 +192,12 @@ class Peers(Listener):
         self._processing.add(peer)
         asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT, self._check_handshake, peer)
         return peer
+
+    async def _handle(self, peer: Peer, message: Message) -> None:
+        was_ready = peer.ready
+        await self._processing.handle(peer, message)
+        if peer.ready and not was_ready:
+            self.on_change()
 
     def _version(self, remote: Endpoint) -> Version:
         return Version(
@@ -218,6 +227,7 @@ class Peers(Listener):
         self.bytes_sent += peer.traffic.bytes_sent
         self.bytes_received += peer.traffic.bytes_received
         self._processing.remove(peer)
+        self.on_change()
 
     async def _maintain(self) -> None:
         """Ping, give up the silent, and tell again what nobody has asked for."""

@@ -286,3 +286,20 @@ def test_a_wrong_chain_is_refused_at_the_handshake(node) -> None:
     node.start()
     with pytest.raises(RpcError, match="regtest"):
         asyncio.run(connect(node.socket, hello=Hello("wallet", PROTOCOL_VERSION, "signet", "0", 1)))
+
+
+def test_its_status_line_loses_the_want_of_peers_with_the_first_and_gets_it_back_with_the_last(make_node) -> None:
+    there, here = make_node("there"), make_node("here")
+    on_main = "-noregtest"  # where there is a chain to be downloaded
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    here.start(on_main)
+    assert "STATUS=in initial download, height 0; no peers: name some with -addnode or -connect" in here.messages
+    there.start(on_main, "-listen", f"-bind=127.0.0.1:{port}")
+    here.socket = here.datadir / "run" / "node.sock"
+    here.call("addnode", f"127.0.0.1:{port}", "add")
+    here.wait_for_message("STATUS=in initial download, height 0")
+    assert here.messages[-1] == "STATUS=in initial download, height 0"
+    there.kill()
+    here.wait_for_message("STATUS=in initial download, height 0; no peers: the one that is named does not answer")
