@@ -1244,8 +1244,8 @@ TABLE = (
         (CLI,),
         GENERAL,
         "",
-        "Print JSON also for the commands whose result is laid out for a person: status, health, logs, start, stop, "
-        "restart, reload (default: {default}).",
+        "Print JSON also for the commands whose result is laid out for a person: status, health, logs (but not what "
+        "its -f follows), events, start, stop, restart, reload (default: {default}).",
     ),
     Option(
         "named",

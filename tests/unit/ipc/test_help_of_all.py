@@ -2,10 +2,13 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from bitcoind_mp.config.options import BY_NAME
 from bitcoind_mp.ipc.help import help_text
 from bitcoind_mp.ipc.signature import Method, declared
 
@@ -49,3 +52,11 @@ def test_what_bumpfee_may_be_told_is_told_by_its_help() -> None:
     text = help_text(ALL["bumpfee"])
     assert "fee_rate                 (numeric or string, optional) A fee rate in sat/vB instead of an estimate" in text
     assert "conf_target              (numeric, optional) Confirmation target in blocks." in text
+
+
+def test_nothing_that_there_is_does_the_readme_call_missing() -> None:
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text()
+    told = readme.partition("What Bitcoin Core has and this doesn't yet:")[2].partition("`bitcoin-mp help`")[0]
+    words = re.findall("`(-?[a-z]+)`", told)
+    assert {"-dbcache", "scantxoutset", "migratewallet"} <= set(words)
+    assert [word for word in words if word in ALL or word.removeprefix("-") in BY_NAME] == []
