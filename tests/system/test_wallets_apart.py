@@ -99,7 +99,12 @@ def test_they_come_and_go_as_by_one_process(daemon: Daemon, tmp_path: Path) -> N
     assert daemon.wallet(None, "restorewallet", "again", str(backup)) == {"name": "again"}
     assert daemon.wallet("again", "getbalance") == daemon.wallet("alice", "getbalance")
     with pytest.raises(RpcError, match="would be a wallet of its own"):
-        daemon.wallet("alice", "backupwallet", str(daemon.directory / "regtest" / "wallets" / "bob"))
+        daemon.wallet("alice", "backupwallet", str(daemon.directory / "regtest" / "wallets" / "bob" / "wallet.sqlite"))
+    daemon.wallet("alice", "backupwallet", str(backup))
+    with pytest.raises(RpcError, match="has keys or descriptors that this wallet has not"):
+        daemon.wallet("bob", "backupwallet", str(backup))
+    with pytest.raises(RpcError, match="is a directory"):
+        daemon.wallet("bob", "backupwallet", str(tmp_path))
 
     daemon.stop()
     assert not list((daemon.directory / "regtest" / "run").glob("wallet@*"))
