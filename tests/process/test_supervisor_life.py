@@ -517,7 +517,7 @@ def test_the_unit_topic_tells_changes_and_nothing_else(supervisor: Any, listen: 
     assert topic == "unit"
     units = {unit["name"]: unit for unit in state["units"]}
     assert units["node"]["state"] == "running"
-    assert set(units["node"]) == {"name", "state", "pid", "since", "restarts", "health", "status"}
+    assert set(units["node"]) == {"name", "state", "pid", "since", "restarts", "health", "reason", "status"}
 
 
 def test_a_change_is_told_to_whoever_subscribed(supervisor: Any, listen: Callable[..., Any]) -> None:
