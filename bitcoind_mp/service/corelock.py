@@ -1,7 +1,8 @@
 """Bitcoin Core's own locks on a data directory, so that Core and we never have it open together.
 
 They are POSIX record locks (``src/util/fs.cpp``, ``FileLock``): closing *any* descriptor of the file drops what the
-process holds of it, so this file alone opens them (and a supervisor, which holds none, in ``supervisor/obstacles.py``).
+process holds of it, so this file alone opens them (and a supervisor, which holds none, in
+``supervisor/processes/obstacles.py``).
 The node holds them for its life. Whoever else is about to touch a file that is Core's too asks here first. That only
 one of our nodes runs is another lock's business (``lock.py``).
 """

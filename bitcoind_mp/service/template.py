@@ -1,7 +1,7 @@
 """A process that has imported a worker's program, and becomes it in forks of itself as often as it is told to.
 
 Importing is most of a worker's start. What a process is told here, and what a fork must do to be as if it had been
-executed, belongs here; when to fork is the service manager's affair (``supervisor/template.py``).
+executed, belongs here; when to fork is the service manager's affair (``supervisor/processes/template.py``).
 
 Run as ``python -m bitcoind_mp.service.template MODULE ARGUMENTS``. MODULE has ``preload.preload()``, which imports, and
 ``__main__.main()``, which runs. Orders come over the socket named `CONTROL` (sd_listen_fds(3)); its end of file ends

@@ -16,7 +16,7 @@ from . import handover, plan
 from .announce import Announcer
 from .app import Plans, Start, Supervisor
 from .manager import log
-from .process import keep_to_ourselves
+from .processes.process import keep_to_ourselves
 from .upgrade import answer, take_name
 
 

@@ -30,38 +30,36 @@ from bitcoind_mp.service.activation import inherit
 from bitcoind_mp.service.corelock import require_no_core
 from bitcoind_mp.service.journal import Entries, JournalSocket
 
-from . import adoption, plan
-from . import events as ev
+from . import plan
 from .announce import Announcer
-from .control import ControlCommands, why_down
+from .arrival import Arrival
+from .checks.health import HealthMonitor
+from .control import ControlCommands
 from .doorman import Doorman
 from .handover import Handover
-from .health import HealthMonitor
-from .logbook import Logbook
 from .manager import Manager, Supervised, log
-from .notify import NotifySocket
-from .orphans import Orphan, Register, boot_id, find
-from .outward import EventCommands, Outward
-from .ownlog import OwnLog
+from .output.logbook import Logbook
+from .output.ownlog import OwnLog
+from .outward.outward import EventCommands, Outward
+from .outward.scrape import Scraping, listen, path_of
 from .parts import SharedCommands
 from .places import Given, Listeners, prepare, roles
-from .private import Private, adoptable, made
-from .process import Foundling
+from .processes import adoption
+from .processes.notify import NotifySocket
+from .processes.orphans import Orphan, Register, boot_id, find
+from .processes.private import Private, adoptable, made
+from .processes.process import Foundling
+from .processes.template import become_subreaper, reap_strays
 from .report import WallClock
-from .scrape import Scraping, listen, path_of
-from .states import SERVING, WAITING, State
 from .streams import LogStreams, UnitTopic
-from .template import become_subreaper, reap_strays
-from .unit import Unit
+from .units import events as ev
+from .units.states import SERVING, State
+from .units.unit import Unit
 from .upgrade import Upgrade, become, hold_back, let_through
 from .upkeep import upkeep_of
 from .upward import Upward
 from .wallet_units import WalletUnits, sweep
 
-#: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.
-_PATIENCE = 10.0
-#: How often it is told there what takes so long. Seconds.
-_TELL_EVERY = 10.0
 Plans = Callable[[Config], list[plan.Plan]]
 
 
@@ -101,16 +99,17 @@ class Supervisor:
         self._adopted: dict[str, int] = {}
         self._private = Private(self._handed.private if self._handed is not None else {})
         self._since = self._handed.since if self._handed is not None else self._loop.time()
-        self._stopping = False
-        self._was_ready = self._handed is not None
         self._reload_wanted = False
         self._failure: FatalError | None = None
-        self._not_yet_since: dict[str, float] = {}
-        self._told: set[str] = set()
-        self._told_at = self._loop.time()
         self._reloading: asyncio.Task[None] | None = None
-        # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
-        self._awaited = "NOTIFY_SOCKET" in start.environ or config.get_bool("daemonwait")
+        self._arrival = Arrival(
+            start.announcer,
+            # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
+            awaited="NOTIFY_SOCKET" in start.environ or config.get_bool("daemonwait"),
+            at_terminal=config.get_bool("daemonwait"),
+            give_up=self._give_up,
+        )
+        self._arrival.is_over = self._handed is not None
 
     async def run(self) -> None:
         """Come up, stay until asked to stop, go down. Raises FatalError for what kept it from starting."""
@@ -258,7 +257,10 @@ class Supervisor:
         def changed(supervised: Supervised, before: Unit) -> None:
             doorman.watch(supervised, self._sockets[supervised.name])
             upward.units(manager.units)
-            self._look(manager, upward, outward)
+            if self._arrival.look(manager.units.values()):
+                upward.ready()
+                outward.ready()
+                self._announcer.ready()
             reap()
             if supervised.unit.state in SERVING and before.state not in SERVING:
                 upkeep.look()
@@ -286,7 +288,7 @@ class Supervisor:
             self._announcer.started()
             await self._asked.wait()
         finally:
-            self._stopping = True
+            self._arrival.is_given_up = True
             if self._upgrade.is_due:
                 await self._hand_over(manager, upward, doors, held)
             self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)
@@ -306,7 +308,7 @@ class Supervisor:
         address = self._config.get_str("metrics")
         if not address:
             return
-        from .metrics import About, Metrics
+        from .outward.metrics import About, Metrics
 
         try:
             listening = listen(address, self._config.network_dir, bind_listener, self._access.gid)
@@ -444,65 +446,8 @@ class Supervisor:
             else:
                 doorman.watch(supervised, self._sockets[supervised.name])
 
-    def _look(self, manager: Manager, upward: Upward, outward: Outward) -> None:
-        """A unit's state changed: is everything ready now, or has a start failed that somebody waits for?"""
-        if self._was_ready or self._stopping:
-            return
-        self._tell_slow_start(manager)
-        wanted = [each for each in manager.units.values() if each.plan.enabled and not self._is_extra(each)]
-        for each in wanted:
-            if each.unit.state in WAITING:
-                self._not_yet(each)
-            elif each.unit.state is State.KILLING:
-                self._progress(f"The {each.name} (pid {each.unit.pid}) {each.unit.reason}: killing it.")
-        failed = next((each for each in wanted if each.unit.state is State.FAILED), None)
-        if failed is not None and self._awaited:
-            self._give_up(failed)
-        elif all(each.was_ready and each.unit.state in SERVING for each in wanted):
-            self._was_ready = True
-            upward.ready()
-            outward.ready()
-            self._announcer.ready()
-
-    @staticmethod
-    def _is_extra(supervised: Supervised) -> bool:
-        """Whether it is one wallet's, and won't come up for now: the others needn't wait for it."""
-        return supervised.plan.wallet is not None and supervised.unit.state in (*WAITING, State.FAILED, State.STOPPED)
-
-    def _not_yet(self, supervised: Supervised) -> None:
-        """A start failed and will be tried again: say so, once for each reason. A person at a terminal is told the
-        reason in the end, not kept waiting."""
-        unit = supervised.unit
-        self._progress(f"The {supervised.name} could not start yet, trying again: {why_down(supervised)}")
-        first = self._not_yet_since.setdefault(supervised.name, unit.since)
-        next_start = unit.deadline if unit.deadline is not None else unit.since
-        patience = min(_PATIENCE, unit.policy.start_timeout)
-        if not self._config.get_bool("daemonwait"):
-            return
-        if next_start - first > patience:
-            self._give_up(supervised)
-        elif unit.state is State.HELD:
-            self._loop.call_at(first + patience, self._still_held, supervised)
-
-    def _still_held(self, supervised: Supervised) -> None:
-        if supervised.unit.state is State.HELD and not self._was_ready and not self._stopping:
-            self._give_up(supervised)
-
-    def _tell_slow_start(self, manager: Manager) -> None:
-        """Somebody waits at a terminal: say now and then what takes so long."""
-        now = self._loop.time()
-        starting = [each for each in manager.units.values() if each.unit.state is State.STARTING and each.unit.text]
-        if starting and now - self._told_at >= _TELL_EVERY:
-            self._told_at = now
-            self._progress("; ".join(f"The {each.name} is starting: {each.unit.text}" for each in starting))
-
-    def _progress(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            self._announcer.progress(text)
-
-    def _give_up(self, failed: Supervised) -> None:
-        self._failure = self._failure or _start_failure(failed)
+    def _give_up(self, why: FatalError) -> None:
+        self._failure = self._failure or why
         self.shut_down()
 
     def _open_log(self) -> None:
@@ -529,7 +474,7 @@ class Supervisor:
 
     def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward, outward: Outward) -> None:
         """SIGHUP: read the configuration again, open the logs again, and have each unit do the same."""
-        if self._was_ready:
+        if self._arrival.is_over:
             upward.reloading()
         self._logs.reopen()
         try:
@@ -555,12 +500,5 @@ class Supervisor:
     async def _reloaded(self, manager: Manager, upward: Upward) -> None:
         for supervised in manager.units.values():
             await manager.until_unit(supervised, lambda unit: unit.state is not State.RELOADING)
-        if self._was_ready and not self._stopping:  # else READY=1 is not for a reload to say
+        if self._arrival.is_over and not self._arrival.is_given_up:  # else READY=1 is not for a reload to say
             upward.ready()
-
-
-def _start_failure(failed: Supervised) -> FatalError:
-    """A unit can't start, and whoever started us wants to know: its message, and its status for ours."""
-    ended = failed.unit.ended
-    status = next((known for known in ExitStatus if ended and known == ended.exit.code), ExitStatus.FAILURE)
-    return FatalError(f"The {failed.name} did not start: {why_down(failed)}", status=status or ExitStatus.FAILURE)

@@ -12,13 +12,13 @@ from bitcoind_mp.config.instances import PREFIX, instance
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
-from . import events as ev
-from .health import HealthMonitor
-from .logs import UnitLog
+from .checks.health import HealthMonitor
+from .checks.vitals import Grade, Resources, measure
 from .manager import Manager, Supervised
+from .output.logs import UnitLog
 from .report import WallClock, sandbox, unit_line, unit_status
-from .states import ALIVE, AT_REST, SERVING, WAITING, State
-from .vitals import Grade, Resources, measure
+from .units import events as ev
+from .units.states import ALIVE, AT_REST, SERVING, WAITING, State
 
 
 class ControlCommands:

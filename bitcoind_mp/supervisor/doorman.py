@@ -13,7 +13,7 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import RpcCode
 
 from .manager import Supervised
-from .states import AT_REST, State
+from .units.states import AT_REST, State
 
 #: Where nobody comes to the door soon.
 _AWAY = AT_REST | {State.HELD}

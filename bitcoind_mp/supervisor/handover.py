@@ -14,9 +14,9 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.interfaces.failures import Obstacle
 
-from .policy import Exit, Policy
-from .states import State
-from .unit import Ended, Unit
+from .units.policy import Exit, Policy
+from .units.states import State
+from .units.unit import Ended, Unit
 
 #: Of what is handed over. Change it whenever a field changes its meaning.
 VERSION = 3

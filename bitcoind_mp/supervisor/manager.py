@@ -15,20 +15,20 @@ from typing import Any
 
 from bitcoind_mp.interfaces import journal
 
-from . import events as ev
 from .handover import HandedUnit
-from .logs import Pump, UnitLog
-from .notify import NotifySocket, parse
-from .obstacles import is_in_the_way
-from .origin import Origin
-from .orphans import Register
+from .output.logs import Pump, UnitLog
 from .plan import Plan
-from .policy import Exit
-from .private import Private
-from .process import Command, Foundling, Process, command, release
-from .starvation import Starvation, own_counter
-from .states import ALIVE, State
-from .unit import Unit, step
+from .processes.notify import NotifySocket, parse
+from .processes.obstacles import is_in_the_way
+from .processes.origin import Origin
+from .processes.orphans import Register
+from .processes.private import Private
+from .processes.process import Command, Foundling, Process, command, release
+from .processes.starvation import Starvation, own_counter
+from .units import events as ev
+from .units.policy import Exit
+from .units.states import ALIVE, State
+from .units.unit import Unit, step
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Strangers on the notify socket are told of once, then counted.

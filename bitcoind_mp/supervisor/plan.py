@@ -7,7 +7,7 @@ from pathlib import Path
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.instances import PREFIX, instance
 
-from .policy import Policy
+from .units.policy import Policy
 
 #: In the order in which they stop: the wallet follows the node, and asks the signer.
 STOP_ORDER = ("wallet", "signer", "node")

@@ -8,10 +8,10 @@ from typing import Any
 
 from bitcoind_mp.interfaces.failures import BY_CAUSE
 
+from .checks.vitals import Checkup, Diagnosis, Resources, open_files
 from .manager import Supervised
-from .states import WAITING, State
-from .unit import Ended, Unit
-from .vitals import Checkup, Diagnosis, Resources, open_files
+from .units.states import WAITING, State
+from .units.unit import Ended, Unit
 
 #: systemctl's word for each state (systemd(1): ActiveState). The state itself is its SubState.
 _ACTIVE = {

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.logs import Logs, LogSink
 
+from .checks.health import HealthMonitor
 from .control import find_unit
-from .health import HealthMonitor
-from .logs import UnitLog
 from .manager import Manager, Supervised
+from .output.logs import UnitLog
 from .report import WallClock, unit_line
-from .unit import Unit
+from .units.unit import Unit
 
 #: Lines that a follower may be behind before it misses some.
 _MOST_WAITING = 10_000

@@ -19,11 +19,11 @@ from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.journal import Event, event
 
-from . import events as ev
 from .handover import CHECK, VARIABLE, VERSION, Handover
 from .manager import Manager
-from .process import Process, command, release
-from .states import ALIVE, AT_REST, WAITING, State
+from .processes.process import Process, command, release
+from .units import events as ev
+from .units.states import ALIVE, AT_REST, WAITING, State
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Seconds that a new program has to say that it can take over.

@@ -13,7 +13,7 @@ from typing import Any
 from bitcoind_mp.config import Config
 
 from .manager import Supervised
-from .states import SERVING
+from .units.states import SERVING
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 

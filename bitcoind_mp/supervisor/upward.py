@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from .manager import Supervised
-from .states import SERVING
+from .units.states import SERVING
 
 #: While units start or stop within deadlines of their own, we ask for so much more time, that often (seconds).
 _MORE_TIME = 30.0

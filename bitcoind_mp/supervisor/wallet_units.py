@@ -16,17 +16,17 @@ from bitcoind_mp.config.instances import PREFIX, instance, unescaped
 from bitcoind_mp.interfaces import wallet_units as interface
 from bitcoind_mp.interfaces.errors import FatalError, RpcCode, RpcError
 
-from . import events as ev
 from .control import why_down
 from .doorman import Doorman
 from .handover import Handover
-from .logbook import Logbook
 from .manager import Manager, Supervised
-from .orphans import Orphan
+from .output.logbook import Logbook
 from .places import Bind, Listeners
 from .plan import wallet_unit, wallets_apart
-from .states import AT_REST, SERVING, State
-from .unit import Unit
+from .processes.orphans import Orphan
+from .units import events as ev
+from .units.states import AT_REST, SERVING, State
+from .units.unit import Unit
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 

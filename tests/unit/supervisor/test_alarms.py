@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from bitcoind_mp.interfaces.init import Hello
-from bitcoind_mp.supervisor.alarms import Alarms
-from bitcoind_mp.supervisor.board import Board
-from bitcoind_mp.supervisor.health import HealthMonitor
+from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.manager import Manager
-from bitcoind_mp.supervisor.notify import NotifySocket
-from bitcoind_mp.supervisor.orphans import Register
+from bitcoind_mp.supervisor.outward.alarms import Alarms
+from bitcoind_mp.supervisor.outward.board import Board
 from bitcoind_mp.supervisor.plan import HealthPlan
+from bitcoind_mp.supervisor.processes.notify import NotifySocket
+from bitcoind_mp.supervisor.processes.orphans import Register
 
 VERSIONBIT = "Unknown new rules activated (versionbit 28)"
 LARGE_WORK = "Warning: We do not appear to fully agree with our peers!"

@@ -8,7 +8,7 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.interfaces.notices import NoticeSink
-from bitcoind_mp.supervisor.board import Board, Followers
+from bitcoind_mp.supervisor.outward.board import Board, Followers
 
 
 class Sink(NoticeSink):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.errands import Errands, Lane
+from bitcoind_mp.supervisor.outward.errands import Errands, Lane
 
 Scenario = Callable[[], Awaitable[None]]
 

@@ -9,9 +9,9 @@ import pytest
 from bitcoind_mp.interfaces.errors import FatalError
 from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.supervisor.handover import VARIABLE, HandedUnit, Handover, taken
-from bitcoind_mp.supervisor.policy import Exit, Policy
-from bitcoind_mp.supervisor.states import State
-from bitcoind_mp.supervisor.unit import Ended, Unit
+from bitcoind_mp.supervisor.units.policy import Exit, Policy
+from bitcoind_mp.supervisor.units.states import State
+from bitcoind_mp.supervisor.units.unit import Ended, Unit
 
 UNITS = [
     Unit(Policy()),

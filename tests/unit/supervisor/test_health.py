@@ -8,11 +8,11 @@ import pytest
 
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event_of
-from bitcoind_mp.supervisor.health import HealthMonitor
+from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.manager import Manager
-from bitcoind_mp.supervisor.notify import NotifySocket
-from bitcoind_mp.supervisor.orphans import Register
 from bitcoind_mp.supervisor.plan import HealthPlan
+from bitcoind_mp.supervisor.processes.notify import NotifySocket
+from bitcoind_mp.supervisor.processes.orphans import Register
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.loading import load
-from bitcoind_mp.supervisor import hooks
+from bitcoind_mp.supervisor.outward import hooks
 
 TXID, BLOCK = "ab" * 32, "cd" * 32
 BY_OPTION = {hook.option: hook for hook in hooks.HOOKS}

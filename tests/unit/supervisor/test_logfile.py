@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.logfile import LogFile
+from bitcoind_mp.supervisor.output.logfile import LogFile
 
 
 @pytest.fixture

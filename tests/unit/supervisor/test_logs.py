@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.supervisor.logfile import LogFile
-from bitcoind_mp.supervisor.logs import Console, Journal, Pump, UnitLog
+from bitcoind_mp.supervisor.output.logfile import LogFile
+from bitcoind_mp.supervisor.output.logs import Console, Journal, Pump, UnitLog
 
 
 class Entries:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor import events as ev
-from bitcoind_mp.supervisor.notify import Datagram, NotifySocket, parse
+from bitcoind_mp.supervisor.processes.notify import Datagram, NotifySocket, parse
+from bitcoind_mp.supervisor.units import events as ev
 
 
 @pytest.mark.parametrize(

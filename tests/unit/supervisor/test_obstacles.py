@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.interfaces.failures import Obstacle
-from bitcoind_mp.supervisor.obstacles import is_in_the_way
+from bitcoind_mp.supervisor.processes.obstacles import is_in_the_way
 
 
 @pytest.mark.parametrize(("kind", "what", "amount"), [("disk", "/a b", 7), ("lock", "/x", 0), ("port", "::", 8333)])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.orphans import Orphan, Register, boot_id, find, start_time
+from bitcoind_mp.supervisor.processes.orphans import Orphan, Register, boot_id, find, start_time
 
 BOOT = boot_id(os.environ)
 

@@ -4,7 +4,7 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import ExitStatus
 from bitcoind_mp.interfaces.failures import BY_CAUSE, FAILURES
-from bitcoind_mp.supervisor.policy import Exit, Policy, Verdict
+from bitcoind_mp.supervisor.units.policy import Exit, Policy, Verdict
 
 
 @pytest.mark.parametrize(

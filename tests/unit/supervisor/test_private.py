@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bitcoind_mp.supervisor.private import Private, adoptable, made
+from bitcoind_mp.supervisor.processes.private import Private, adoptable, made
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.policy import Exit
-from bitcoind_mp.supervisor.process import Command, Process, command, keep_to_ourselves, release
+from bitcoind_mp.supervisor.processes.process import Command, Process, command, keep_to_ourselves, release
+from bitcoind_mp.supervisor.units.policy import Exit
 
 DEADLINE = 20_000  # milliseconds
 

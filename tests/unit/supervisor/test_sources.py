@@ -9,14 +9,14 @@ import pytest
 from bitcoind_mp.interfaces.chain import BlockRef
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.notices import TransactionChange
-from bitcoind_mp.supervisor.board import Board
-from bitcoind_mp.supervisor.logs import Pump, UnitLog
 from bitcoind_mp.supervisor.manager import Manager, Supervised
-from bitcoind_mp.supervisor.notify import NotifySocket
-from bitcoind_mp.supervisor.orphans import Register
+from bitcoind_mp.supervisor.output.logs import Pump, UnitLog
+from bitcoind_mp.supervisor.outward.board import Board
+from bitcoind_mp.supervisor.outward.sources import NodeSource, WalletSource
 from bitcoind_mp.supervisor.plan import Plan
-from bitcoind_mp.supervisor.policy import Policy
-from bitcoind_mp.supervisor.sources import NodeSource, WalletSource
+from bitcoind_mp.supervisor.processes.notify import NotifySocket
+from bitcoind_mp.supervisor.processes.orphans import Register
+from bitcoind_mp.supervisor.units.policy import Policy
 
 HELLO = Hello("supervisor", 1, "regtest", "0", 1)
 GOOD, BAD = "ab" * 32, "ab" * 31 + "; reboot"

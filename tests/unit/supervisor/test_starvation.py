@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.starvation import Starvation, own_counter
+from bitcoind_mp.supervisor.processes.starvation import Starvation, own_counter
 
 V2 = "30 24 0:27 {top} /sys/fs/cgroup rw,nosuid - cgroup2 cgroup rw,nsdelegate\n"
 V1 = "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"

@@ -1,6 +1,6 @@
 """The table of moves is whole."""
 
-from bitcoind_mp.supervisor.states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, WAITING, State
+from bitcoind_mp.supervisor.units.states import ALIVE, AT_REST, ENDING, SERVING, TRANSITIONS, WAITING, State
 
 
 def test_every_state_has_moves_and_can_be_reached() -> None:

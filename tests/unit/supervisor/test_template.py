@@ -8,8 +8,8 @@ from pathlib import Path
 WORKERS = Path(__file__).resolve().parents[2] / "process" / "workers"
 PROGRAM = """
 import asyncio, os, sys
-from bitcoind_mp.supervisor.process import command
-from bitcoind_mp.supervisor.template import Template, become_subreaper
+from bitcoind_mp.supervisor.processes.process import command
+from bitcoind_mp.supervisor.processes.template import Template, become_subreaper
 
 class Died(Exception):
     pass

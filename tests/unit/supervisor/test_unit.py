@@ -8,10 +8,10 @@ import pytest
 
 from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.interfaces.journal import Event
-from bitcoind_mp.supervisor import events as ev
-from bitcoind_mp.supervisor.policy import Exit, Policy
-from bitcoind_mp.supervisor.states import ALIVE, AT_REST, SERVING, WAITING, State
-from bitcoind_mp.supervisor.unit import IllegalMove, Unit, step
+from bitcoind_mp.supervisor.units import events as ev
+from bitcoind_mp.supervisor.units.policy import Exit, Policy
+from bitcoind_mp.supervisor.units.states import ALIVE, AT_REST, SERVING, WAITING, State
+from bitcoind_mp.supervisor.units.unit import IllegalMove, Unit, step
 
 POLICY = Policy(
     start_timeout=10,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.health import Health
+from bitcoind_mp.supervisor.checks.vitals import Checkup, Grade, Resources, judge, measure, open_files
 from bitcoind_mp.supervisor.plan import MIB, Limits
-from bitcoind_mp.supervisor.policy import Exit, Policy
-from bitcoind_mp.supervisor.states import State
-from bitcoind_mp.supervisor.unit import Ended, Unit
-from bitcoind_mp.supervisor.vitals import Checkup, Grade, Resources, judge, measure, open_files
+from bitcoind_mp.supervisor.units.policy import Exit, Policy
+from bitcoind_mp.supervisor.units.states import State
+from bitcoind_mp.supervisor.units.unit import Ended, Unit
 
 RUNNING = Unit(Policy(), state=State.RUNNING, pid=7)
 NONE = Limits()

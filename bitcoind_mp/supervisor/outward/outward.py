@@ -14,16 +14,16 @@ from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.notices import KINDS, TRANSACTION, UNIT
+from bitcoind_mp.supervisor.checks.health import HealthMonitor
+from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.units.states import WAITING, State
+from bitcoind_mp.supervisor.units.unit import Unit
 
 from .alarms import Alarms
 from .board import Board, Followers, Notice, OnDisconnect
 from .errands import Errands, Lane
-from .health import HealthMonitor
 from .hooks import HOOKS, Hook, configured, line, values, variables
-from .manager import Manager, Supervised
 from .sources import NodeSource, Source, WalletSource
-from .states import WAITING, State
-from .unit import Unit
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 _STARTUP, _SHUTDOWN = "startupnotify", "shutdownnotify"

@@ -7,11 +7,11 @@ wrong with a unit is ``vitals.py``'s to say.
 import re
 
 from bitcoind_mp.interfaces.notices import ALERT
+from bitcoind_mp.supervisor.checks.health import HealthMonitor
+from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.units.states import SERVING, State
 
 from .board import Board
-from .health import HealthMonitor
-from .manager import Manager, Supervised
-from .states import SERVING, State
 
 #: Problems of a unit that are alerts, and characters of each: a worker may say anything.
 _MOST, _LONGEST = 20, 500

@@ -16,11 +16,12 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from .health import HealthMonitor
-from .manager import Manager, Supervised
+from bitcoind_mp.supervisor.checks.health import HealthMonitor
+from bitcoind_mp.supervisor.checks.vitals import Checkup, Resources, measure, open_files
+from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.units.states import SERVING, State
+
 from .outward import Outward
-from .states import SERVING, State
-from .vitals import Checkup, Resources, measure, open_files
 
 _PREFIX = "bitcoind_mp_"
 #: Wallets that are told of, and characters of each one's name.

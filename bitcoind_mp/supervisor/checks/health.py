@@ -19,11 +19,11 @@ from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
+from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.plan import HealthPlan
+from bitcoind_mp.supervisor.units.states import SERVING
+from bitcoind_mp.supervisor.units.unit import Unit
 
-from .manager import Manager, Supervised
-from .plan import HealthPlan
-from .states import SERVING
-from .unit import Unit
 from .vitals import Checkup, Diagnosis, Grade, judge, measure
 
 log = logging.getLogger("bitcoind_mp.supervisor")

@@ -8,7 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 
-from .plan import Plan
+from bitcoind_mp.supervisor.plan import Plan
+
 from .process import Command, Process
 from .template import Template
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .policy import Exit
+from bitcoind_mp.supervisor.units.policy import Exit
 
 SHELL = "/bin/sh"
 _BECOME_WORKER = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@"'

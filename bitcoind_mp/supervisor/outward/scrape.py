@@ -13,8 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-
-from .places import Bind
+from bitcoind_mp.supervisor.places import Bind
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 

@@ -27,10 +27,10 @@ from bitcoind_mp.interfaces.notices import (
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
+from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.units.states import SERVING
 
 from .board import Board
-from .manager import Manager, Supervised
-from .states import SERVING
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 

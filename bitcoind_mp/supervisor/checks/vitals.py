@@ -9,10 +9,9 @@ from enum import IntEnum
 import psutil
 
 from bitcoind_mp.interfaces.health import Health
-
-from .plan import Limits
-from .states import SERVING, State
-from .unit import Unit
+from bitcoind_mp.supervisor.plan import Limits
+from bitcoind_mp.supervisor.units.states import SERVING, State
+from bitcoind_mp.supervisor.units.unit import Unit
 
 
 class Grade(IntEnum):

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
-
-from . import events as ev
+from bitcoind_mp.supervisor.units import events as ev
 
 #: sockaddr_un holds 108 bytes with the terminating zero.
 _LONGEST_PATH = 107

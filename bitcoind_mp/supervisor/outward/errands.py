@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from .process import SHELL, USUAL_SIGNALS, for_children
+from bitcoind_mp.supervisor.processes.process import SHELL, USUAL_SIGNALS, for_children
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Commands of one option that may wait. Those after them are not run, and counted.

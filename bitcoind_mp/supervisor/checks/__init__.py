@@ -1,0 +1,1 @@
+"""Asking workers how they are, measuring them, and judging what was found."""

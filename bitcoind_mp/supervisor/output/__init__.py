@@ -1,0 +1,1 @@
+"""What units and the supervisor write: pumped, rotated, kept for followers."""

@@ -1,0 +1,1 @@
+"""What the supervisor tells the operator by itself: notices, commands run on them, and metrics."""
