@@ -19,6 +19,10 @@ from .session import Session
 logger = logging.getLogger("bitcoind_mp.ipc")
 
 
+#: Seconds between attempts to reach a process that is held.
+_HELD = 1.0
+
+
 class Backoff:
     """How long to wait before the next attempt: doubles from ``first`` to ``most`` seconds, and starts anew after a
     success that lasted longer than ``most``."""
@@ -36,6 +40,10 @@ class Backoff:
     def appeared(self) -> None:
         """The socket is there anew. It may not be listened on yet for a moment: a failure now means little."""
         self._next = self._first
+
+    def held(self) -> None:
+        """Whoever should be there starts as soon as something is out of its way, which is looked at each second."""
+        self._next = min(self._next, _HELD)
 
     def lasted(self, seconds: float) -> None:
         """A success ended after that long."""
@@ -149,6 +157,8 @@ class Reconnecting:
             if self._on_up is not None:
                 await self._on_up(session)
         except (OSError, RpcError) as error:
+            if isinstance(error, RpcError) and error.data == {"held": True}:
+                self._backoff.held()
             self._failed(session, self._words(error))
             return False
         except asyncio.CancelledError:  # closed while the new session was being put to use

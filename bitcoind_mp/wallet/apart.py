@@ -31,6 +31,8 @@ def _status(refused: RpcError) -> ExitStatus:
     cause = refused.__cause__
     if isinstance(cause, WalletFileError) and cause.is_taken:
         return ExitStatus.LOCKED
+    if refused.code == RpcCode.DATABASE_ERROR:
+        return ExitStatus.DISK_FULL
     if refused.code == RpcCode.WALLET_NOT_FOUND or YOUNG in refused.message:
         return ExitStatus.CONFIG
     return ExitStatus.DATA_CORRUPT

@@ -310,7 +310,10 @@ def _unusable(path: Path, error: Exception) -> WalletFileError:
         return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.", RpcCode.WALLET_NOT_FOUND)
     if code == sqlite3.SQLITE_CORRUPT or isinstance(error, UnicodeDecodeError):
         return WalletFileError(f"{path} is corrupt ({error}). Restore it from a backup.")
-    return WalletFileError(f"{path} can't be opened: {error}.")
+    no_room = code is not None and code & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return WalletFileError(
+        f"{path} can't be opened: {error}.", RpcCode.DATABASE_ERROR if no_room else RpcCode.WALLET_ERROR
+    )
 
 
 def _sync_directory(path: Path) -> None:

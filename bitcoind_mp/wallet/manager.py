@@ -1,5 +1,6 @@
 """The wallets that are loaded, by name, and those that lie on disk. What doesn't belong: anything about one wallet."""
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ log = logging.getLogger("bitcoind_mp.wallet")
 
 #: How long loading waits for the wallet to catch up before it answers all the same, in seconds.
 CATCH_UP = 20.0
+#: Seconds between attempts to load what the disk had no room for.
+_LOOK_AGAIN = 2.0
 #: What comes of reading a file whose rows aren't what we wrote.
 _NONSENSE = (BTClibException, sqlite3.Error, ValueError, LookupError, TypeError, OverflowError)
 
@@ -65,6 +68,7 @@ class Wallets(Shelf):
         self._attached: dict[str, Attachment] = {}
         self._awaited: list[str] = []
         """Wallets that were to be loaded at the start, and aren't yet: a kill must not make them be forgotten."""
+        self._without_room: list[str] = []
 
     def __iter__(self) -> Iterator[Wallet]:
         """In the order they were loaded."""
@@ -200,9 +204,25 @@ class Wallets(Shelf):
                     log.warning("[%s] %s", name, warning)
             except RpcError as error:
                 self._refuse(name, error.message)
+                if error.code == RpcCode.DATABASE_ERROR:
+                    self._without_room.append(name)
             except Exception as error:
                 log.exception("[%s] could not be loaded", name)
                 self._refuse(name, f"{type(error).__name__}: {error}")
+
+    async def load_what_had_no_room(self) -> None:
+        """Try those again that the disk had no room for at the start, now and then, until it has."""
+        while self._without_room:
+            await asyncio.sleep(_LOOK_AGAIN)
+            for name in list(self._without_room):
+                if name in self.refused:
+                    try:
+                        await self.load(name, patience=0)
+                    except RpcError as error:
+                        if error.code == RpcCode.DATABASE_ERROR or name in self._busy:
+                            continue
+                        self._refuse(name, error.message)
+                self._without_room.remove(name)
 
     def _refuse(self, name: str, why: str) -> None:
         self.refused[name] = why

@@ -175,6 +175,7 @@ class WalletService(Service):
         server.warmup = ""
         table.write({**server.manifest(), **({"wallet": only} if only is not None else {})})
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
+        host.spawn(app.wallets.load_what_had_no_room(), "load what had no room")
         self._changed()
         host.notify.extend_timeout(_BUSY_FOR)
         await self._readiness.wait()

@@ -103,6 +103,7 @@ def test_a_data_directory_without_a_byte_left(daemon: Daemon, mount: Callable[..
     disk.free()
     daemon.until_running()
     daemon.patiently(lambda: daemon.node("getblockcount"))
+    wait_until("the wallet to have found the node", lambda: "synced" in daemon.unit("wallet")["status"])
     client.check()
     client.mine(1, address)
     client.pay("w", address, "1")

@@ -196,3 +196,12 @@ def test_closed_while_a_new_session_is_put_to_use_it_leaves_none_behind(harness:
         await there.down()
 
     asyncio.run(main())
+
+
+def test_one_that_is_held_is_tried_each_second() -> None:
+    backoff = Backoff(0.5, 8.0)
+    waits = []
+    for _ in range(5):
+        waits.append(backoff.failed())
+        backoff.held()
+    assert waits == [0.5, 1.0, 1.0, 1.0, 1.0]
