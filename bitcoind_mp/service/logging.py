@@ -76,10 +76,10 @@ class LineFormatter(logging.Formatter):
     """Core's layout. A traceback, or a message of several lines, keeps its newlines, so that it can be read."""
 
     def __init__(self, *, with_time: bool = True, own: str = "") -> None:
-        """``own``: the category that need not be named."""
+        """``own``: the category that need not be named; of a unit "wallet@NAME" that is "wallet"."""
         super().__init__()
         self._with_time = with_time
-        self._own = own
+        self._own = own.partition("@")[0]
 
     def format(self, record: logging.LogRecord) -> str:
         text = record.getMessage()
@@ -221,7 +221,8 @@ def setup(
 
 def _console(unit: str, journal: bool, heir: Path | None) -> logging.Handler:
     if journal and not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
-        return JournalHandler(Entries(f"bitcoin-mp-{unit}", JournalSocket()), unit)
+        program = f"bitcoin-mp-{unit.partition('@')[0]}"
+        return JournalHandler(Entries(program, JournalSocket()), unit)
     return Stderr(PipeFormatter(own=unit)) if journal else Stderr(LineFormatter(), heir)
 
 

@@ -135,7 +135,7 @@ def test_a_reload_ends_nothing(rich: Container) -> None:
 
 def test_the_journal_says_whose_each_entry_is(rich: Container) -> None:
     pid = rich.main_pid(ALICE)
-    found = rich.journal(f"--unit={ALICE}", "UNIT=wallet", f"PID={pid}", f"MESSAGE_ID={Event.NODE_FOUND}")[-1]
+    found = rich.journal(f"--unit={ALICE}", "UNIT=wallet@alice", f"PID={pid}", f"MESSAGE_ID={Event.NODE_FOUND}")[-1]
     assert found["MESSAGE"].startswith("connected to the node (pid ")
     assert (found["SYSLOG_IDENTIFIER"], found["PRIORITY"], found["_PID"]) == ("bitcoin-mp-wallet", "6", str(pid))
     assert found["_SYSTEMD_UNIT"] == f"{ALICE}.service"
