@@ -1,8 +1,15 @@
-"""Which process of pytest-xdist runs what, with ``--dist loadgroup``."""
+"""What every test finds: Ctrl-C that works, and which process of pytest-xdist runs what (``--dist loadgroup``)."""
 
+import signal
 from typing import Any
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """What a shell starts in the background it starts with SIGINT ignored, and so would all be that tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -107,12 +107,12 @@ def test_a_wallet_killed_at_any_moment_loses_and_doubles_nothing(pair: Pair, see
         pair.kill("wallet")
         pair.start("wallet")
         wait_for(lambda: pair.ask("wallet", "listwallets") == ["w"], "the wallet to be loaded again")
+    # A busy machine gets little done between two kills: enough has to be acknowledged for the check to mean something.
+    wait_for(lambda: len(client.labels) > 10 and len(client.txids) > 3, "addresses and payments to be acknowledged")
     client.stopping.set()
     client.join(DEADLINE)
     assert not client.is_alive()
     pair.until_synced()
-    assert len(client.labels) > 10
-    assert len(client.txids) > 3
     check(pair, client)
     pair.kill("wallet")
     pair.start("wallet")
