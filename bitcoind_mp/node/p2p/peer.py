@@ -13,6 +13,16 @@ from .handshake import Handshake
 
 #: What user agents begin with (BIP14).
 PROGRAM = "bitcoind-mp"
+#: What every message is counted as whose command the protocol doesn't know (``NET_MESSAGE_TYPE_OTHER``, ``src/net.h``):
+#: peers choose commands, and are not to fill the memory with them.
+OTHER = "*other*"
+#: ``ALL_NET_MESSAGE_TYPES`` (``src/protocol.h``).
+_COMMANDS = (
+    "version verack addr addrv2 sendaddrv2 inv getdata merkleblock getblocks getheaders tx headers block getaddr "
+    "mempool ping pong notfound filterload filteradd filterclear sendheaders feefilter sendcmpct cmpctblock "
+    "getblocktxn blocktxn getcfilters cfilter getcfheaders cfheaders getcfcheckpt cfcheckpt wtxidrelay sendtxrcncl"
+)
+COMMANDS = frozenset(_COMMANDS.split())
 #: How many transaction hashes we remember a peer to know (Core's ``m_tx_inventory_known_filter`` holds 50,000).
 KNOWN_TRANSACTIONS = 50_000
 
@@ -25,6 +35,9 @@ class Link(Protocol):
 
     def send_raw(self, command: str, payload: bytes) -> None:
         """Write one message whose payload is serialised already."""
+
+    async def drained(self) -> bool:
+        """Wait while much is to be written; False where the connection is gone."""
 
     def close(self, reason: str) -> None:
         """End the connection; the reason goes to the log."""
@@ -41,6 +54,10 @@ class Traffic:
     last_receive: int = 0
     last_block: int = 0
     last_transaction: int = 0
+
+    def count_received(self, command: str, size: int) -> None:
+        """A message came."""
+        self.received[command if command in COMMANDS else OTHER] += size
 
     @property
     def bytes_sent(self) -> int:

@@ -142,6 +142,8 @@ class Processing:
     async def _on_getdata(self, peer: Peer, payload: bytes) -> None:
         missing: list[Inventory] = []
         for item in GetData.parse(payload).items:
+            if not await peer.link.drained():
+                return
             if item.type_code in TX_TYPES:
                 found = self.transactions.serve(peer, item)
             elif item.type_code in BLOCK_TYPES:

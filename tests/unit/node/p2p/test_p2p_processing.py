@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from btclib import var_int
-from btclib.p2p import Inv, Inventory, InventoryType, Message, Payload, TxPayload, Verack, Version
+from btclib.p2p import GetData, Inv, Inventory, InventoryType, Message, Payload, TxPayload, Verack, Version
 
 from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.handshake import Handshake
@@ -22,9 +22,17 @@ class Wire:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.room = 1000
 
     def send(self, *payloads: Payload) -> None:
         self.sent += [payload.command for payload in payloads]
+
+    def send_raw(self, command: str, payload: bytes) -> None:
+        self.sent.append(command)
+        self.room -= 1
+
+    async def drained(self) -> bool:
+        return self.room > 0
 
 
 @pytest.fixture
@@ -93,6 +101,23 @@ def test_the_mempool_of_before_is_for_peers_that_were_named_and_for_our_kind(
         assert bool(peer.to_announce) is told
         processing.transactions.added(mempool.entries()[0])
         assert peer.to_announce
+        processing.close()
+
+    run(story())
+
+
+def test_one_request_for_much_is_served_as_fast_as_the_peer_reads(
+    run: Run, meet: Any, mempool: Any, money: Any
+) -> None:
+    """Else 1.8 MB of one message would have the node hold as many blocks in memory as it names."""
+
+    async def story() -> None:
+        tx = money.spend(fee=1000)
+        await mempool.accept(tx)
+        processing, peer, wire = await meet(True)
+        wire.room = 3
+        await processing.handle(peer, GetData([Inventory(InventoryType.MSG_WTX, tx.hash)] * 50).to_message(MAGIC))
+        assert wire.sent.count("tx") == 3
         processing.close()
 
     run(story())
