@@ -17,6 +17,7 @@ from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import BlockDecodeError, BlockUnavailable, ChainState, DiskFull
 
 from .download import BlockDownload
+from .inventory import Item
 from .peer import Peer
 from .wire import PeerMisbehavedError
 
@@ -209,7 +210,7 @@ class BlockRelay:
         if run:
             peer.send(Inv(run))
 
-    async def serve(self, peer: Peer, item: Inventory) -> bool:
+    async def serve(self, peer: Peer, item: Item) -> bool:
         """Send the block that the peer asked for; False where it isn't here."""
         node = self._chain.by_hash(item.hash)
         if node is None:
@@ -218,10 +219,14 @@ class BlockRelay:
             raw = await self._chain.read_block(node)
         except BlockUnavailable:
             return False
-        if item.type_code == InventoryType.MSG_BLOCK:
-            raw = BlockContents(raw).block.serialize(False, check_validity=False)
+        if item.kind == InventoryType.MSG_BLOCK:
+            raw = await asyncio.to_thread(_without_witnesses, raw)
         peer.link.send_raw("block", raw)
         return True
+
+
+def _without_witnesses(raw: bytes) -> bytes:
+    return BlockContents(raw).block.serialize(False, check_validity=False)
 
 
 def _headers(nodes: Iterable[BlockNode]) -> Headers:

@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
 
     async def _process(self, peer: Peer) -> None:
         while (message := await self._inbox.get()) is not None:
+            await asyncio.sleep(0)  # everybody else's turn: handling one, and taking the next, may well not wait at all
             self._inbox_bytes -= len(message.payload)
             if not await self.drained():
                 continue

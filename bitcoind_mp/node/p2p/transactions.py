@@ -20,6 +20,7 @@ from bitcoind_mp.node.mempool.entry import MempoolEntry
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.mempool.rejected import Kind, Rejected
 
+from .inventory import Item
 from .orphans import Orphan, Orphanage
 from .peer import Peer, RecentHashes
 from .requests import TxRequests
@@ -93,9 +94,9 @@ class TransactionRelay:
                 self._requests.announced(peer.number, hash)
         self._ask()
 
-    def refused(self, peer: Peer, hash: bytes) -> None:
-        """The peer hasn't got the transaction after all."""
-        self._requests.answered(peer.number, hash)
+    def refused(self, peer: Peer, hashes: list[bytes]) -> None:
+        """The peer hasn't got the transactions after all."""
+        self._requests.answered(peer.number, *hashes)
         self._ask()
 
     def _known(self, hash: bytes) -> bool:
@@ -222,13 +223,13 @@ class TransactionRelay:
         if peer.to_announce:
             self.announce_later(peer)
 
-    def serve(self, peer: Peer, item: Inventory) -> bool:
+    def serve(self, peer: Peer, item: Item) -> bool:
         """Send the transaction that the peer asked for; False where it isn't in the mempool."""
-        by_wtxid = item.type_code == InventoryType.MSG_WTX
+        by_wtxid = item.kind == InventoryType.MSG_WTX
         entry = self._mempool.entry_by_wtxid(item.hash) if by_wtxid else self._mempool.entry(item.hash)
         if entry is None:
             return False
-        if item.type_code == InventoryType.MSG_TX:
+        if item.kind == InventoryType.MSG_TX:
             peer.send(TxPayload(entry.tx, False, check_validity=False))
         else:
             peer.link.send_raw("tx", entry.raw)

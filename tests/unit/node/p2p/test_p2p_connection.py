@@ -174,3 +174,26 @@ def test_whoever_sends_much_can_wait_until_the_peer_has_read() -> None:
         assert sent[-1] is False
 
     asyncio.run(story())
+
+
+def test_a_peer_of_many_messages_leaves_turns_to_everybody_else() -> None:
+    """Messages that come in one piece are ready at once, and most are handled without waiting for anything."""
+    turns = handled = 0
+
+    async def count(peer: Peer, message: Message) -> None:
+        nonlocal handled
+        handled += 1
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        asyncio.get_running_loop().call_soon(turn)
+
+    async def story() -> None:
+        async with met(count) as meeting:
+            turn()
+            await meeting.say(ping() * 1000)
+            await until(lambda: handled == 1000)
+
+    asyncio.run(story())
+    assert turns > 500
