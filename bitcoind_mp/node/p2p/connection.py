@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
         self._reason = ""
         self._reading = True
+        self._handling = False
         self.peer: Peer | None = None
         self.transport: asyncio.Transport | None = None
         self.task: asyncio.Task[None] | None = None
@@ -104,6 +105,7 @@ class Connection(asyncio.Protocol):
             self._inbox_bytes -= len(message.payload)
             if not await self.drained():
                 continue
+            self._handling = True
             try:
                 await self._handle(peer, message)
             except PeerMisbehavedError as error:
@@ -111,9 +113,14 @@ class Connection(asyncio.Protocol):
             except Exception:
                 log.exception("processing %s of %s", message.command, peer)
                 self.close("internal error")
+            self._handling = False
             if not self._reading and not self._is_ahead(2) and not self._reason and self.transport is not None:
                 self._reading = True
                 self.transport.resume_reading()
+
+    @property
+    def is_behind(self) -> bool:
+        return self._handling or not self._inbox.empty()
 
     async def drained(self) -> bool:
         await self._writable.wait()

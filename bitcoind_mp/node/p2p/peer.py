@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from btclib.p2p import Payload, ServiceFlags
+from btclib.p2p.headers_sync import HeadersSyncState
 
 from bitcoind_mp.node.chain.header import BlockNode
 
@@ -29,6 +30,10 @@ KNOWN_TRANSACTIONS = 50_000
 
 class Link(Protocol):
     """The socket, as a peer sees it."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that the peer sent waits to be processed, or is being so."""
 
     def send(self, payload: Payload) -> None:
         """Write one message; dropped where the connection is gone."""
@@ -102,7 +107,8 @@ class Peer:
     """A connected peer.
 
     ``best_known`` is the block with the most work that it is known to have, ``best_sent`` the newest header that we
-    sent it. ``fee_filter`` in sat/kvB: it wants no transactions below. ``manual``: the operator named it.
+    sent it. ``headers_sync`` is under way while its chain hasn't shown enough work. ``fee_filter`` in sat/kvB: it wants
+    no transactions below. ``manual``: the operator named it.
     """
 
     def __init__(
@@ -124,6 +130,7 @@ class Peer:
         self.known_transactions = RecentHashes(KNOWN_TRANSACTIONS)
         self.to_announce: dict[bytes, bytes] = {}
         self.unconnecting_headers = 0
+        self.headers_sync: HeadersSyncState | None = None
         self.time_offset = 0
 
     @property

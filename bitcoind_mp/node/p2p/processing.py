@@ -158,9 +158,7 @@ class Processing:
 
     async def _on_notfound(self, peer: Peer, payload: bytes) -> None:
         items = parse_items(payload)
-        for item in items:
-            if item.kind in BLOCK_TYPES:
-                self.blocks.refused(peer, item.hash)
+        self.blocks.refused(peer, [item.hash for item in items if item.kind in BLOCK_TYPES])
         self.transactions.refused(peer, [item.hash for item in items if item.kind in TX_TYPES])
 
     async def _on_late_feature(self, peer: Peer, payload: bytes) -> None:
