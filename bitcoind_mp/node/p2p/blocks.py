@@ -9,14 +9,17 @@ import time
 from collections.abc import Iterable
 
 from btclib.block.block_header import BlockHeader
+from btclib.hashes import hash256
 from btclib.p2p import GetBlocks, GetData, GetHeaders, Headers, Inv, Inventory, InventoryType
 from btclib.p2p.limits import MAX_HEADERS_RESULTS, PROTOCOL_VERSION
 
 from bitcoind_mp.node.chain.contents import BlockContents
-from bitcoind_mp.node.chain.header import BlockNode
+from bitcoind_mp.node.chain.header import BlockNode, work_of
 from bitcoind_mp.node.chain.state import BlockDecodeError, BlockUnavailable, ChainState, DiskFull
 
 from .download import BlockDownload
+from .headers import HeadersGate, parse_headers
+from .inventory import Item
 from .peer import Peer
 from .wire import PeerMisbehavedError
 
@@ -26,6 +29,10 @@ log = logging.getLogger("bitcoind_mp.net")
 MAX_HEADERS_ANNOUNCED = 8
 #: Runs of headers that don't connect before the peer is given up (``MAX_NUM_UNCONNECTING_HEADERS_MSGS``).
 MAX_UNCONNECTING = 10
+#: Blocks past the tip that are kept though nobody was asked for them (``MIN_BLOCKS_TO_KEEP``).
+_TOO_FAR_AHEAD = 288
+#: Seconds until another look at peers that owe a block and may not be to blame.
+_LOOK_AGAIN = 1.0
 #: Blocks told in answer to a ``getblocks``.
 _GETBLOCKS_LIMIT = 500
 
@@ -49,6 +56,7 @@ class BlockRelay:
     def __init__(self, chain: ChainState, peers: dict[int, Peer]) -> None:
         self._chain = chain
         self._peers = peers
+        self._gate = HeadersGate(chain)
         self._download = BlockDownload(chain)
         self._timer: asyncio.TimerHandle | None = None
 
@@ -77,24 +85,39 @@ class BlockRelay:
         peer.send(GetHeaders(PROTOCOL_VERSION, self._chain.locator(since or self._chain.best_header)))
 
     async def on_headers(self, peer: Peer, payload: bytes) -> None:
-        headers = [h.serialize(check_validity=False) for h in Headers.parse(payload, check_validity=False).headers]
+        headers = parse_headers(payload)
         if not headers:
+            peer.headers_sync = None  # it has no more, after all
             return
-        if self._chain.by_hash(headers[0][35:3:-1]) is None:
+        self._gate.check(headers)
+        full = len(headers) == MAX_HEADERS_RESULTS
+        released = self._gate.redownloaded(peer, headers)
+        if released is not None:
+            headers = released
+            if not headers:
+                return
+        start = self._chain.by_hash(headers[0][35:3:-1])
+        if start is None:
             peer.unconnecting_headers += 1
             if peer.unconnecting_headers > MAX_UNCONNECTING:
                 raise PeerMisbehavedError("headers that never connect")
             self.ask_for_headers(peer)
             return
+        if released is None and self._gate.holds_back(peer, start, headers):
+            return
+        await self._take_headers(peer, headers)
+        peer.unconnecting_headers = 0
+        last = self._chain.by_hash(hash256(headers[-1])[::-1])
+        if full and peer.headers_sync is None and last is not None:
+            self.ask_for_headers(peer, last)
+        self._ask_for_blocks()
+
+    async def _take_headers(self, peer: Peer, headers: list[bytes]) -> None:
         outcome = await self._chain.submit_headers(headers)
         if outcome.last is not None:
             peer.learned(outcome.last)
         if outcome.reason is not None and not _pardoned(peer, outcome.reason):
             raise PeerMisbehavedError(f"invalid header received: {outcome.reason}")
-        peer.unconnecting_headers = 0
-        if len(headers) == MAX_HEADERS_RESULTS and outcome.last is not None:
-            self.ask_for_headers(peer, outcome.last)
-        self._ask_for_blocks()
 
     def announced(self, peer: Peer, hashes: list[bytes]) -> None:
         """The peer says that it has these blocks."""
@@ -102,22 +125,26 @@ class BlockRelay:
         for node in nodes:
             if node is not None:
                 peer.learned(node)
-        if None in nodes:
+        if None in nodes and peer.headers_sync is None:  # which would begin anew
             self.ask_for_headers(peer)
         self._ask_for_blocks()
 
-    def refused(self, peer: Peer, hash: bytes) -> None:
-        """The peer hasn't got the block after all."""
-        self._download.refused(peer.number, hash)
+    def refused(self, peer: Peer, hashes: Iterable[bytes]) -> None:
+        """The peer hasn't got these blocks after all: it would only be asked again."""
+        if owed := {node.hash for node in self.in_flight(peer)} & set(hashes):
+            raise PeerMisbehavedError(f"block {owed.pop().hex()} isn't there though it was announced")
 
     async def on_block(self, peer: Peer, payload: bytes) -> None:
         if len(payload) < 80:
             raise PeerMisbehavedError("block shorter than its header")
-        hash = BlockHeader.parse(payload[:80], check_validity=False).hash
-        if self._chain.by_hash(hash) is None and self._chain.by_hash(payload[35:3:-1]) is None:
+        header = payload[:80]
+        hash, parent = hash256(header)[::-1], self._chain.by_hash(header[35:3:-1])
+        if parent is None:
             raise PeerMisbehavedError("block of an unknown parent")
         peer.traffic.last_block = int(time.time())
-        self._download.received(hash)
+        if not self._download.was_asked_for(hash) and not await self._is_welcome(peer, hash, header, parent):
+            return
+        self._download.received(peer.number, hash)
         try:
             outcome = await self._chain.submit_block(payload, durable=not self._chain.initial_block_download)
         except BlockDecodeError as error:
@@ -126,7 +153,7 @@ class BlockRelay:
             log.error("No room for block %s: %s", hash.hex(), error)
             return
         finally:
-            self._download.processed(hash)
+            self._download.processed(hash, time.monotonic())
         node = self._chain.by_hash(hash)
         if node is not None and outcome.accepted:
             peer.learned(node)
@@ -134,6 +161,25 @@ class BlockRelay:
         if refused and not _pardoned(peer, str(outcome.reason)):
             raise PeerMisbehavedError(f"invalid block {hash.hex()}: {outcome.reason}")
         self._ask_for_blocks()
+
+    async def _is_welcome(self, peer: Peer, hash: bytes, header: bytes, parent: BlockNode) -> bool:
+        """Whether a block that nobody was asked for is worth the disk (``AcceptBlock``). Its header may be worth
+        keeping though it isn't."""
+        self._gate.check([header])
+        work = parent.chain_work + work_of(int.from_bytes(header[72:76], "little"))
+        if self._chain.by_hash(hash) is None:
+            if work < self._gate.threshold:
+                return False
+            await self._take_headers(peer, [header])
+        node, tip = self._chain.by_hash(hash), self._chain.tip
+        if node is None or node.has_data:
+            if node is not None:
+                peer.learned(node)
+            return False
+        return (
+            work >= max(tip.chain_work, self._chain.params.minimum_chain_work)
+            and node.height <= tip.height + _TOO_FAR_AHEAD
+        )
 
     def _ask_for_blocks(self) -> None:
         """Give every peer with room something to fetch."""
@@ -152,12 +198,15 @@ class BlockRelay:
             self._timer = None
         due = self._download.next_deadline()
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, due - time.monotonic()), self._give_up)
+            wait = max(_LOOK_AGAIN, due - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(wait, self._give_up)
 
     def _give_up(self) -> None:
         """Peers that owe a block for too long are disconnected; others are asked then."""
-        for number in self._download.late(time.monotonic()):
+        behind = {number for number, peer in self._peers.items() if peer.link.is_behind}
+        for number in self._download.late(time.monotonic(), behind):
             self._peers[number].disconnect("timeout downloading a block")
+        self._set_timer()
 
     # --- announcing
 
@@ -209,7 +258,7 @@ class BlockRelay:
         if run:
             peer.send(Inv(run))
 
-    async def serve(self, peer: Peer, item: Inventory) -> bool:
+    async def serve(self, peer: Peer, item: Item) -> bool:
         """Send the block that the peer asked for; False where it isn't here."""
         node = self._chain.by_hash(item.hash)
         if node is None:
@@ -218,10 +267,14 @@ class BlockRelay:
             raw = await self._chain.read_block(node)
         except BlockUnavailable:
             return False
-        if item.type_code == InventoryType.MSG_BLOCK:
-            raw = BlockContents(raw).block.serialize(False, check_validity=False)
+        if item.kind == InventoryType.MSG_BLOCK:
+            raw = await asyncio.to_thread(_without_witnesses, raw)
         peer.link.send_raw("block", raw)
         return True
+
+
+def _without_witnesses(raw: bytes) -> bytes:
+    return BlockContents(raw).block.serialize(False, check_validity=False)
 
 
 def _headers(nodes: Iterable[BlockNode]) -> Headers:

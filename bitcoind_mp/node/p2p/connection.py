@@ -12,8 +12,10 @@ from .wire import PeerMisbehavedError, Wire
 
 log = logging.getLogger("bitcoind_mp.net")
 
-#: Messages read ahead of what is processed; past this the socket is not read (TCP then slows the peer).
+#: Messages, and bytes of them (Core's ``-maxreceivebuffer``), read ahead of what is processed; past either the socket
+#: is not read (TCP then slows the peer).
 _READ_AHEAD = 64
+_READ_AHEAD_BYTES = 5_000_000
 #: Bytes waiting to be written (Core's ``-maxsendbuffer``); past this what the peer asks for waits.
 _WRITE_AHEAD = 1_000_000
 _HEADER_SIZE = 24
@@ -41,10 +43,12 @@ class Connection(asyncio.Protocol):
         self._handle = handle
         self._closed = closed
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._inbox_bytes = 0
         self._writable = asyncio.Event()
         self._writable.set()
         self._reason = ""
         self._reading = True
+        self._handling = False
         self.peer: Peer | None = None
         self.transport: asyncio.Transport | None = None
         self.task: asyncio.Task[None] | None = None
@@ -66,13 +70,18 @@ class Connection(asyncio.Protocol):
         self.peer.traffic.last_receive = int(time.time())
         try:
             for message in self._wire.feed(data):
-                self.peer.traffic.received[message.command] += _HEADER_SIZE + len(message.payload)
+                self.peer.traffic.count_received(message.command, _HEADER_SIZE + len(message.payload))
                 self._inbox.put_nowait(message)
+                self._inbox_bytes += len(message.payload)
         except PeerMisbehavedError as error:
             self.close(str(error))
-        if self._reading and self._inbox.qsize() > _READ_AHEAD and self.transport is not None:
+        if self._reading and self._is_ahead() and self.transport is not None and not self._reason:
             self._reading = False
             self.transport.pause_reading()
+
+    def _is_ahead(self, share: int = 1) -> bool:
+        """Whether more waits to be processed than may (a ``share``-th of it)."""
+        return self._inbox.qsize() > _READ_AHEAD // share or self._inbox_bytes > _READ_AHEAD_BYTES // share
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -81,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def eof_received(self) -> None:
-        self._reason = self._reason or "socket closed"
+        self.close("socket closed")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._reason = self._reason or (str(exc) if exc else "socket closed")
@@ -92,9 +101,11 @@ class Connection(asyncio.Protocol):
 
     async def _process(self, peer: Peer) -> None:
         while (message := await self._inbox.get()) is not None:
-            if self._reason:
+            await asyncio.sleep(0)  # everybody else's turn: handling one, and taking the next, may well not wait at all
+            self._inbox_bytes -= len(message.payload)
+            if not await self.drained():
                 continue
-            await self._writable.wait()
+            self._handling = True
             try:
                 await self._handle(peer, message)
             except PeerMisbehavedError as error:
@@ -102,10 +113,18 @@ class Connection(asyncio.Protocol):
             except Exception:
                 log.exception("processing %s of %s", message.command, peer)
                 self.close("internal error")
-            if not self._reading and self._inbox.qsize() <= _READ_AHEAD // 2 and not self._reason:
+            self._handling = False
+            if not self._reading and not self._is_ahead(2) and not self._reason and self.transport is not None:
                 self._reading = True
-                if self.transport is not None:
-                    self.transport.resume_reading()
+                self.transport.resume_reading()
+
+    @property
+    def is_behind(self) -> bool:
+        return self._handling or not self._inbox.empty()
+
+    async def drained(self) -> bool:
+        await self._writable.wait()
+        return not self._reason
 
     def send(self, payload: Payload) -> None:
         self._write(payload.command, self._wire.pack(payload))
@@ -121,7 +140,7 @@ class Connection(asyncio.Protocol):
         self.peer.traffic.last_send = int(time.time())
 
     def close(self, reason: str) -> None:
-        """End the connection; what was written before is still sent."""
+        """End the connection. What the peer hasn't made room for isn't waited for: it may never read."""
         self._reason = self._reason or reason
         if self.transport is not None:
-            self.transport.close()
+            self.transport.abort()

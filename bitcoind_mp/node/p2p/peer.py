@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from btclib.p2p import Payload, ServiceFlags
+from btclib.p2p.headers_sync import HeadersSyncState
 
 from bitcoind_mp.node.chain.header import BlockNode
 
@@ -13,6 +14,16 @@ from .handshake import Handshake
 
 #: What user agents begin with (BIP14).
 PROGRAM = "bitcoind-mp"
+#: What every message is counted as whose command the protocol doesn't know (``NET_MESSAGE_TYPE_OTHER``, ``src/net.h``):
+#: peers choose commands, and are not to fill the memory with them.
+OTHER = "*other*"
+#: ``ALL_NET_MESSAGE_TYPES`` (``src/protocol.h``).
+_COMMANDS = (
+    "version verack addr addrv2 sendaddrv2 inv getdata merkleblock getblocks getheaders tx headers block getaddr "
+    "mempool ping pong notfound filterload filteradd filterclear sendheaders feefilter sendcmpct cmpctblock "
+    "getblocktxn blocktxn getcfilters cfilter getcfheaders cfheaders getcfcheckpt cfcheckpt wtxidrelay sendtxrcncl"
+)
+COMMANDS = frozenset(_COMMANDS.split())
 #: How many transaction hashes we remember a peer to know (Core's ``m_tx_inventory_known_filter`` holds 50,000).
 KNOWN_TRANSACTIONS = 50_000
 
@@ -20,11 +31,18 @@ KNOWN_TRANSACTIONS = 50_000
 class Link(Protocol):
     """The socket, as a peer sees it."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that the peer sent waits to be processed, or is being so."""
+
     def send(self, payload: Payload) -> None:
         """Write one message; dropped where the connection is gone."""
 
     def send_raw(self, command: str, payload: bytes) -> None:
         """Write one message whose payload is serialised already."""
+
+    async def drained(self) -> bool:
+        """Wait while much is to be written; False where the connection is gone."""
 
     def close(self, reason: str) -> None:
         """End the connection; the reason goes to the log."""
@@ -41,6 +59,10 @@ class Traffic:
     last_receive: int = 0
     last_block: int = 0
     last_transaction: int = 0
+
+    def count_received(self, command: str, size: int) -> None:
+        """A message came."""
+        self.received[command if command in COMMANDS else OTHER] += size
 
     @property
     def bytes_sent(self) -> int:
@@ -85,7 +107,8 @@ class Peer:
     """A connected peer.
 
     ``best_known`` is the block with the most work that it is known to have, ``best_sent`` the newest header that we
-    sent it. ``fee_filter`` in sat/kvB: it wants no transactions below. ``manual``: the operator named it.
+    sent it. ``headers_sync`` is under way while its chain hasn't shown enough work. ``fee_filter`` in sat/kvB: it wants
+    no transactions below. ``manual``: the operator named it.
     """
 
     def __init__(
@@ -107,6 +130,7 @@ class Peer:
         self.known_transactions = RecentHashes(KNOWN_TRANSACTIONS)
         self.to_announce: dict[bytes, bytes] = {}
         self.unconnecting_headers = 0
+        self.headers_sync: HeadersSyncState | None = None
         self.time_offset = 0
 
     @property

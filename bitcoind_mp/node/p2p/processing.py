@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from btclib import var_int
 from btclib.exceptions import BTClibException
-from btclib.p2p import FeeFilter, GetData, Inv, Inventory, Message, NotFound, Ping, Pong, SendHeaders
+from btclib.p2p import FeeFilter, Message, Ping, Pong, SendHeaders
 from btclib.p2p.limits import MAX_HEADERS_RESULTS, MAX_INV_SZ, MAX_LOCATOR_SZ
 
 from bitcoind_mp.node.chain.header import BlockNode
@@ -19,6 +19,7 @@ from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
 
 from .blocks import BLOCK_TYPES, BlockRelay
+from .inventory import Item, parse_items, serialize_items
 from .peer import Peer
 from .transactions import TX_TYPES, TransactionRelay
 from .wire import PeerMisbehavedError
@@ -124,9 +125,9 @@ class Processing:
         self.ping(peer)
 
     async def _on_inv(self, peer: Peer, payload: bytes) -> None:
-        items = Inv.parse(payload).items
-        blocks = [item.hash for item in items if item.type_code in BLOCK_TYPES]
-        transactions = [item.hash for item in items if item.type_code in TX_TYPES]
+        items = parse_items(payload)
+        blocks = [item.hash for item in items if item.kind in BLOCK_TYPES]
+        transactions = [item.hash for item in items if item.kind in TX_TYPES]
         if transactions and not self._take_transactions:
             raise PeerMisbehavedError("transaction announced to a node of -blocksonly")
         if blocks:
@@ -140,25 +141,25 @@ class Processing:
         await self.transactions.on_tx(peer, payload)
 
     async def _on_getdata(self, peer: Peer, payload: bytes) -> None:
-        missing: list[Inventory] = []
-        for item in GetData.parse(payload).items:
-            if item.type_code in TX_TYPES:
+        missing: list[Item] = []
+        for item in parse_items(payload):
+            if not await peer.link.drained():
+                return
+            if item.kind in TX_TYPES:
                 found = self.transactions.serve(peer, item)
-            elif item.type_code in BLOCK_TYPES:
+            elif item.kind in BLOCK_TYPES:
                 found = await self.blocks.serve(peer, item)
             else:
                 continue  # a kind that nobody is told is missing
             if not found:
                 missing.append(item)
         if missing:
-            peer.send(NotFound(missing))
+            peer.link.send_raw("notfound", serialize_items(missing))
 
     async def _on_notfound(self, peer: Peer, payload: bytes) -> None:
-        for item in NotFound.parse(payload).items:
-            if item.type_code in BLOCK_TYPES:
-                self.blocks.refused(peer, item.hash)
-            elif item.type_code in TX_TYPES:
-                self.transactions.refused(peer, item.hash)
+        items = parse_items(payload)
+        self.blocks.refused(peer, [item.hash for item in items if item.kind in BLOCK_TYPES])
+        self.transactions.refused(peer, [item.hash for item in items if item.kind in TX_TYPES])
 
     async def _on_late_feature(self, peer: Peer, payload: bytes) -> None:
         raise PeerMisbehavedError("feature told after the handshake")

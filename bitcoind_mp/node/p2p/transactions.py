@@ -20,6 +20,7 @@ from bitcoind_mp.node.mempool.entry import MempoolEntry
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.mempool.rejected import Kind, Rejected
 
+from .inventory import Item
 from .orphans import Orphan, Orphanage
 from .peer import Peer, RecentHashes
 from .requests import TxRequests
@@ -93,9 +94,9 @@ class TransactionRelay:
                 self._requests.announced(peer.number, hash)
         self._ask()
 
-    def refused(self, peer: Peer, hash: bytes) -> None:
-        """The peer hasn't got the transaction after all."""
-        self._requests.not_found(peer.number, hash)
+    def refused(self, peer: Peer, hashes: list[bytes]) -> None:
+        """The peer hasn't got the transactions after all."""
+        self._requests.answered(peer.number, *hashes)
         self._ask()
 
     def _known(self, hash: bytes) -> bool:
@@ -116,11 +117,15 @@ class TransactionRelay:
     async def on_tx(self, peer: Peer, payload: bytes) -> None:
         tx = Tx.parse(payload, check_validity=False)
         txid, wtxid = tx.id, tx.hash
-        self._requests.received(txid, wtxid)
+        # of another peer the txid is still wanted: this one may have put a false witness to it
+        self._requests.answered(peer.number, txid)
+        self._requests.received(wtxid)
         peer.known_transactions.add(wtxid if peer.handshake.wtxid_relay else txid)
-        if self._chain.initial_block_download or self._known(wtxid):
-            return
-        if await self._take(peer, tx, len(payload)):
+        if (
+            not self._chain.initial_block_download
+            and not self._known(wtxid)
+            and await self._take(peer, tx, len(payload))
+        ):
             peer.traffic.last_transaction = int(time.time())
             await self._take_orphans(txid)
         self._ask()
@@ -173,6 +178,7 @@ class TransactionRelay:
 
     def added(self, entry: MempoolEntry) -> None:
         """It is in our mempool: tell those who may want it."""
+        self._requests.received(entry.txid, entry.wtxid)
         for peer in self._peers.values():
             if peer.wants_transactions:
                 self._queue(peer, entry)
@@ -187,6 +193,10 @@ class TransactionRelay:
         if hash in peer.known_transactions:
             return
         peer.to_announce[entry.txid] = hash
+        self.announce_later(peer)
+
+    def announce_later(self, peer: Peer) -> None:
+        """Send what is queued for the peer in a while, if that isn't due anyway."""
         if peer.number not in self._announcing:
             mean = self._interval[1 if peer.inbound else 0]
             wait = random.expovariate(1 / mean) if mean else 0.0
@@ -210,17 +220,16 @@ class TransactionRelay:
             news.append(Inventory(kind, hash))
         if news:
             peer.send(Inv(news))
-        waiting = next(filter(None, map(self._mempool.entry, peer.to_announce)), None)
-        if waiting is not None:
-            self._queue(peer, waiting)
+        if peer.to_announce:
+            self.announce_later(peer)
 
-    def serve(self, peer: Peer, item: Inventory) -> bool:
+    def serve(self, peer: Peer, item: Item) -> bool:
         """Send the transaction that the peer asked for; False where it isn't in the mempool."""
-        by_wtxid = item.type_code == InventoryType.MSG_WTX
+        by_wtxid = item.kind == InventoryType.MSG_WTX
         entry = self._mempool.entry_by_wtxid(item.hash) if by_wtxid else self._mempool.entry(item.hash)
         if entry is None:
             return False
-        if item.type_code == InventoryType.MSG_TX:
+        if item.kind == InventoryType.MSG_TX:
             peer.send(TxPayload(entry.tx, False, check_validity=False))
         else:
             peer.link.send_raw("tx", entry.raw)

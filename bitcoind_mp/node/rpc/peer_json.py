@@ -48,7 +48,7 @@ def peer_json(peer: Peer, now: float, sequence: int, common_height: int, in_flig
         "inbound": peer.inbound,
         "bip152_hb_to": False,
         "bip152_hb_from": False,
-        "presynced_headers": -1,
+        "presynced_headers": -1 if peer.headers_sync is None else peer.headers_sync.presync_height,
         "synced_headers": -1 if best is None else best.height,
         "synced_blocks": common_height,
         "inflight": in_flight,

@@ -5,7 +5,7 @@ from btclib.tx import OutPoint, Tx, TxIn, TxOut
 
 from bitcoind_mp.node.p2p.endpoint import Endpoint, parse_endpoint
 from bitcoind_mp.node.p2p.orphans import MAX_ORPHANS, Orphan, Orphanage
-from bitcoind_mp.node.p2p.requests import MAX_ANNOUNCEMENTS, REQUEST_TIMEOUT, TxRequests
+from bitcoind_mp.node.p2p.requests import MAX_ANNOUNCEMENTS, MAX_IN_FLIGHT, REQUEST_TIMEOUT, TxRequests
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_peer_without_it_or_gone_frees_the_request_at_once() -> None:
     for peer in (1, 2, 3):
         requests.announced(peer, b"a")
     assert requests.next_requests(0.0) == {1: [b"a"]}
-    requests.not_found(1, b"a")
+    requests.answered(1, b"a")
     assert requests.next_requests(1.0) == {2: [b"a"]}
     requests.forget_peer(2)
     assert requests.next_requests(2.0) == {3: [b"a"]}
@@ -90,11 +90,32 @@ def test_a_peer_without_it_or_gone_frees_the_request_at_once() -> None:
 
 
 def test_one_peer_cannot_fill_the_memory() -> None:
+    """Being asked for what it announced, and staying silent, makes no room for more."""
     requests = TxRequests()
-    for n in range(MAX_ANNOUNCEMENTS + 10):
+    for n in range(3 * MAX_ANNOUNCEMENTS):
         requests.announced(1, n.to_bytes(32, "big"))
+        if n % 1000 == 0:
+            requests.next_requests(float(n) / 1000)
     assert len(requests) == MAX_ANNOUNCEMENTS
     requests.announced(2, b"b" * 32)
     assert len(requests) == MAX_ANNOUNCEMENTS + 1
     requests.forget_peer(1)
     assert len(requests) == 1
+
+
+def test_a_peer_is_asked_for_so_many_at_a_time_and_another_for_the_rest() -> None:
+    requests = TxRequests()
+    hashes = [n.to_bytes(32, "big") for n in range(MAX_IN_FLIGHT + 10)]
+    for hash in hashes:
+        requests.announced(1, hash)
+    assert requests.next_requests(0.0) == {1: hashes[:MAX_IN_FLIGHT]}
+    assert requests.next_requests(1.0) == {}
+    for hash in hashes:
+        requests.announced(2, hash)
+    assert requests.next_requests(2.0) == {2: hashes[MAX_IN_FLIGHT:]}
+    requests.received(*hashes[:5])
+    assert requests.next_requests(3.0) == {}
+    assert requests.next_requests(REQUEST_TIMEOUT) == {2: hashes[5 : MAX_IN_FLIGHT - 5]}
+    requests.received(*hashes)
+    assert len(requests) == 0
+    assert requests.next_deadline() is None
