@@ -197,7 +197,7 @@ class Supervisor:
             left = await adoption.listeners(self._notify, orphans, self._config.network_dir)
             wanted = self._config.get_bool("signerprocess")
             self._adopted, self._private = adoptable(left.listeners, left.ends, wanted=wanted)
-        sweep(self._config.run_dir, is_answered)
+        sweep(self._config.run_dir, is_answered, {orphan.unit for orphan in orphans})
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
         self._sockets.open(bind_listener, given, going, self._adopted)
         for name in self._adopted.keys() - set(roles(self._config)):
