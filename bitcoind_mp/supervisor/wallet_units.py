@@ -33,7 +33,8 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 
 
 class Learns(Protocol):
-    """Who asks each unit how it is, or what happens, at its socket (``health.py``, ``outward.py``)."""
+    """Who asks each unit how it is, or what happens, at its socket, or keeps that (``health.py``, ``outward.py``,
+    ``upkeep.py``)."""
 
     def learn(self, name: str, socket: Path) -> None: ...
     def forget(self, name: str) -> None: ...
