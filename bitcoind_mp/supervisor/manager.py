@@ -163,6 +163,9 @@ class Manager:
         more."""
         for supervised in self.units.values():
             supervised.origin.close()
+        for supervised in self.units.values():
+            if supervised.is_waiting:
+                self._begin(supervised)
         notify = (self._notify.fileno(), self._notify.address)
         return (
             notify,
