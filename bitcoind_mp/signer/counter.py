@@ -16,12 +16,19 @@ _NOT_BY_THE_WALLET = (
 
 
 class Counter(Signer):
-    """``relay`` (-signerrelay): take passphrases from the wallet's process too."""
+    """One wallet process's. ``relay`` (-signerrelay): take passphrases from the wallet's process too."""
 
     def __init__(self, vault: Vault, tickets: Tickets, *, relay: bool) -> None:
         self._vault = vault
         self._tickets = tickets
         self._relay = relay
+        self._unlocked: set[str] = set()
+
+    def left(self) -> None:
+        """That process has gone. What was unlocked for it is locked, as if it had held the keys itself: the next one
+        begins with locked wallets, and must not be able to use what it says that it can't."""
+        for id in self._unlocked:
+            self._vault.lock_after_wallet(id)
 
     def _told(self, said: str, purpose: Purpose, about: str, *, seconds: int = 0, new: str = "") -> Entrusted:
         """What the owner entrusted; or what the wallet says, where it may."""
@@ -42,7 +49,10 @@ class Counter(Signer):
 
     async def unlock(self, id: str, passphrase: str, seconds: int) -> bool:
         told = self._told(passphrase, Purpose.UNLOCK, id, seconds=seconds)
-        return await self._vault.unlock(id, told.passphrase, min(seconds, told.seconds))
+        opened = await self._vault.unlock(id, told.passphrase, min(seconds, told.seconds))
+        if opened:
+            self._unlocked.add(id)
+        return opened
 
     async def lock(self, id: str) -> None:
         await self._vault.lock(id)

@@ -50,6 +50,8 @@ class Lineage:
     def is_worker(self, pid: int) -> bool:
         """Whether that process is a worker or came from one. One that can't be told counts as one."""
         supervisor, workers = self._supervisor(), self._workers()
+        if pid <= 0:  # of another pid namespace (pid_namespaces(7))
+            return True
         if pid == supervisor:
             return False
         for _ in range(_DEEPEST):

@@ -7,12 +7,11 @@ What comes in here has the wallet's methods. What doesn't belong: who the owner 
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from bitcoind_mp.ipc.credentials import peer_credentials
 from bitcoind_mp.ipc.passing import is_channel, take_from
-from bitcoind_mp.ipc.server import Server
 
 log = logging.getLogger("bitcoind_mp")
 
@@ -21,13 +20,18 @@ _PAUSE = 1.0
 
 
 class Entrance:
-    """Takes connections and hands them to the server that answers wallets. ``known`` is told the pid of each process
+    """Takes connections and hands each to ``serve`` (as `Server.adopt`). ``known`` is told the pid of each process
     that came in: whoever is a wallet once is no owner afterwards."""
 
-    def __init__(self, listening: socket.socket, server: Server, known: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        listening: socket.socket,
+        serve: Callable[[socket.socket], Awaitable[object]],
+        known: Callable[[int], None],
+    ) -> None:
         self._listening = listening
         self._take = self._passed if is_channel(listening) else self._accepted
-        self._server = server
+        self._serve = serve
         self._known = known
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[None]] = set()
@@ -72,7 +76,7 @@ class Entrance:
         try:
             self._known(peer_credentials(connected).pid)
             with suppress(PermissionError):  # another user: the server has told them, and the log
-                await self._server.adopt(connected)
+                await self._serve(connected)
         except OSError as error:
             log.debug("a wallet's connection was gone before it was taken: %s", error)
             connected.close()

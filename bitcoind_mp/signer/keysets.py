@@ -235,6 +235,13 @@ class KeySets:
         """See `Signer.lock`."""
         self._expire(self._set(id))
 
+    def lock_after_wallet(self, id: str) -> None:
+        """The wallet process that had it unlocked has gone. What was put down for the start stays unlocked: the next
+        process is told so (`introduce`)."""
+        found = self._sets.get(id)
+        if found is not None and found.on_lock is None:
+            self._expire(found)
+
     def lock_all(self) -> None:
         """Every one."""
         for found in self._sets.values():

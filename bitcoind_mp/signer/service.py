@@ -111,14 +111,21 @@ class SignerService(Service):
             OwnerCommands(app.vault, tickets, config.chain),
             ProcessCommands(host, "signer"),
         ]
-        for_wallets = [Counter(app.vault, tickets, relay=config.get_bool("signerrelay"))]
-        owner, wallet, nobody = (
-            Server(objects, hello=hello, access=access) for objects in (for_owner, for_wallets, [])
-        )
-        self._servers = [owner, wallet, nobody]
+        owner, nobody = (Server(objects, hello=hello, access=access) for objects in (for_owner, []))
+        self._servers = [owner, nobody]
+
+        async def serve_wallet(connected: socket.socket) -> None:
+            """Each has a counter of its own, which is told when it leaves."""
+            counter = Counter(app.vault, tickets, relay=config.get_bool("signerrelay"))
+            server = Server([counter], hello=hello, access=access)
+            session = await server.adopt(connected)
+            self._servers.append(server)
+            session.on_end(lambda: self._servers.remove(server))
+            session.on_end(counter.left)
+
         lineage = Lineage(config.network_dir)
         self._door = Door(listening, lineage, owner, nobody)
-        self._entrance = Entrance(from_wallet, wallet, lineage.is_wallet)
+        self._entrance = Entrance(from_wallet, serve_wallet, lineage.is_wallet)
         await app.boot_unlock.unlock(app.vault)
         self._door.open()
         self._entrance.open()
@@ -132,7 +139,7 @@ class SignerService(Service):
         if self._line is not None:
             self._line.close()
         self._events.close()
-        for server in self._servers:
+        for server in list(self._servers):
             await server.close(_CLOSE_CALLS)
         if self._app is not None:
             self._app.close()

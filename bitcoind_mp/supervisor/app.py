@@ -197,7 +197,7 @@ class Supervisor:
             left = await adoption.listeners(self._notify, orphans, self._config.network_dir)
             wanted = self._config.get_bool("signerprocess")
             self._adopted, self._private = adoptable(left.listeners, left.ends, wanted=wanted)
-        sweep(self._config.run_dir, is_answered)
+        sweep(self._config.run_dir, is_answered, {orphan.unit for orphan in orphans})
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
         self._sockets.open(bind_listener, given, going, self._adopted)
         for name in self._adopted.keys() - set(roles(self._config)):
@@ -230,9 +230,12 @@ class Supervisor:
             on_disconnect=on_disconnect,
         )
         tables = {name: path.with_suffix(".json") for name, path in paths.items()}
+        upkeep = upkeep_of(
+            self._config, self._sockets.bound, manager.units, partial(manifest.read, wait=False), manifest.write
+        )
         self._wallets = WalletUnits(
             manager, self._config, self._sockets, self._logs,
-            bind=bind_listener, doorman=doorman, learners=(health, outward), tables=tables,
+            bind=bind_listener, doorman=doorman, learners=(health, outward, upkeep), tables=tables,
         )  # fmt: skip
         server = self._make_server(manager, health, publisher, streams, hello, tables)
         server.add(outward.followers, EventCommands(outward))
@@ -243,9 +246,6 @@ class Supervisor:
         doors.push_async_callback(streams.close)
         doors.callback(doorman.close)
         doors.push_async_callback(self._upgrade.close)
-        upkeep = upkeep_of(
-            self._config, self._sockets.bound, manager.units, partial(manifest.read, wait=False), manifest.write
-        )
         health.on_round(upkeep.look)
         doors.callback(upkeep.close)
         doors.push_async_callback(outward.close)

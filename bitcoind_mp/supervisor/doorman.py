@@ -30,6 +30,7 @@ class Doorman:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._at: dict[str, socket.socket] = {}
+        self._answering: set[asyncio.Task[Any]] = set()
 
     def watch(self, supervised: Supervised, listener: socket.socket) -> None:
         """The unit's state is as it is now: stand at its door, or leave."""
@@ -66,12 +67,8 @@ class Doorman:
                 lambda: _Refusal(why_not(supervised), held=supervised.unit.state is State.HELD), connected
             )
             task = self._loop.create_task(answer)
-            task.add_done_callback(_forget)
-
-
-def _forget(task: "asyncio.Task[Any]") -> None:
-    if not task.cancelled():
-        task.exception()  # the caller has left already
+            self._answering.add(task)
+            task.add_done_callback(self._answering.discard)
 
 
 def why_not(supervised: Supervised) -> str:

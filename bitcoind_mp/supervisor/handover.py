@@ -19,7 +19,7 @@ from .units.states import State
 from .units.unit import Ended, Unit
 
 #: Of what is handed over. Change it whenever a field changes its meaning.
-VERSION = 3
+VERSION = 4
 #: Names the memfd in the environment; to a program that is only asked whether it could take over it says `CHECK`.
 VARIABLE = "BITCOIND_MP_HANDOVER"
 CHECK = "check"

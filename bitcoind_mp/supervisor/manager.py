@@ -150,7 +150,10 @@ class Manager:
         environ, now = self._environ_of(plan), self._loop.time()
         unit = Supervised(plan, pump, listener, environ, lambda: self._loaded(unit), now, origin)
         self._prepare(unit)
-        self._register.add(plan.name)
+        try:
+            self._register.add(plan.name)
+        except OSError as error:  # a full disk: it is noted with its first process, if there is room by then
+            log.warning("%s: could not be noted: %s", plan.name, error.strerror)
         self.units[plan.name] = unit
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
         return unit
@@ -160,6 +163,9 @@ class Manager:
         more."""
         for supervised in self.units.values():
             supervised.origin.close()
+        for supervised in self.units.values():
+            if supervised.is_waiting:
+                self._begin(supervised)
         notify = (self._notify.fileno(), self._notify.address)
         return (
             notify,

@@ -4,7 +4,6 @@ What is told belongs here; how it crosses is ``ipc/``'s.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -12,6 +11,7 @@ from bitcoind_mp.interfaces.logs import Logs, LogSink
 
 from .checks.health import HealthMonitor
 from .control import find_unit
+from .following import Following, OnDisconnect
 from .manager import Manager, Supervised
 from .output.logs import UnitLog
 from .report import WallClock, unit_line
@@ -20,8 +20,6 @@ from .units.unit import Unit
 #: Lines that a follower may be behind before it misses some.
 _MOST_WAITING = 10_000
 _LINES_AT_ONCE = 500
-#: Call the function when the other side of a sink is gone; returns what undoes it.
-OnDisconnect = Callable[[Any, Callable[[], None]], Callable[[], None]]
 
 
 class Publishes(Protocol):
@@ -37,8 +35,7 @@ class LogStreams(Logs):
     def __init__(self, manager: Manager, own_log: UnitLog, on_disconnect: OnDisconnect) -> None:
         self._manager = manager
         self._own_log = own_log
-        self._on_disconnect = on_disconnect
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._following = Following(on_disconnect)
 
     async def follow(self, unit: str, lines: int, sink: LogSink) -> None:
         logs = [supervised.log for supervised in self._manager.units.values()]
@@ -53,29 +50,11 @@ class LogStreams(Logs):
 
     def _start(self, log: UnitLog, lines: int, sink: LogSink) -> None:
         waiting = _Waiting(log.tail(lines))
-        unfollow = log.follow(waiting.add)
-        task = asyncio.get_running_loop().create_task(waiting.tell(log.unit, sink))
-        self._tasks.add(task)
-        forget = self._on_disconnect(sink, lambda: _cancel(task))
-
-        def ended(task: "asyncio.Task[None]") -> None:
-            self._tasks.discard(task)
-            unfollow()
-            forget()
-            if not task.cancelled():
-                task.exception()  # the connection is gone: nobody is left to tell
-
-        task.add_done_callback(ended)
+        self._following.begin(waiting.tell(log.unit, sink), sink, log.follow(waiting.add))
 
     async def close(self) -> None:
         """Tell nobody any more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
+        await self._following.close()
 
 
 class _Waiting:

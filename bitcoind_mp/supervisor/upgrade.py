@@ -80,10 +80,8 @@ class Upgrade:
         Raises:
             RpcError: it can't, or not now; why, and that nothing has changed.
         """
-        waiting = next((each.name for each in manager.units.values() if each.is_waiting), None)
-        if waiting is not None or manager.stopping:
-            busy = f"The {waiting} is being started" if waiting is not None else "bitcoind-mp is stopping"
-            raise RpcError(RpcCode.MISC_ERROR, f"{busy}: try again in a moment.")
+        if manager.stopping:
+            raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: there is nothing to upgrade any more.")
         return await self._check.run()
 
     def roll(self, manager: Manager, order: Sequence[str], done: Callable[[], None]) -> None:

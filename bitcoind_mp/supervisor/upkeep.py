@@ -37,18 +37,36 @@ class Upkeep:
         read: Read,
         write: Write,
     ) -> None:
-        self._spares = {socket: socket.with_name(f".{socket.name}") for socket in sockets}
-        self._tables = tables
+        self._spares: dict[Path, Path] = {}
+        self._tables = dict(tables)
         self._serves = serves
         self._read = read
         self._write = write
         self._known: dict[str, tuple[tuple[int, int, int], dict[str, Any]]] = {}
-        for socket, spare in self._spares.items():
-            with contextlib.suppress(OSError):
-                if socket.exists():
-                    spare.unlink(missing_ok=True)
-                    spare.hardlink_to(socket)
+        for socket in sockets:
+            self._keep(socket)
         self.look()
+
+    def _keep(self, socket: Path) -> None:
+        spare = self._spares[socket] = socket.with_name(f".{socket.name}")
+        with contextlib.suppress(OSError):
+            if socket.exists():
+                spare.unlink(missing_ok=True)
+                spare.hardlink_to(socket)
+
+    def learn(self, name: str, socket: Path) -> None:
+        """One more process, with its socket, which we bound."""
+        self._keep(socket)
+        self._tables[name] = socket.with_suffix(".json")
+
+    def forget(self, name: str) -> None:
+        """That process is no more, and its socket is about to be removed."""
+        table = self._tables.pop(name, None)
+        self._known.pop(name, None)
+        spare = self._spares.pop(table.with_suffix(".sock"), None) if table is not None else None
+        if spare is not None:
+            with contextlib.suppress(OSError):
+                spare.unlink()
 
     def look(self) -> None:
         """Put right what isn't. What can't be, for want of room, is tried again the next time."""

@@ -6,7 +6,8 @@ and which wallet is opened when is for the process to say that makes and lists t
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,7 @@ from .handover import Handover
 from .manager import Manager, Supervised
 from .output.logbook import Logbook
 from .places import Bind, Listeners
-from .plan import wallet_unit, wallets_apart
+from .plan import Plan, wallet_unit, wallets_apart
 from .processes.orphans import Orphan
 from .units import events as ev
 from .units.states import AT_REST, SERVING, State
@@ -32,7 +33,8 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 
 
 class Learns(Protocol):
-    """Who asks each unit how it is, or what happens, at its socket (``health.py``, ``outward.py``)."""
+    """Who asks each unit how it is, or what happens, at its socket, or keeps that (``health.py``, ``outward.py``,
+    ``upkeep.py``)."""
 
     def learn(self, name: str, socket: Path) -> None: ...
     def forget(self, name: str) -> None: ...
@@ -141,7 +143,9 @@ class WalletUnits(interface.WalletUnits):
         self._closing.add(supervised.name)
         try:
             self._manager.tell(supervised, ev.StopRequested())
-            await self._manager.until(supervised, (State.STOPPED,))
+            await self._manager.until_unit(supervised, lambda unit: unit.state is State.STOPPED or unit.wanted)
+            if supervised.unit.wanted:  # a process may be there again by now
+                raise RpcError(RpcCode.WALLET_ERROR, f"{supervised.name} was started again while it was to be stopped.")
             if self._find(name) is supervised:
                 self._remove(supervised)
         finally:
@@ -156,17 +160,27 @@ class WalletUnits(interface.WalletUnits):
         return next((each for each in self._each() if each.plan.wallet == wallet), None)
 
     def _add(self, wallet: str, *, enabled: bool = True, is_bound: bool = False) -> Supervised:
-        """Raises RpcError."""
+        """Raises RpcError: it can't be had, and nothing of it is left."""
         try:
             plan = replace(wallet_unit(self._config, wallet), enabled=enabled)
-            listening = self._sockets[plan.name] if is_bound else self._sockets.add(self._bind, plan.name)
+            supervised = self._put_together(plan, wallet, is_bound=is_bound)
         except (ValueError, FatalError, OSError) as error:
             raise RpcError(RpcCode.WALLET_ERROR, f"Wallet loading failed. {error}") from error
-        if "~" in plan.name:
-            self._name_file(plan.name).write_text(wallet, "utf-8", "surrogateescape")
-        origin = self._manager.units["wallet"].origin
-        supervised = self._manager.add(plan, self._logs.open(plan.name), listening.fileno(), origin)
         self._known(supervised)
+        return supervised
+
+    def _put_together(self, plan: Plan, wallet: str, *, is_bound: bool) -> Supervised:
+        with ExitStack() as undo:
+            if "~" in plan.name:
+                self._name_file(plan.name).write_text(wallet, "utf-8", "surrogateescape")
+                undo.callback(self._name_file(plan.name).unlink)
+            listening = self._sockets[plan.name] if is_bound else self._sockets.add(self._bind, plan.name)
+            undo.callback(self._sockets.remove, plan.name)
+            output = self._logs.open(plan.name)
+            undo.callback(self._logs.close_one, plan.name)
+            origin = self._manager.units["wallet"].origin
+            supervised = self._manager.add(plan, output, listening.fileno(), origin)
+            undo.pop_all()
         return supervised
 
     def _wallet(self, unit: str) -> str:
@@ -211,11 +225,11 @@ def is_loaded(supervised: Supervised) -> bool:
     return supervised.unit.state is not State.FAILED or supervised.was_ready
 
 
-def sweep(run_dir: Path, is_answered: Callable[[Path], bool]) -> None:
+def sweep(run_dir: Path, is_answered: Callable[[Path], bool], left: Collection[str]) -> None:
     """Remove what units of a supervisor that was killed left: sockets on which nobody listens, and what lies beside
-    them."""
+    them. Not of those whose process is still there (``left``): that may have closed its socket already."""
     for socket in run_dir.glob(f"{PREFIX}*.sock"):
-        if not is_answered(socket):
+        if socket.stem not in left and not is_answered(socket):
             socket.unlink(missing_ok=True)
             for beside in (".json", ".name"):
                 socket.with_suffix(beside).unlink(missing_ok=True)

@@ -161,6 +161,21 @@ def test_a_killed_wallet_asks_no_longer(pair: Pair) -> None:
     assert refusal(pay, pair).code == RpcCode.WALLET_UNLOCK_NEEDED
 
 
+def test_a_killed_wallet_leaves_no_key_unlocked(pair: Pair) -> None:
+    """Its next process says that the wallet is locked, and so it is."""
+    rich(pair)
+    assert [one["unlocked"] for one in pair.ask("signer", "getsignerinfo")["keysets"]] == [True]
+    pair.kill("wallet")
+    wait_for(
+        lambda: [one["unlocked"] for one in pair.ask("signer", "getsignerinfo")["keysets"]] == [False],
+        "the keys to be locked",
+    )
+    pair.start("wallet")
+    assert refusal(pay, pair).code == RpcCode.WALLET_UNLOCK_NEEDED
+    pair.w("walletpassphrase", PASSPHRASE, 600)
+    assert pay(pair)
+
+
 def test_the_limits_hold_over_a_kill(pair: Pair) -> None:
     pair.options["signer"] += ["-signermaxday=2.5"]
     rich(pair)

@@ -12,14 +12,13 @@ from typing import Any
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.notices import DROPPED, KINDS, MISSED, TIP, Notices, NoticeSink
+from bitcoind_mp.supervisor.following import Following, OnDisconnect
 
 #: Notices that a follower may be behind before it misses some.
 _MOST_WAITING = 1000
 Notice = dict[str, Any]
 #: Told of each notice; what is still to be done about it, where somebody may want to wait for that.
 Listener = Callable[[Notice], "asyncio.Future[None] | None"]
-#: Call the function when the other side of a sink is gone; returns what undoes it.
-OnDisconnect = Callable[[Any, Callable[[], None]], Callable[[], None]]
 
 
 class Board:
@@ -49,9 +48,8 @@ class Followers(Notices):
 
     def __init__(self, board: Board, on_disconnect: OnDisconnect, wanted: Callable[[Collection[str]], None]) -> None:
         self._board = board
-        self._on_disconnect = on_disconnect
+        self._following = Following(on_disconnect)
         self._wanted = wanted
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow(self, kinds: list[str], sink: NoticeSink) -> list[str]:
         unknown = next((kind for kind in kinds if kind not in KINDS), None)
@@ -61,31 +59,13 @@ class Followers(Notices):
             )
         chosen = [kind for kind in KINDS if kind in kinds or not kinds]
         waiting = _Waiting({*chosen, MISSED} if TIP in chosen else set(chosen))
-        unlisten = self._board.listen(waiting.add)
-        task = asyncio.get_running_loop().create_task(waiting.tell(sink))
-        self._tasks.add(task)
-        forget = self._on_disconnect(sink, lambda: _cancel(task))
-
-        def ended(task: "asyncio.Task[None]") -> None:
-            self._tasks.discard(task)
-            unlisten()
-            forget()
-            if not task.cancelled():
-                task.exception()  # the connection is gone: nobody is left to tell
-
-        task.add_done_callback(ended)
+        self._following.begin(waiting.tell(sink), sink, self._board.listen(waiting.add))
         self._wanted(chosen)
         return chosen
 
     async def close(self) -> None:
         """Tell nobody any more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
+        await self._following.close()
 
 
 class _Waiting:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bitcoind_mp.supervisor.processes.process import SHELL, USUAL_SIGNALS, for_children
+from bitcoind_mp.supervisor.units.policy import signal_name
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: Commands of one option that may wait. Those after them are not run, and counted.
@@ -164,7 +165,7 @@ class Errands:
         del self._running[running.pid]
         code = os.waitstatus_to_exitcode(status)
         if code:
-            how = f"ended with exit status {code}" if code > 0 else f"was ended by {signal.Signals(-code).name}"
+            how = f"ended with exit status {code}" if code > 0 else f"was ended by {signal_name(-code)}"
             log.warning("-%s: the command %s: %s", running.option, how, running.shown)
         running.ended(code == 0)
         if not self._running:  # nor has another one begun

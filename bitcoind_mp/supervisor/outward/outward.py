@@ -15,12 +15,13 @@ from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.notices import KINDS, TRANSACTION, UNIT
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
+from bitcoind_mp.supervisor.following import OnDisconnect
 from bitcoind_mp.supervisor.manager import Manager, Supervised
 from bitcoind_mp.supervisor.units.states import WAITING, State
 from bitcoind_mp.supervisor.units.unit import Unit
 
 from .alarms import Alarms
-from .board import Board, Followers, Notice, OnDisconnect
+from .board import Board, Followers, Notice
 from .errands import Errands, Lane
 from .hooks import HOOKS, Hook, configured, line, values, variables
 from .sources import NodeSource, Source, WalletSource

@@ -57,6 +57,12 @@ class Source(ABC):
         """Listen to it from now on."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._keep())
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """It keeps on until it is cancelled: any other end is a mistake of ours, and nothing is told any more."""
+        if not task.cancelled():
+            log.error("%s is not listened to any more", self._supervised.name, exc_info=task.exception())
 
     async def close(self) -> None:
         """Listen no longer."""

@@ -48,6 +48,7 @@ class Origin:
         self.drop()
         plan = self.plan
         if not plan.preload or self._is_closed:
+            self._free()
             return
         arguments = plan.argv[plan.argv.index(plan.preload) + 1 :]
         try:
@@ -55,6 +56,7 @@ class Origin:
         except OSError as error:
             log.warning("%s: could not be preloaded: %s", plan.name, error.strerror or error)
             self._renew_later()
+            self._free()
 
     def make(self, what: Command, known: Callable[[int], None]) -> Process:
         """A new process. ``known`` is told its pid first of all. Raises OSError where the system can't."""
@@ -76,6 +78,7 @@ class Origin:
             log.warning("%s: its preloaded process (pid %d) %s", self.plan.name, self._template.pid, why)
             self.drop()
             self._renew_later()
+            self._free()
 
     def drop(self) -> None:
         """End the template, if there is one. Its forks live on."""
@@ -98,7 +101,12 @@ class Origin:
     def _told(self) -> None:
         if self._template is not None and self._template.has_ended:
             self.give_up("ended")
-        self._tell(list(self.waiting))
+        else:
+            self._tell(list(self.waiting))
+
+    def _free(self) -> None:
+        """There is no template to wait for: whoever does is executed."""
+        self._loop.call_soon(self._tell, list(self.waiting))
 
     def _tell(self, waiting: list[Callable[[], None]]) -> None:
         """One at a turn of the loop: a hundred forks take their time, and everybody else is to have some too."""

@@ -37,6 +37,13 @@ class Policy:
     start_interval: float = 60.0
     """So many starts in a row and within that time that never got ready, and the unit is given up (limit 0: never)."""
 
+    @staticmethod
+    def second_look(watchdog: float) -> float:
+        """Seconds from the moment that a watchdog of so many ran out to the second look, at which it bites. Where
+        everything stood still (a machine that was paused), a process that is well is heard of by then, though many may
+        speak at once."""
+        return min(2.0, watchdog / 2)
+
     def starts_again(self, exit: "Exit") -> bool:
         """Whether the policy is to start again after such an end at all."""
         return self.restart == "always" or (self.restart == "on-failure" and exit.code != ExitStatus.OK)

@@ -37,7 +37,8 @@ class Unit:
 
     ``since`` is when the state was entered and ``started`` when the process was; ``deadline`` is the state's own
     and ``watchdog_at`` the loop's. ``wanted`` says whether a person wants it up, ``again`` that the process is
-    being ended for the sake of the next one. ``failures`` counts bad ends in a row, ``failed_starts`` are the times
+    being ended for the sake of the next one. ``overdue`` says that the watchdog ran out, and that a second look is due.
+    ``failures`` counts bad ends in a row, ``failed_starts`` are the times
     of the newest that came before READY=1, ``restarts`` counts all starts that nobody asked for. ``reason`` is why
     we end the process, or gave the unit up; ``text`` is its own STATUS. ``obstacle`` is what the process said must be
     gone before another start; ``frugal`` that its processes make do with less memory since one had too little.
@@ -54,6 +55,7 @@ class Unit:
     deadline: float | None = None
     watchdog: float = 0.0
     watchdog_at: float | None = None
+    overdue: bool = False
     failures: int = 0
     failed_starts: tuple[float, ...] = ()
     restarts: int = 0
@@ -161,6 +163,7 @@ def _spawn(unit: Unit, now: float) -> Result:
         ready_at=None,
         watchdog=policy.watchdog,
         watchdog_at=None,
+        overdue=False,
         text="",
         reason="",
         obstacle=None,
@@ -231,7 +234,7 @@ def _expiry(unit: Unit, now: float) -> float | None:
 
 
 def _watchdog_ping(unit: Unit, event: ev.WatchdogPing, now: float) -> Result:
-    return (replace(unit, watchdog_at=_expiry(unit, now)) if unit.state in SERVING else unit), ()
+    return (replace(unit, watchdog_at=_expiry(unit, now), overdue=False) if unit.state in SERVING else unit), ()
 
 
 def _watchdog_interval(unit: Unit, event: ev.WatchdogInterval, now: float) -> Result:
@@ -265,9 +268,11 @@ def _tick(unit: Unit, event: ev.Tick, now: float) -> Result:
         return _given_time(unit, event.held_up, now)
     if unit.deadline is not None and now >= unit.deadline:
         return _ON_DEADLINE[unit.state](unit, now)
-    if unit.watchdog_at is not None and now >= unit.watchdog_at:
-        return _abort(unit, now, f"watchdog: its loop gave no sign of life for {unit.watchdog:g} s")
-    return unit, ()
+    if unit.watchdog_at is None or now < unit.watchdog_at:
+        return unit, ()
+    if not unit.overdue:
+        return replace(unit, watchdog_at=now + unit.policy.second_look(unit.watchdog), overdue=True), ()
+    return _abort(unit, now, f"watchdog: its loop gave no sign of life for {unit.watchdog:g} s")
 
 
 def _given_time(unit: Unit, held_up: float, now: float) -> Result:
@@ -283,6 +288,7 @@ def _given_time(unit: Unit, held_up: float, now: float) -> Result:
         unit,
         deadline=now + patience[unit.state] if unit.deadline is not None else None,
         watchdog_at=_expiry(unit, now) if unit.watchdog_at is not None else None,
+        overdue=False,
     )
     return unit, (ev.Log(logging.WARNING, f"was not looked after for {held_up:.1f} s: its deadlines begin anew"),)
 

@@ -104,7 +104,7 @@ def test_a_caller_waits_while_the_other_is_started_again(channel) -> None:
     async def scenario() -> None:
         pids: list[int] = []
         first, second = Server([Greeter("first")], hello=HELLO), Server([Greeter("second")], hello=HELLO)
-        entrance = Entrance(answering, first, pids.append)
+        entrance = Entrance(answering, first.adopt, pids.append)
         entrance.open()
         link = Reconnecting("the signer", hello=HELLO, dial=lambda: call_over(calling))
         link.start()
@@ -112,7 +112,7 @@ def test_a_caller_waits_while_the_other_is_started_again(channel) -> None:
         entrance.close()
         await first.close()
         asking = asyncio.ensure_future(link.call("who", changes=False, timeout=30))
-        again = Entrance(answering, second, pids.append)
+        again = Entrance(answering, second.adopt, pids.append)
         again.open()
         assert await asking == "second"
         assert set(pids) == {os.getpid()}

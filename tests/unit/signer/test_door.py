@@ -37,6 +37,7 @@ def network(tmp_path: Path) -> Path:
         (110, True),
         (111, True),
         (999, True),  # gone before it could be told
+        (0, True),  # in another pid namespace: nobody can tell where it comes from
         (300, True),  # a wallet without a supervisor: it has the lock
     ],
 )

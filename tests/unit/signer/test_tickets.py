@@ -94,6 +94,24 @@ def test_a_wallet_s_life_without_its_learning_a_passphrase(on_desk):
     at_the_counter(on_desk, scenario)
 
 
+def test_what_a_wallet_unlocked_is_locked_when_its_process_has_gone(on_desk):
+    async def scenario(desk, counter, owner):
+        unlocked = lambda: [one["wallet"] for one in desk.vault.keysets() if one["unlocked"]]  # noqa: E731
+        for wallet in ("w", "another's", "from the start"):
+            keys = await desk.vault.make(wallet, "first")
+            if wallet == "from the start":
+                assert await desk.vault.unlock_from_start(keys.id, "first", 60, lambda: None)
+                continue
+            ticket = (await owner.entrustpassphrase("unlock", wallet, "first", "", 60))["ticket"]
+            of = counter if wallet == "w" else Counter(desk.vault, Tickets(lambda: 0.0), relay=True)
+            assert await of.unlock(keys.id, ticket if wallet == "w" else "first", 60)
+        assert len(unlocked()) == 3
+        counter.left()
+        assert sorted(unlocked()) == ["another's", "from the start"]
+
+    at_the_counter(on_desk, scenario)
+
+
 def test_what_a_broken_wallet_can_t_do_with_a_ticket(on_desk):
     async def scenario(desk, counter, owner):
         keys = await desk.vault.make("w", "first")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.interfaces.notices import NoticeSink
 from bitcoind_mp.supervisor.outward.board import Board, Followers
 
@@ -119,3 +119,28 @@ def test_whoever_posts_may_wait_for_what_is_done_about_it() -> None:
         assert board.post("transaction") == []
 
     run(scenario)
+
+
+def test_a_mistake_of_ours_that_ends_a_follower_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever has left, or wants no more, is none."""
+
+    class Failing(Sink):
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self._error = error
+            self.asked = asyncio.Event()
+
+        async def event(self, notice: dict[str, Any]) -> None:
+            self.asked.set()
+            raise self._error
+
+    async def scenario(board: Board, followers: Followers, wanted: list[Any]) -> None:
+        for error in (Disconnected("gone"), CallTimeout("slow"), RpcError(-1, "no more"), KeyError("a mistake")):
+            sink = Failing(error)
+            await followers.follow(["tip"], sink)
+            board.post("tip", height=1)
+            await asyncio.wait_for(sink.asked.wait(), 20)
+
+    run(scenario)
+    assert caplog.messages == ["a follower could not be told"]
+    assert "KeyError: 'a mistake'" in caplog.text

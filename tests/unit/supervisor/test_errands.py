@@ -96,6 +96,19 @@ def test_a_bad_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+def test_an_end_by_a_signal_without_a_name_makes_way_for_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        errands = Errands(environ(), 10)
+        lane = Lane("alertnotify", 1, errands)
+        await ended(lane.add("kill -40 $$", {}), lane.add("true", {}))
+        assert (lane.run_count, lane.failures) == (2, 1)
+        assert await errands.idle(30)
+
+    with caplog.at_level(logging.WARNING):
+        run(scenario)
+    assert caplog.messages == ["-alertnotify: the command was ended by signal 40: kill -40 $$"]
+
+
 def test_one_that_hangs_is_killed_with_what_it_started(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         lane = Lane("blocknotify", 1, Errands(environ(), 0.2))

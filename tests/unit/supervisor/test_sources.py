@@ -1,6 +1,7 @@
 """What a worker says is checked: one that was broken into can say anything, and nothing comes of it."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bitcoind_mp.supervisor.plan import Plan
 from bitcoind_mp.supervisor.processes.notify import NotifySocket
 from bitcoind_mp.supervisor.processes.orphans import Register
 from bitcoind_mp.supervisor.units.policy import Policy
+from bitcoind_mp.supervisor.units.states import State
 
 HELLO = Hello("supervisor", 1, "regtest", "0", 1)
 GOOD, BAD = "ab" * 32, "ab" * 31 + "; reboot"
@@ -93,3 +95,23 @@ def test_an_answer_waits_for_what_is_done_about_it(tmp_path: Path) -> None:
             await answering
 
     run(tmp_path, scenario)
+
+
+def test_a_mistake_of_ours_that_ends_the_listening_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario(where: Any, board: Board) -> None:
+        asked = asyncio.Event()
+
+        def mistaken(texts: list[str]) -> None:
+            asked.set()
+            raise KeyError("a mistake")
+
+        _, unit, _, _ = where
+        unit.unit = replace(unit.unit, state=State.RUNNING)
+        source = NodeSource(*where, board=board, warned=mistaken)
+        source.begin()
+        await asyncio.wait_for(asked.wait(), 20)
+        await source.close()
+
+    run(tmp_path, scenario)
+    assert caplog.messages == ["node is not listened to any more"]
+    assert "KeyError: 'a mistake'" in caplog.text

@@ -105,3 +105,26 @@ def test_a_table_whose_lock_a_worker_keeps_holds_nobody_up(tmp_path: Path) -> No
     with table.open() as kept:
         fcntl.flock(kept, fcntl.LOCK_EX)
         assert manifest.read(table, wait=False) is None
+
+
+def test_one_that_came_later_is_kept_too_until_it_is_forgotten(tmp_path: Path) -> None:
+    keeping = upkeep(tmp_path)
+    for _ in range(2):  # one of the same name again is another
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(str(tmp_path / "wallet@w.sock"))
+            listening.listen()
+            manifest.write(tmp_path / "wallet@w.json", TABLE)
+            keeping.learn("wallet@w", tmp_path / "wallet@w.sock")
+            keeping.look()
+            (tmp_path / "wallet@w.sock").unlink()
+            (tmp_path / "wallet@w.json").unlink()
+            keeping.look()
+            assert manifest.read(tmp_path / "wallet@w.json") == TABLE
+            with socket.socket(socket.AF_UNIX) as caller:
+                caller.connect(str(tmp_path / "wallet@w.sock"))
+                assert listening.accept()[0].fileno() > 0
+        keeping.forget("wallet@w")
+        (tmp_path / "wallet@w.sock").unlink()
+        (tmp_path / "wallet@w.json").unlink()
+        keeping.look()
+        assert list(tmp_path.iterdir()) == []
