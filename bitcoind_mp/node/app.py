@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from bitcoind_mp import __version__
@@ -64,7 +65,7 @@ class Node:
         self.request_stop = stop
         self._progress = progress
         self._lock: CoreLock | None = None
-        self._closers: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._closers = AsyncExitStack()
         self._importing: asyncio.Task[None] | None = None
 
     def claim(self) -> None:
@@ -98,7 +99,7 @@ class Node:
             progress=self._progress,
             fail=self._failed,
         )
-        self._closers.append(("Writing the chain to disk…", self.chain.close))
+        self._on_close("Writing the chain to disk…", self.chain.close)
         log.info("Best block %s at height %d", self.chain.tip.hash.hex(), self.chain.height)
         self.indexes = open_indexes(
             self.chain,
@@ -106,9 +107,9 @@ class Node:
             transactions=self.config.get_bool("txindex"),
             filters=wants_filters(self.config),
         )
-        self._closers.append(("Closing the indexes…", self.indexes.close))
+        self._on_close("Closing the indexes…", self.indexes.close)
         self.mempool = Mempool(self.chain, policy, verify=verify_scripts, directory=self.directory)
-        self._closers.append(("Saving the mempool…", self.mempool.close))
+        self._on_close("Saving the mempool…", self.mempool.close)
         self.peers = Peers(self.chain, self.mempool, peers)
 
     async def go_online(self) -> None:
@@ -120,20 +121,27 @@ class Node:
         self._progress("Loading mempool…")
         self._importing = asyncio.create_task(self._import(), name="import")
         self._importing.add_done_callback(self._imported)
-        self._closers.append(("Stopping the import…", self._stop_importing))
+        self._on_close("Stopping the import…", self._stop_importing)
         if not self.config.get_list("loadblock"):
             await asyncio.wait({self._importing}, timeout=_MEMPOOL_PATIENCE)
-        self._closers.append(("Disconnecting peers…", self.peers.close))
+        self._on_close("Disconnecting peers…", self.peers.close)
         await self.peers.start()
 
     async def close(self) -> None:
-        """Go down, in the opposite order; also after an `open` that failed."""
-        for what, close in reversed(self._closers):
+        """Go down, in the opposite order; also after an `open` that failed. A part that can't be closed keeps none of
+        the others from it; what it raised is raised in the end."""
+        try:
+            await self._closers.aclose()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def _on_close(self, what: str, close: Callable[[], Awaitable[None]]) -> None:
+        async def closing() -> None:
             self._progress(what)
             await close()
-        self._closers.clear()
-        if self._lock is not None:
-            self._lock.release()
+
+        self._closers.push_async_callback(closing)
 
     @property
     def is_open(self) -> bool:

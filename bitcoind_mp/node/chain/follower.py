@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import plyvel
+from btclib.exceptions import BTClibException
 
 from .contents import BlockContents
 from .header import BlockNode
 from .state import ChainState
-from .values import BlockUnavailable, Listener
+from .values import BlockUnavailable, ChainFailed, Listener
 
 log = logging.getLogger("bitcoind_mp.chain")
 
@@ -113,7 +114,7 @@ class ChainIndex(Listener, ABC):
                     await self._add(node)
                     if node.height % _REPORT_EVERY == 0:
                         log.info("%s is at height %d", self._name, node.height)
-            except (BlockUnavailable, plyvel.Error, OSError) as error:
+            except (BlockUnavailable, ChainFailed, BTClibException, plyvel.Error, OSError) as error:
                 await self._stuck(f"{self._name} stays at height {self.state.best_height}: {_words(error)}")
                 await asyncio.sleep(_RETRY)
                 continue

@@ -43,6 +43,7 @@ log = logging.getLogger("bitcoind_mp.chain")
 JOURNAL = "block-journal.dat"
 COPIES = "coins-base"
 _INDEX_COPY = "block-index"
+_NO_PARENT = "prev-blk-not-found"
 _FORMER = ("coins-base-*", "block-index-base")
 """Where copies were before they had a directory of their own."""
 
@@ -129,10 +130,22 @@ class Store:
         return Opened(tree, index.bytes_used, coins, files)
 
     def replay(self, progress: Callable[[int], None]) -> int:
-        """Give the kernel the journal's blocks again; how many there were. Harmless however often."""
+        """Give the kernel the journal's blocks again; how many there were. Harmless however often.
+
+        They are in the order they came, and a header may have come long before its block: the kernel, which has
+        forgotten it, is given a child after its parent.
+        """
         count = 0
-        for raw in self._open_journal.blocks():
-            self._process(raw, hash256(raw[:80])[::-1])
+        early: dict[bytes, list[bytes]] = {}
+        for written in self._open_journal.blocks():
+            ready = [written]
+            while ready:
+                raw = ready.pop()
+                hash = hash256(raw[:80])[::-1]
+                if self._process(raw, hash).reason == _NO_PARENT:
+                    early.setdefault(raw[35:3:-1], []).append(raw)
+                else:
+                    ready += early.pop(hash, [])
             count += 1
             progress(count)
         self._replayed = True
@@ -159,10 +172,10 @@ class Store:
             raise BlockDecodeError from None
         if before is not None and not (verdict.new and verdict.ok):
             self._open_journal.undo(before)
-        if verdict.new and not journal:
-            self._unjournaled = True
-        elif durable and before is not None and self._unjournaled:
-            self.reopen()
+        if verdict.new:
+            self._unjournaled = self._unjournaled or before is None
+            if durable and self._unjournaled:
+                self.reopen()
         return verdict
 
     def submit_headers(self, headers: list[tuple[bytes, bytes]]) -> tuple[int, Verdict | None]:
@@ -219,9 +232,9 @@ class Store:
             ChainFailed: the kernel has given up.
         """
         self._require_room(0)
-        self._flush()
-        self._require_well()
         try:
+            self._flush()
+            self._require_well()
             coins = self._copy_coins()
             self._kernel = Kernel(self._params.name, self._directory, self._on_event, self._options)
         except (KernelError, OSError, plyvel.Error) as error:

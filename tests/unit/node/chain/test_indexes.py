@@ -1,9 +1,15 @@
 """The indexes behind a chain that moves, is reorganised, and forgets what they know already."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+from btclib.exceptions import BTClibValueError
+
 from bitcoind_mp.node.chain.contents import BlockContents
+from bitcoind_mp.node.chain.follower import ChainIndex
 from bitcoind_mp.node.chain.indexes import open_indexes
+from bitcoind_mp.node.chain.values import ChainFailed
 
 
 def coinbase_id(raw: bytes) -> bytes:
@@ -76,3 +82,29 @@ def test_none_is_kept_unless_wanted(chain_at, run, tmp_path: Path) -> None:
 
     run(body())
     assert not (tmp_path / "indexes").exists()
+
+
+@pytest.mark.parametrize("fault", [ChainFailed("no room"), BTClibValueError("not a block")])
+def test_an_index_whose_blocks_cannot_be_had_says_so_and_goes_on_when_they_can(
+    chain_at, run, tmp_path: Path, fault: Exception
+) -> None:
+    class Moody(ChainIndex):
+        well = False
+
+        async def _entries(self, node):
+            if not self.well:
+                raise fault
+            return []
+
+    async def body():
+        async with chain_at() as chain:
+            index = Moody(chain, "moody", tmp_path / "moody")
+            while not index.problem:  # noqa: ASYNC110 (another task's work)
+                await asyncio.sleep(0)
+            assert index.problem.startswith("moody stays at height 0: ")
+            index.well = True
+            await index.first_caught_up()
+            assert not index.problem
+            await index.close()
+
+    run(body())

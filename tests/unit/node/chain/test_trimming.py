@@ -119,6 +119,39 @@ def test_a_durable_block_on_ones_that_are_not_is_kept_with_them(chain_at, run, m
     run(body())
 
 
+def test_a_durable_block_whose_parent_is_only_just_taken_in_is_kept(chain_at, run, maker, tmp_path: Path) -> None:
+    """Two callers at once: the second block's parent isn't known yet when it is handed over."""
+    alive, dead = tmp_path / "alive", tmp_path / "dead"
+
+    async def body():
+        blocks = maker.chain(maker.genesis_hash, 1, 2)
+        async with chain_at(alive, bounds=Bounds(quiet=3600)) as chain:
+            await asyncio.gather(*(chain.submit_block(raw) for raw in blocks))
+            shutil.copytree(alive, dead)
+        async with chain_at(dead) as chain:
+            assert chain.height == 2
+
+    run(body())
+
+
+def test_blocks_that_came_before_their_parents_are_kept_over_a_kill(chain_at, run, maker, tmp_path: Path) -> None:
+    """As they do from several peers: the headers came first, and are in memory alone."""
+    alive, dead = tmp_path / "alive", tmp_path / "dead"
+
+    async def body():
+        blocks = maker.chain(maker.genesis_hash, 1, 5)
+        async with chain_at(alive, bounds=Bounds(quiet=3600)) as chain:
+            await chain.submit_headers([raw[:80] for raw in blocks])
+            for raw in (blocks[4], blocks[2], blocks[1], blocks[0], blocks[3]):
+                await chain.submit_block(raw)
+            assert chain.height == 5
+            shutil.copytree(alive, dead)
+        async with chain_at(dead) as chain:
+            assert chain.height == 5
+
+    run(body())
+
+
 def test_a_copy_of_the_files_at_any_moment_has_all_that_was_durable(chain_at, run, maker, tmp_path: Path) -> None:
     async def body():
         blocks = maker.chain(maker.genesis_hash, 1, 12)
