@@ -24,6 +24,7 @@ _VERSION = 2
 _COUNT = Struct("<Q")
 _AMOUNT = Struct("<q")
 _ENTRY = Struct("<qq")
+_TXID = Struct("32s")
 #: Transactions written between two calls of write(2).
 _BATCH = 500
 
@@ -66,13 +67,19 @@ def read_dump(path: Path) -> Dump:
             tx = Tx.parse(stream, check_validity=False)
             dump.entries.append(DumpEntry(tx, *_ENTRY.unpack(stream.read(_ENTRY.size))))
         for _ in range(var_int.parse(stream)):
-            txid = stream.read(32)[::-1]
+            txid = _txid(stream)
             (dump.deltas[txid],) = _AMOUNT.unpack(stream.read(_AMOUNT.size))
-        dump.unbroadcast = [stream.read(32)[::-1] for _ in range(var_int.parse(stream))]
+        for _ in range(var_int.parse(stream)):
+            dump.unbroadcast.append(_txid(stream))
     except (BTClibException, StructError) as error:
         if not dump.entries:
             raise DumpDamaged(f"{path} is not a mempool dump: {error}") from None
     return dump
+
+
+def _txid(stream: BytesIO) -> bytes:
+    (txid,) = _TXID.unpack(stream.read(_TXID.size))
+    return bytes(txid[::-1])
 
 
 def _plain(data: bytes) -> BytesIO:

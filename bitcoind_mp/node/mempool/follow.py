@@ -16,8 +16,7 @@ from .view import BlockView, ChainView, Contents
 
 
 class Follower:
-    """Listens to the chain for one mempool. ``settled`` is called when a step of the chain is over, and told whether it
-    was a reorganisation."""
+    """Listens to the chain for one mempool. ``settled`` is called when a step of the chain is over."""
 
     def __init__(
         self,
@@ -27,7 +26,7 @@ class Follower:
         minimum: MinimumFee,
         estimator: FeeEstimator,
         *,
-        settled: Callable[[bool], None],
+        settled: Callable[[], None],
     ) -> None:
         self._chain = chain
         self._store = store
@@ -50,10 +49,9 @@ class Follower:
 
     def tip_changed(self, node: BlockView) -> None:
         """The chain stands."""
-        reorganised = self._reorganiser.pending
-        if reorganised:
+        if self._reorganiser.pending:
             self._reorganiser.finish()
-        self._settled(reorganised)
+        self._settled()
 
     def header_added(self, node: BlockView) -> None:
         """Of no interest here."""

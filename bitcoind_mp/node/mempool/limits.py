@@ -8,6 +8,8 @@ from .minimum import MinimumFee
 from .policy import MempoolPolicy
 from .store import Store
 
+_SLACK = 1000
+
 
 class Limits:
     """Evicts the worst chunks when there is no room, and what has waited too long."""
@@ -19,8 +21,11 @@ class Limits:
         self._by_age: list[tuple[int, bytes]] = []
 
     def added(self, entry: MempoolEntry) -> None:
-        """An entry came: watch its age."""
+        """An entry came: watch its age. Most leave long before they are old, and are forgotten now and then."""
         heapq.heappush(self._by_age, (entry.time, entry.txid))
+        if len(self._by_age) > 2 * len(self._store.entries) + _SLACK:
+            self._by_age = [(other.time, other.txid) for other in self._store.entries.values()]
+            heapq.heapify(self._by_age)
 
     def apply(self, now: int) -> None:
         """Expire, then evict. ``now`` is the node's clock."""

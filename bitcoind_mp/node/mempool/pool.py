@@ -93,7 +93,9 @@ class Mempool(MempoolView):
         self._acceptance = Acceptance(
             self._store, planner, self._scripts, changes=self._changes, record=self._record, trim=self._trim
         )
-        self._reorganiser = Reorganiser(chain, self._store, rules, planner, self._scripts, self._record_quietly)
+        self._reorganiser = Reorganiser(
+            chain, self._store, rules, planner, self._scripts, record=self._record_quietly, over=self._trim
+        )
         self._changing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -210,6 +212,7 @@ class Mempool(MempoolView):
             return
         self._closed = True
         self._subscription.close()
+        await self._reorganiser.close()
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -252,13 +255,11 @@ class Mempool(MempoolView):
         except OSError as error:
             log.error("transactions that a reorganisation gave back could not be written down: %s", error)
 
-    def _settled(self, reorganised: bool) -> None:
-        """A block, or a reorganisation, is over and done with."""
+    def _settled(self) -> None:
+        """A block, or a reorganisation, has been dealt with by the chain."""
         if self._waiting_for_coins and self._chain.coins.available:
             self._waiting_for_coins = False
             self._start(self.load())
-        if reorganised:
-            self._trim()
 
     def _trim(self) -> None:
         self._limits.apply(self._chain.clock.now())

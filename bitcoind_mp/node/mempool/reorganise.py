@@ -2,7 +2,9 @@
 makes impossible goes (Core's ``MaybeUpdateMempoolForReorg``, ``src/validation.cpp``).
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from btclib.tx import Tx
 from btclib.tx.limits import COINBASE_MATURITY, LOCKTIME_THRESHOLD
@@ -16,6 +18,10 @@ from .store import Store
 from .trim import excess
 from .view import ChainView
 
+#: Transactions taken back at once when the new chain stands, some half a second's work; what is left of a long
+#: reorganisation comes so many at a time, and everybody else has a turn in between.
+_AT_ONCE = 1000
+_AT_A_TIME = 50
 #: Bytes of disconnected transactions kept at most; the newest go first (``MAX_DISCONNECTED_TX_POOL_BYTES``).
 _MAX_BYTES = 20_000_000
 
@@ -27,6 +33,7 @@ class Reorganiser:
 
     Args:
         record: writes a plan down before it is carried out.
+        over: called when all is done.
     """
 
     def __init__(
@@ -37,6 +44,7 @@ class Reorganiser:
         planner: Planner,
         scripts: Scripts,
         record: Callable[[Plan], None],
+        over: Callable[[], None],
     ) -> None:
         self._chain = chain
         self._store = store
@@ -44,12 +52,15 @@ class Reorganiser:
         self._planner = planner
         self._scripts = scripts
         self._record = record
+        self._over = over
         self._waiting: dict[bytes, Incoming] = {}
+        self._back: list[Incoming] = []
+        self._next: asyncio.Handle | None = None
 
     @property
     def pending(self) -> bool:
         """Whether a reorganisation is under way: the mempool may spend from what is neither there nor in the chain."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._back)
 
     def disconnected(self, transactions: Sequence[Tx]) -> None:
         """The newest block's transactions, coinbase first."""
@@ -69,16 +80,33 @@ class Reorganiser:
                 self._waiting.pop(txid, None)
 
     def finish(self) -> None:
-        """The new chain stands: take back what it lacks, drop what it forbids."""
-        waiting, self._waiting = list(self._waiting.values()), {}
-        back = []
-        for incoming in waiting:
+        """The new chain stands: take back what it lacks, drop what it forbids; now, or bit by bit from now on."""
+        if self._next is None:
+            self._go_on(_AT_ONCE)
+
+    async def close(self) -> None:
+        """Do what is left."""
+        while self.pending:
+            self._go_on(_AT_A_TIME)
+            await asyncio.sleep(0)
+
+    def _go_on(self, count: int) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        for txid in list(islice(self._waiting, count)):
+            incoming = self._waiting.pop(txid)
             if incoming.tx.is_coinbase or not self._take_back(incoming):
                 self._drop(incoming)
             else:
-                back.append(incoming)
+                self._back.append(incoming)
+        if self._waiting:
+            self._next = asyncio.get_running_loop().call_later(0, self._go_on, _AT_A_TIME)
+            return
+        back, self._back = self._back, []
         self._adopt(back)
         self._store.remove(self._store.descendants(self._impossible()), Removal.REORG)
+        self._over()
 
     def _take_back(self, incoming: Incoming) -> bool:
         try:

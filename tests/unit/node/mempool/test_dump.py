@@ -78,3 +78,12 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, money: Any) -> None:
     with pytest.raises(OSError):
         write_dump(path, [(money.spend(fee=1).serialize(include_witness=True), 1, 0)], {}, [], KEY)
     assert path.read_bytes() == before
+
+
+def test_a_damaged_count_at_the_end_is_not_believed(tmp_path: Path, money: Any) -> None:
+    path = tmp_path / "mempool.dat"
+    write_dump(path, [(money.spend(fee=1000).serialize(include_witness=True), 1, 0)], {}, [], bytes(8))
+    path.write_bytes(path.read_bytes()[:-1] + b"\xfe" + (1 << 20).to_bytes(4, "little") + bytes(40))
+    dump = read_dump(path)
+    assert len(dump.entries) == 1
+    assert dump.unbroadcast == [bytes(32)]

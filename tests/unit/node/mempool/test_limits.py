@@ -109,3 +109,19 @@ def test_two_weeks_are_enough(run: Run, mempool: Mempool, money: Any, chain: Any
     run(mempool.accept(last))
     assert {event for event in recorder.events if event[0] != "+"} == {("expiry", old.id), ("expiry", child.id)}
     assert other.id in mempool
+
+
+def test_what_has_left_is_forgotten_though_it_is_not_old(run: Run, make_mempool: Any, money: Any, chain: Any) -> None:
+    """In the two weeks of -mempoolexpiry millions come and go."""
+    mempool: Mempool = make_mempool()
+    stays = money.spend(fee=1000)
+    run(mempool.accept(stays))
+    for _ in range(5):
+        txs = [money.spend(fee=1000) for _ in range(300)]
+        for tx in txs:
+            run(mempool.accept(tx))
+        chain.mine(*txs)
+    assert len(mempool._limits._by_age) < 1500
+    chain.clock.time += mempool.policy.expiry + HOUR
+    run(mempool.accept(money.spend(fee=1000)))
+    assert stays.id not in mempool

@@ -1,12 +1,15 @@
 """Blocks that come and blocks that go."""
 
+import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from btclib.script.witness import Witness
 from btclib.tx import OutPoint, Tx, TxOut
 
+from bitcoind_mp.node.mempool.dump import read_dump
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.mining.assembler import template
 
@@ -178,3 +181,38 @@ def test_a_deep_reorganisation_puts_parents_first(
         chain.disconnect()
     chain.finish()
     assert [txid for event, txid in recorder.events if event == "+"] == [tx.id for tx in line]
+
+
+def test_a_long_reorganisation_is_gone_through_bit_by_bit(
+    run: Run, make_mempool: Any, money: Any, chain: Any, tmp_path: Path
+) -> None:
+    """A second's work and more, in which others have turns, blocks come, and the node may be told to stop."""
+    mempool: Mempool = make_mempool(tmp_path)
+    txs = [money.spend(fee=1000) for _ in range(1400)]
+    child = money.spend(money.output(txs[-1]), fee=1000)
+    dead = money.spend(txs[-2].vin[0].prev_out, fee=1)
+
+    async def story() -> None:
+        await mempool.load()
+        chain.mine(*txs)
+        await mempool.accept(child)
+        chain.disconnect(finish=True)
+        back = len(mempool)
+        assert 900 < back < 1200
+        assert mempool.chunks() == []
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert back < len(mempool) < len(txs)
+        chain.mine(txs[-3], dead)
+        await mempool.close()
+        assert mempool.chunks() != []
+        assert {entry.txid for entry in mempool.entries()} == {child.id, *(tx.id for tx in txs)} - {
+            txs[-3].id,
+            txs[-2].id,
+        }
+        entry = mempool.entry(child.id)
+        assert entry is not None
+        assert [parent.txid for parent in mempool.parents(entry)] == [txs[-1].id]
+
+    run(story())
+    assert len(read_dump(tmp_path / "mempool.dat").entries) == len(txs) - 1
