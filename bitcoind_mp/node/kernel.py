@@ -1,8 +1,8 @@
 """Bitcoin Core's consensus and storage, through py-bitcoinkernel. The only file that imports ``pbk``.
 
 Everything of `Kernel` belongs to one thread (``chain/worker.py``) and blocks; the calls release the GIL. What the
-kernel tells comes on that thread, from inside a call, as the values below. What any of it means for the node is
-``chain/``'s business.
+kernel tells comes on that thread, from inside a call, as events of ``kernel_values.py``. What any of it means for
+the node is ``chain/``'s business.
 
 The bindings' own conversions copy byte by byte in Python (70 ms for a block of 0.8 MB): here the C functions get
 the buffer itself (2.7 ms).
@@ -10,11 +10,8 @@ the buffer itself (2.7 ms).
 
 import contextlib
 import ctypes
-import logging
-import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pbk
@@ -28,8 +25,23 @@ from pbk.notifications import NotificationInterfaceCallbacks
 from pbk.script import PrecomputedTransactionData
 
 from .kernel_exports import Exports, NotExported
-
-log = logging.getLogger("bitcoind_mp.kernel")
+from .kernel_log import KernelLog
+from .kernel_values import (
+    Connected,
+    Disconnected,
+    Failed,
+    Indexed,
+    Invalidated,
+    KernelError,
+    KernelEvent,
+    KernelOptions,
+    NotABlock,
+    Reconsidered,
+    Refused,
+    TipChanged,
+    Verdict,
+    Warned,
+)
 
 _CHAIN_TYPES = {
     "main": pbk.ChainType.MAINNET,
@@ -43,132 +55,7 @@ _INVALID = 1
 _MUTATED = 4
 _ALL_CONSENSUS_FLAGS = int(pbk.ScriptVerificationFlags.ALL)
 _exports = Exports(BITCOINKERNEL_LIB)
-
-#: Where the kernel says why: it has no other way to tell (``src/validation.cpp``).
-_REASONS = (
-    re.compile(r"AcceptBlock FAILED \((?P<why>.*)\)"),
-    re.compile(r"ConnectBlock [0-9a-f]{64} failed, (?P<why>.*)"),
-    re.compile(r"Consensus::(?:Contextual)?CheckBlockHeader: [0-9a-f]{64}, (?P<why>.*)"),
-)
-_HEADER_REASONS = (
-    ("has prev block not found", "prev-blk-not-found"),
-    ("has prev block invalid", "bad-prevblk"),
-    ("is marked invalid", "duplicate-invalid"),
-)
-
-
-@dataclass(frozen=True)
-class KernelOptions:
-    """``threads`` checks scripts on so many threads (``-par``: 0 for as many as there are processors, fewer by that
-    many if negative). ``wipe_index`` and ``wipe_coins`` have what is in ``blocks/index`` and ``chainstate`` made anew
-    from the block files."""
-
-    threads: int = 0
-    wipe_index: bool = False
-    wipe_coins: bool = False
-
-    @property
-    def workers(self) -> int:
-        """Threads besides the one that calls."""
-        processors = os.cpu_count() or 1
-        threads = self.threads if self.threads > 0 else processors + self.threads
-        return max(0, min(15, threads - 1))
-
-
-@dataclass(frozen=True)
-class Indexed:
-    """Headers that are in the kernel's index: hash (display order) and 80 bytes of each, parents first."""
-
-    headers: list[tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True)
-class Connected:
-    """The block is the new tip. ``raw`` where it is at hand, else it can be read from disk."""
-
-    hash: bytes
-    header: bytes
-    tx_count: int
-    raw: bytes | None
-
-
-@dataclass(frozen=True)
-class Disconnected:
-    """The block was the tip. ``spent``: the coins it had spent, for each transaction but the coinbase; None where
-    they can't be read, which is so while the kernel opens."""
-
-    hash: bytes
-    spent: list[list[Coin]] | None
-
-
-@dataclass(frozen=True)
-class TipChanged:
-    """A block or a whole reorganisation has been dealt with."""
-
-    hash: bytes
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A block whose header is in the index broke a rule for good: not just this copy of it is bad."""
-
-    hash: bytes
-    header: bytes
-
-
-@dataclass(frozen=True)
-class Invalidated:
-    """Somebody had the block marked as invalid: it, and all that build on it."""
-
-    hash: bytes
-
-
-@dataclass(frozen=True)
-class Reconsidered:
-    """Nothing is held against the block any more, nor against its ancestors and what builds on it."""
-
-    hash: bytes
-
-
-@dataclass(frozen=True)
-class Warned:
-    """A warning that holds from now on, or (``text`` None) no longer."""
-
-    kind: int
-    text: str | None
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The kernel can't go on (a full disk, a broken database). It must be closed and not asked again."""
-
-    text: str
-
-
-KernelEvent = Indexed | Connected | Disconnected | TipChanged | Refused | Invalidated | Reconsidered | Warned | Failed
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The answer to a block or header. ``reason`` is Core's word, empty where nothing is wrong or nothing was said.
-
-    ``new``: stored just now. ``indexed``: its header is in the kernel's index. ``checked``: it was judged in full.
-    """
-
-    ok: bool
-    new: bool
-    indexed: bool
-    checked: bool
-    reason: str = ""
-    detail: str = ""
-
-
-class KernelError(RuntimeError):
-    """The kernel couldn't open or answer; the text is its own last words."""
-
-
-class NotABlock(ValueError):
-    """The kernel can't decode these bytes."""
+_log = KernelLog()
 
 
 class Kernel:
@@ -189,7 +76,7 @@ class Kernel:
         chain: str,
         directory: Path,
         emit: Callable[[KernelEvent], None],
-        options: KernelOptions = KernelOptions(),
+        options: KernelOptions = KernelOptions(),  # noqa: B008 (frozen)
     ) -> None:
         self._emit = emit
         self._offered: tuple[bytes, bytes] | None = None
@@ -197,7 +84,7 @@ class Kernel:
         self._chunks: list[bytes] = []
         self._write = capi.btck_WriteBytes(self._on_bytes)
         self._manager: pbk.ChainstateManager | None = None
-        _log_tap.start()
+        _log_connection()
         context_options = pbk.ContextOptions()
         context_options.set_chainparams(pbk.ChainParameters(_CHAIN_TYPES[chain]))
         context_options.set_notifications(self._notifications())
@@ -208,11 +95,11 @@ class Kernel:
         wipe = options.wipe_index or options.wipe_coins
         if wipe:
             manager_options.set_wipe_dbs(options.wipe_index, True)
-        _log_tap.forget()
+        _log.forget()
         try:
             self._manager = pbk.ChainstateManager(manager_options)
         except RuntimeError:
-            raise KernelError(_log_tap.errors or "the kernel would not open the data directory") from None
+            raise KernelError(_log.errors or "the kernel would not open the data directory") from None
         if wipe:
             self._manager.import_blocks([])
 
@@ -240,7 +127,7 @@ class Kernel:
         block = pbk.Block._from_handle(handle)
         self._offered = (hash, raw)
         self._checked.pop(hash, None)
-        _log_tap.forget()
+        _log.forget()
         is_new = ctypes.c_int(0)
         try:
             result = capi.btck_chainstate_manager_process_block(self._open, block, ctypes.byref(is_new))
@@ -248,7 +135,7 @@ class Kernel:
             self._offered = None
         checked = self._checked.pop(hash, None)
         self._checked.clear()
-        reason, detail = _log_tap.why() if checked is False or result else ("", "")
+        reason, detail = _log.why() if checked is False or result else ("", "")
         return Verdict(
             ok=result == 0 and checked is not False,
             new=bool(is_new.value),
@@ -265,13 +152,13 @@ class Kernel:
             return Verdict(ok=False, new=False, indexed=False, checked=True, reason="bad-header")
         known = self._entry(hash) is not None
         state = pbk.BlockValidationState()
-        _log_tap.forget()
+        _log.forget()
         result = capi.btck_chainstate_manager_process_block_header(
             self._open, pbk.BlockHeader._from_handle(handle), state
         )
         if result == 0:
             return Verdict(ok=True, new=not known, indexed=True, checked=True)
-        reason, detail = _log_tap.why()
+        reason, detail = _log.why()
         return Verdict(ok=False, new=False, indexed=known, checked=True, reason=reason or "rejected", detail=detail)
 
     def invalidate(self, hash: bytes) -> None:
@@ -443,60 +330,19 @@ class Kernel:
         )
 
 
-class _LogTap:
-    """Passes the kernel's log on to ours, and keeps what the present call's lines say about a refusal or failure."""
-
-    def __init__(self) -> None:
-        self._errors: list[str] = []
-        self._reason = ""
-        self._connection: object | None = None
-
-    def start(self) -> None:
-        """Take the library's log; once for the process."""
-        if self._connection is not None:
-            return
-        pbk.log.logging_set_options(pbk.LoggingOptions(log_timestamps=False, always_print_category_levels=True))
-        pbk.log.set_log_level_category(pbk.LogCategory.ALL, pbk.LogLevel.DEBUG)
-        pbk.log.enable_log_category(pbk.LogCategory.VALIDATION)
-        self._connection = pbk.LoggingConnection(self._line)
-
-    def forget(self) -> None:
-        self._reason = ""
-        self._errors.clear()
-
-    @property
-    def errors(self) -> str:
-        """The errors since `forget`, the cause first."""
-        return "; ".join(self._errors)
-
-    def why(self) -> tuple[str, str]:
-        """(Core's word, what it said besides) of the last refusal since `forget`."""
-        reason, _, detail = self._reason.partition(", ")
-        return reason, detail
-
-    def _line(self, line: str) -> None:
-        category, _, text = line.rstrip("\n").partition("] ")
-        level = category.rpartition(":")[2]
-        for pattern in _REASONS:
-            found = pattern.search(text)
-            if found:
-                self._reason = found["why"]
-        for words, reason in _HEADER_REASONS:
-            if words in text and not self._reason:
-                self._reason = reason
-        if level == "error" and not any(known in text for known in self._errors):
-            self._errors.append(text)
-        log.log(_LEVELS.get(level, logging.DEBUG), "%s", text)
-
-
-_LEVELS = {"info": logging.DEBUG, "warning": logging.WARNING, "error": logging.INFO, "debug": logging.DEBUG}
-_log_tap = _LogTap()
+@cache
+def _log_connection() -> pbk.LoggingConnection:
+    """Takes the library's log, once for the process."""
+    pbk.log.logging_set_options(pbk.LoggingOptions(log_timestamps=False, always_print_category_levels=True))
+    pbk.log.set_log_level_category(pbk.LogCategory.ALL, pbk.LogLevel.DEBUG)
+    pbk.log.enable_log_category(pbk.LogCategory.VALIDATION)
+    return pbk.LoggingConnection(_log.line)
 
 
 @contextlib.contextmanager
 def _explaining() -> Iterator[None]:
     """What is said in here belongs to one call, and a function that the library lacks is the kernel's failure."""
-    _log_tap.forget()
+    _log.forget()
     try:
         yield
     except NotExported as error:
@@ -505,7 +351,7 @@ def _explaining() -> Iterator[None]:
 
 def _require_valid(state: pbk.BlockValidationState) -> None:
     if state.validation_mode != _VALID:
-        raise KernelError(_log_tap.errors or "the kernel could not do it")
+        raise KernelError(_log.errors or "the kernel could not do it")
 
 
 def set_mock_time(timestamp: int) -> bool:

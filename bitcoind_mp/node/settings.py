@@ -5,7 +5,7 @@ from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 from .chain.trimming import Bounds
-from .kernel import KernelOptions
+from .kernel_values import KernelOptions
 from .mempool.policy import MempoolPolicy
 from .mining.assembler import BlockLimits
 from .p2p.manager import PeersConfig

@@ -10,7 +10,8 @@ from pathlib import Path
 import plyvel
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-from bitcoind_mp.node.kernel import KernelError, KernelOptions, set_mock_time
+from bitcoind_mp.node.kernel import set_mock_time
+from bitcoind_mp.node.kernel_values import KernelError, KernelOptions
 
 from .clock import Clock
 from .coins import CoinsView

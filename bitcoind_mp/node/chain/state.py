@@ -14,7 +14,7 @@ from typing import TypeVar
 from btclib.hashes import hash256
 from btclib.tx.coin import Coin
 
-from bitcoind_mp.node.kernel import Verdict
+from bitcoind_mp.node.kernel_values import Verdict
 
 from .blockfiles import BlockFiles
 from .clock import Clock

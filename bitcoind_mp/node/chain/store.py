@@ -14,11 +14,11 @@ import plyvel
 from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash256
 
-from bitcoind_mp.node.kernel import (
+from bitcoind_mp.node.kernel import Kernel
+from bitcoind_mp.node.kernel_values import (
     Connected,
     Failed,
     Indexed,
-    Kernel,
     KernelError,
     KernelEvent,
     KernelOptions,

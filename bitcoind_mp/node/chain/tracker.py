@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from btclib.tx.coin import Coin
 
-from bitcoind_mp.node.kernel import (
+from bitcoind_mp.node.kernel_values import (
     Connected,
     Disconnected,
     Failed,
