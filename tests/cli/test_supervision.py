@@ -74,6 +74,14 @@ def test_several_units_each_have_their_turn(daemon, bitcoin_mp) -> None:
     assert bitcoin_mp("status", "node", "wallet").returncode == 3
 
 
+def test_reload_exec_is_the_daemon_s_own(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("reload", "--exec")
+    assert (done.returncode, done.stdout) == (0, "bitcoind-mp 2 takes over\nbitcoind-mp 2 has taken over\n")
+    in_a_shell = bitcoin_mp(input="reload --exec\n")
+    assert (in_a_shell.returncode, in_a_shell.stdout) == (0, done.stdout)
+
+
 def test_one_unit_that_is_refused_keeps_none_of_the_others_from_its_turn(daemon, bitcoin_mp) -> None:
     daemon.start()
     done = bitcoin_mp("start", "miner", "node")
