@@ -91,6 +91,8 @@ class Interpreter:
             self._screen.refusal(error.code, error.message)
         except CallTimeout as error:
             self._screen.error(f"error: {error}")
+        except BrokenPipeError:  # whoever read what is printed has left
+            raise
         except (Disconnected, ConnectionError):
             self._screen.error("error: the connection ended before the answer came. Whether it took effect is unknown.")
         except OSError as error:
