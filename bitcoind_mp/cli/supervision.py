@@ -40,8 +40,8 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     if name == "status" and WAIT in words:
         return _wait_and_show(config, [word for word in words if word != WAIT])
     if name == "reload" and words == EXEC:
-        for each in UPGRADE:
-            print_result(call(config, each, []))
+        for step in UPGRADE:
+            print_result(call(config, step, []))
         return 0
     as_json = config.get_bool("json")
     if config.get_bool("named"):

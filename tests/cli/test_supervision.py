@@ -1,11 +1,18 @@
 """The supervisor's own commands: for a person, as JSON, and for a script's exit status."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
+
+from bitcoind_mp.cli.waiting import _Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -190,3 +197,15 @@ def test_events_that_there_are_not(daemon, bitcoin_mp) -> None:
     assert "Could not connect" in bitcoin_mp("events").stderr
     daemon.start()
     assert json.loads(bitcoin_mp("-named", "events").stdout) == {"kinds": {}}
+
+
+def test_progress_stays_on_one_line_of_a_narrow_terminal() -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 5, 20, 0, 0))
+    with os.fdopen(theirs, "w") as terminal:
+        progress = _Progress(terminal)
+        progress.show("node starting (verifying blocks: 17 %)")
+        assert os.read(ours, 4096).decode() == "\r\x1b[Knode starting (verif"[: 4 + 19]
+        progress.show("node starting (verifying blocks: 18 %)")
+        progress.end()
+    os.close(ours)
