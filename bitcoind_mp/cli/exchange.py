@@ -7,7 +7,7 @@ import os
 
 from bitcoind_mp.ipc.plain import Connection
 
-from .jsontext import compact, parse
+from .jsontext import NotJson, compact, parse
 from .routing import Server
 
 TYPE_CHECKING = False
@@ -103,7 +103,9 @@ def read_reply(line: bytes) -> "Any":
 
 
 def result_of(reply: "dict[str, Any]") -> "Any":
-    """The same of a reply that is parsed."""
+    """The same of a reply that is parsed. Raises `NotJson` for what is none."""
+    if not isinstance(reply, dict) or not ("result" in reply or isinstance(reply.get("error"), dict)):
+        raise NotJson("no reply")
     error = reply.get("error")
     if error is not None:
         held = error.get("data") == {"held": True}

@@ -61,10 +61,10 @@ class SafeHistory(History):
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
+                stream.write(line + "\n")
+        except OSError:  # a full disk, too: it is remembered for this session
             return
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as stream:
-            stream.write(line + "\n")
 
     def _rewrite(self, lines: list[str]) -> None:
         unfinished = self._file.with_suffix(".new")

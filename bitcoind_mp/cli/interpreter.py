@@ -30,7 +30,7 @@ from .line import BadLine, Line, inner, parse
 from .routing import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret
-from .supervision import JOINED, LINES, joined, read_words, without_json
+from .supervision import EXEC, JOINED, LINES, UPGRADE, joined, read_words, without_json
 from .values import from_text
 
 GENERATE = f"-{GENERATE_OPTION}"
@@ -91,6 +91,8 @@ class Interpreter:
             self._screen.refusal(error.code, error.message)
         except CallTimeout as error:
             self._screen.error(f"error: {error}")
+        except BrokenPipeError:  # whoever read what is printed has left
+            raise
         except (Disconnected, ConnectionError):
             self._screen.error("error: the connection ended before the answer came. Whether it took effect is unknown.")
         except OSError as error:
@@ -125,6 +127,10 @@ class Interpreter:
     # The servers' commands
 
     async def _serve(self, line: Line) -> None:
+        if line.command == "reload" and line.words == EXEC:
+            for name in UPGRADE:
+                self._screen.result(await self._call_once(line, [], *self._find(name)))
+            return
         link, command = self._find(line.command, line.wallet)
         line = await self._complete_secrets(line, command)
         if line.command not in FOR_PERSONS or line.command in JOINED or line.named:

@@ -10,6 +10,7 @@ import sys
 from .arguments import BadArgument
 from .calling import call
 from .exchange import NoServer, Refused
+from .jsontext import NotJson
 from .printed import Unwritable, drop_output, error_text, print_result
 from .routing import FOR_PERSONS
 
@@ -39,6 +40,9 @@ def run(config: "Config") -> int:
     except Unwritable as error:
         print(f"error: could not write the answer: {error}", file=sys.stderr)
         drop_output()
+        return 1
+    except NotJson:
+        print("error: couldn't parse reply from server", file=sys.stderr)
         return 1
     except Refused as refused:
         print(error_text(refused.code, refused.message), file=sys.stderr)
@@ -70,7 +74,8 @@ def read_words(config: "Config") -> "list[str]":
 
         words.insert(1, read_passphrase("Wallet passphrase> "))
     if config.get_bool("stdin"):
-        words += sys.stdin.read().splitlines()
+        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
+        words += text.removesuffix("\n").split("\n") if text else []
     return words
 
 

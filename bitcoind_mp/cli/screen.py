@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from prompt_toolkit import print_formatted_text
 from prompt_toolkit.formatted_text import ANSI, FormattedText, to_formatted_text
 from prompt_toolkit.output import Output
+from prompt_toolkit.utils import get_cwidth
 
 from .format import coloured, plain
 from .highlight import Fragments, json_fragments
@@ -71,6 +72,13 @@ def result_fragments(value: Any) -> Fragments:
     return json_fragments(write(value))
 
 
+def narrowed(text: str, width: int) -> str:
+    """As much of it as fits into so many columns."""
+    while text and get_cwidth(text) > width:
+        text = text[:-1]
+    return text
+
+
 def painted_fragments(text: str) -> Fragments:
     """Text that a `paint` coloured."""
     return [(style, piece) for style, piece, *_ in to_formatted_text(ANSI(text))]
@@ -101,9 +109,8 @@ class Terminal(Screen):
     def note(self, text: str) -> None:
         self._clear_note(anyway=not text)
         if text:
-            fragments = FormattedText(
-                [("class:note" if self._colour else "", text[: self._output.get_size().columns - 1])]
-            )
+            shown = narrowed(text, self._output.get_size().columns - 1)
+            fragments = FormattedText([("class:note" if self._colour else "", shown)])
             print_formatted_text(fragments, output=self._output, style=STYLE, end="")
             self._output.flush()
             self._noted = True

@@ -18,7 +18,7 @@ def read_passphrase(prompt: str) -> str:
             print(file=sys.stderr)  # the terminal is at the prompt still
             raise
     else:
-        line = sys.stdin.readline()
+        line = sys.stdin.buffer.readline().decode("utf-8", "surrogateescape")  # as -stdin reads what follows
     if not line:
         raise BadArgument("-stdinwalletpassphrase specified but failed to read from standard input")
     return line.removesuffix("\n")

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from io import TextIOWrapper
 from typing import Any
 
 from prompt_toolkit import PromptSession
@@ -24,6 +25,7 @@ from .interpreter import Interpreter, Person
 from .launch import PrivateSupervisor
 from .line import commands
 from .live import LiveData
+from .printed import drop_output
 from .prompt import make_session
 from .screen import Plain, Screen, Terminal
 from .style import STYLE
@@ -37,6 +39,9 @@ _SETTLED = ("running", "stopped", "failed", "backoff", "held")
 def run_shell(config: Config) -> int:
     """The exit status: 0 for a shell that was left; of lines read from a pipe, 1 if one went wrong."""
     if not sys.stdin.isatty():
+        for stream in (sys.stdin, sys.stdout):  # whatever the locale says, as for a single command
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(encoding="utf-8", errors="surrogateescape")
         first = sys.stdin.readline()
         if not first:
             print("error: too few parameters (need at least command)", file=sys.stderr)
@@ -62,6 +67,9 @@ async def run_lines(config: Config, line: str) -> int:
             await interpreter.run(line)
             failed = failed or interpreter.failed
             line = "" if interpreter.left else await asyncio.to_thread(sys.stdin.readline)
+    except BrokenPipeError:
+        drop_output()
+        return 1
     finally:
         await connections.close()
     return int(failed)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 NOT_ACTIVE = 3
 #: Of ``status``: answer when there is nothing more to wait for.
 WAIT = "--wait"
+#: ``reload --exec``, as `bitcoind-mp` has it: these, one after the other.
+EXEC = ["--exec"]
+UPGRADE = ("upgrade", "upgraded")
 #: Lines of ``logs`` where -n doesn't say.
 LINES = "50"
 
@@ -36,6 +39,10 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     whatever became of the one before."""
     if name == "status" and WAIT in words:
         return _wait_and_show(config, [word for word in words if word != WAIT])
+    if name == "reload" and words == EXEC:
+        for step in UPGRADE:
+            print_result(call(config, step, []))
+        return 0
     as_json = config.get_bool("json")
     if config.get_bool("named"):
         calls, follow = [words], False

@@ -6,6 +6,8 @@ It changes when a notification came, and never otherwise.
 from dataclasses import dataclass, field
 from typing import Any
 
+from prompt_toolkit.utils import get_cwidth
+
 from .highlight import Fragments
 
 SEPARATOR = ("class:toolbar.separator", " │ ")
@@ -44,12 +46,12 @@ _DISPENSABLE = ("peers", "mempool", "chain", "names", "balance", "tip")
 
 
 def fragments(seen: Seen, width: int | None = None) -> Fragments:
-    """The line. Where it is wider than ``width`` it does without the least important parts: the units are last and
-    must be seen."""
+    """The line. Where it is wider than ``width`` columns it does without the least important parts: the units are last
+    and must be seen."""
     line: Fragments = []
     for count in range(len(_DISPENSABLE) + 1):
         line = _line(seen, frozenset(_DISPENSABLE[:count]))
-        if width is None or sum(len(text) for _, text in line) <= width:
+        if width is None or sum(get_cwidth(text) for _, text in line) <= width:
             break
     return line
 

@@ -1,6 +1,7 @@
 """``status --wait``: until each unit is ready, or has failed, telling a person at a terminal how far it is, and
 everybody what a unit is held by."""
 
+import os
 import sys
 import time
 
@@ -110,7 +111,9 @@ class _Progress:
 
     def show(self, text: str) -> None:
         if text != self.text and self._stream is not None:
-            print(f"\r\x1b[K{text}", end="", file=self._stream, flush=True)
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+            shown = text[: columns - 1] if columns else text  # what goes on on the next line can't be taken back
+            print(f"\r\x1b[K{shown}", end="", file=self._stream, flush=True)
         self.text = text
 
     def end(self) -> None:

@@ -112,6 +112,16 @@ class FakeSupervisor(Logs):
         return next(each for each in self.units if each["name"] == unit)
 
     @command("control", changes=True)
+    async def upgrade(self) -> str:
+        """Become the new program."""
+        return "bitcoind-mp 2 takes over"
+
+    @command("control", hidden=True)
+    async def upgraded(self) -> str:
+        """Wait for its end."""
+        return "bitcoind-mp 2 has taken over"
+
+    @command("control", changes=True)
     async def stop(self, unit: str = "") -> Any:
         """Stop a unit, or everything."""
         if not unit:

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -96,8 +97,35 @@ def test_parameters_from_standard_input(daemon, bitcoin_mp) -> None:
     assert bitcoin_mp("-stdin", input="getblockhash\n6\n").stdout == f"{6:064x}\n"
     assert bitcoin_mp("-stdinwalletpassphrase", "walletpassphrase", "60", input="s e c\n").returncode == 0
     assert daemon.wallet.passphrases == ["s e c"]
+    # a line each, as getline(3) reads them: nothing else separates, nor is anything lost
+    odd = "a\x0cb\x1c\x85c\u2028d"
+    assert bitcoin_mp("-stdin", "help", input=f"{odd}\n").stdout == f"help: unknown command: {odd}\n"
     done = bitcoin_mp("-stdinwalletpassphrase", "getblockcount", input="x\n")
     assert (done.returncode, done.stderr[:32]) == (1, "error: -stdinwalletpassphrase is")
+
+
+@pytest.mark.parametrize("reply", [b"no JSON", b"[]", b"{}", b'{"result":}', b'{"error":7}', b"[" * 100_000])
+def test_a_reply_that_is_none(daemon, bitcoin_mp, reply: bytes) -> None:
+    """Somebody else listens there, or a server that was broken into."""
+    daemon.start()
+    daemon.stop("node")
+    path = daemon.run / "node.sock"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        listening.settimeout(60)
+
+        def answer() -> None:
+            with listening.accept()[0] as connected:
+                connected.recv(65536)
+                connected.sendall(reply + b"\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        done = bitcoin_mp("getblockcount")
+        answering.join(60)
+    assert (done.returncode, done.stderr) == (1, "error: couldn't parse reply from server\n")
 
 
 @pytest.mark.parametrize("arguments", [["-stdin"], []])

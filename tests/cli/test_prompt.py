@@ -167,3 +167,9 @@ def test_history_that_can_not_be_kept_is_no_trouble(tmp_path: Path) -> None:
 def test_the_history_is_in_the_state_directory() -> None:
     assert history_file("regtest", {"HOME": "/h"}) == Path("/h/.local/state/bitcoind-mp/history-regtest")
     assert history_file("main", {"HOME": "/h", "XDG_STATE_HOME": "/s"}) == Path("/s/bitcoind-mp/history-main")
+
+
+def test_a_history_file_that_takes_no_more_hurts_nobody() -> None:
+    full = SafeHistory(Path("/dev/full"), lambda name: None, OWN)
+    full.append_string("help")
+    assert full.get_strings() == ["help"]

@@ -8,7 +8,7 @@ import pytest
 from bitcoind_mp.cli.arguments import BadArgument
 from bitcoind_mp.cli.highlight import MOST, json_fragments
 from bitcoind_mp.cli.jsontext import write
-from bitcoind_mp.cli.screen import result_fragments
+from bitcoind_mp.cli.screen import narrowed, result_fragments
 from bitcoind_mp.cli.values import from_text, to_text_numbers
 
 
@@ -58,3 +58,17 @@ def test_what_nobody_reads_is_not_coloured() -> None:
 def test_a_name_that_comes_twice_is_not_halved() -> None:
     with pytest.raises(BadArgument, match="a is given more than once"):
         from_text('[{"a":1,"a":2}]')
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("scanning", 20, "scanning"),
+        ("scanning", 4, "scan"),
+        ("貯金 7 %", 4, "貯金"),
+        ("貯金 7 %", 3, "貯"),
+        ("x", 0, ""),
+    ],
+)
+def test_a_remark_takes_no_more_columns_than_there_are(text: str, width: int, shown: str) -> None:
+    assert narrowed(text, width) == shown

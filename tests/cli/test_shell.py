@@ -420,6 +420,32 @@ def test_lines_from_a_pipe(daemon) -> None:
     assert done.stderr == "error code: -8\nerror message:\nBlock height out of range\n"
 
 
+def test_lines_from_a_pipe_are_utf_8_whatever_the_locale_says(daemon) -> None:
+    daemon.lively()
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    plain = {**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    lines = "status\nhelp ü\n".encode()
+    done = subprocess.run(command_line, cwd=ROOT, env=plain, input=lines, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith("● bitcoind-mp".encode())
+    assert done.stdout.endswith("help: unknown command: ü\n".encode())
+
+
+def test_of_lines_from_a_pipe_none_is_carried_out_once_nobody_reads_the_answers(daemon) -> None:
+    daemon.lively()
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    running = subprocess.Popen(command_line, cwd=ROOT, text=True, **pipes)
+    assert running.stdin is not None and running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    running.stdin.write("uptime\nwalletpassphrase secret 60\n")
+    running.stdin.close()
+    assert running.stderr.read() == ""
+    assert running.wait(30) == 1
+    running.stderr.close()
+    assert daemon.wallet.passphrases == []
+
+
 @pytest.mark.parametrize("arguments", [[], ["-ipcconnect=unix"], ["-ipcconnect=0"]])
 def test_lines_from_a_pipe_start_nothing(daemon, arguments: list[str]) -> None:
     command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *arguments]

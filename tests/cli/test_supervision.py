@@ -1,11 +1,18 @@
 """The supervisor's own commands: for a person, as JSON, and for a script's exit status."""
 
+import fcntl
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
+
+from bitcoind_mp.cli.waiting import _Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -72,6 +79,14 @@ def test_several_units_each_have_their_turn(daemon, bitcoin_mp) -> None:
     assert bitcoin_mp("logs", "wallet", "node", "-n1").stdout == "==> wallet <==\nwallet 2\n\n==> node <==\nnode 2\n"
     daemon.supervisor.units[1] |= {"state": "failed", "active": "failed"}
     assert bitcoin_mp("status", "node", "wallet").returncode == 3
+
+
+def test_reload_exec_is_the_daemon_s_own(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    done = bitcoin_mp("reload", "--exec")
+    assert (done.returncode, done.stdout) == (0, "bitcoind-mp 2 takes over\nbitcoind-mp 2 has taken over\n")
+    in_a_shell = bitcoin_mp(input="reload --exec\n")
+    assert (in_a_shell.returncode, in_a_shell.stdout) == (0, done.stdout)
 
 
 def test_one_unit_that_is_refused_keeps_none_of_the_others_from_its_turn(daemon, bitcoin_mp) -> None:
@@ -182,3 +197,15 @@ def test_events_that_there_are_not(daemon, bitcoin_mp) -> None:
     assert "Could not connect" in bitcoin_mp("events").stderr
     daemon.start()
     assert json.loads(bitcoin_mp("-named", "events").stdout) == {"kinds": {}}
+
+
+def test_progress_stays_on_one_line_of_a_narrow_terminal() -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 5, 20, 0, 0))
+    with os.fdopen(theirs, "w") as terminal:
+        progress = _Progress(terminal)
+        progress.show("node starting (verifying blocks: 17 %)")
+        assert os.read(ours, 4096).decode() == "\r\x1b[Knode starting (verif"[: 4 + 19]
+        progress.show("node starting (verifying blocks: 18 %)")
+        progress.end()
+    os.close(ours)

@@ -117,6 +117,18 @@ def test_a_narrow_terminal_still_shows_the_units() -> None:
     assert at(10) == " ●n ●w"
 
 
+def test_a_name_in_wide_characters_takes_two_columns_each() -> None:
+    state = seen(balance={"wallets": [wallet("貯金箱", 0)]})
+    whole = line(state)
+    assert "regtest" in whole
+
+    def at(width: int) -> str:
+        return "".join(text for _, text in fragments(state, width))
+
+    assert at(len(whole) + 3) == whole
+    assert at(len(whole) + 2) != whole
+
+
 def test_short_marks_tell_trouble_apart() -> None:
     def marks(*units: dict[str, Any]) -> str:
         return "".join(text for _, text in fragments(seen(unit={"units": units}), 10)).strip()

@@ -4,8 +4,10 @@ An alert is told when it begins and when it is over, once each, whatever the fig
 wrong with a unit is ``vitals.py``'s to say.
 """
 
+import logging
 import re
 
+from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.interfaces.notices import ALERT
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.manager import Manager, Supervised
@@ -13,6 +15,7 @@ from bitcoind_mp.supervisor.units.states import SERVING, State
 
 from .board import Board
 
+log = logging.getLogger("bitcoind_mp.supervisor")
 #: Problems of a unit that are alerts, and characters of each: a worker may say anything.
 _MOST, _LONGEST = 20, 500
 _FIGURES = re.compile(r"[\d.]+")
@@ -30,6 +33,7 @@ class Alarms:
         self._board = board
         self._warnings: list[str] = []
         self._present: dict[Key, str] = {}
+        self._logged: set[Key] = set()
 
     @property
     def present(self) -> list[dict[str, str]]:
@@ -46,12 +50,23 @@ class Alarms:
         if self._manager.stopping:
             return
         before, self._present = self._present, self._found()
-        for (source, kind), text in self._present.items():
-            if (source, kind) not in before:
-                self._board.post(ALERT, source=source, text=text, raised=True)
-        for (source, kind), text in before.items():
-            if (source, kind) not in self._present:
-                self._board.post(ALERT, source=source, text=text, raised=False)
+        for key, text in self._present.items():
+            if key not in before:
+                if not self._is_logged(key):
+                    self._logged.add(key)
+                    log.warning("%s: %s", key[0], text, extra=event(Event.ALERT_RAISED, unit=key[0]))
+                self._board.post(ALERT, source=key[0], text=text, raised=True)
+        for key, text in before.items():
+            if key not in self._present:
+                if key in self._logged:
+                    self._logged.remove(key)
+                    log.info("%s: over: %s", key[0], text, extra=event(Event.ALERT_OVER, unit=key[0]))
+                self._board.post(ALERT, source=key[0], text=text, raised=False)
+
+    def _is_logged(self, key: Key) -> bool:
+        """Whether it has a line of its own elsewhere: a disk that is low, a unit that failed or is held."""
+        supervised = self._manager.units.get(key[0])
+        return key[0] == _OWN or (supervised is not None and supervised.unit.state not in SERVING)
 
     def _found(self) -> dict[Key, str]:
         found = {(_OWN, _FIGURES.sub("", text)): text for text in self._health.own_problems()}

@@ -1,11 +1,15 @@
 """Alerts: told when they begin and when they are over, whatever their figures do meanwhile."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.interfaces.journal import Event, event_of
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.manager import Manager
 from bitcoind_mp.supervisor.outward.alarms import Alarms
@@ -46,6 +50,24 @@ def test_what_the_kernel_warns_of(tmp_path: Path) -> None:
         alarms.warned([])
 
     assert run(tmp_path, scenario) == [(VERSIONBIT, True), (LARGE_WORK, True), (VERSIONBIT, False), (LARGE_WORK, False)]
+
+
+def test_what_no_other_line_tells_is_in_the_log_with_its_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scenario(alarms: Alarms, health: HealthMonitor) -> None:
+        health.configure(HealthPlan(interval=0, min_disk_free=1 << 60))  # which `health` logs
+        alarms.warned([VERSIONBIT])
+        alarms.look()
+        health.configure(HealthPlan(interval=0))
+        alarms.warned([])
+
+    with caplog.at_level(logging.INFO):
+        run(tmp_path, scenario)
+    assert [(Event(event_of(record)[0]).name, record.getMessage()) for record in caplog.records] == [
+        ("ALERT_RAISED", f"node: {VERSIONBIT}"),
+        ("ALERT_OVER", f"node: over: {VERSIONBIT}"),
+    ]
 
 
 def test_a_disk_that_runs_full_is_one_alert(tmp_path: Path) -> None:
