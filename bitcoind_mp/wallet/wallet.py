@@ -21,7 +21,7 @@ from bitcoind_mp.signing.sealing import Cost
 from . import flags as flag
 from .address_source import AddressSource, Reservation
 from .balances import View
-from .book import SEND, AddressBook
+from .book import RECEIVE, SEND, AddressBook
 from .changes import ChangeTable
 from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
@@ -296,7 +296,7 @@ class Wallet:
     def label(self, script: bytes, label: str) -> None:
         """Put an address into the address book, or change its label (``setlabel``)."""
         with self.ledger.transaction():
-            self.book.record(script, label, None if self.owner(script) else SEND)
+            self.book.record(script, label, RECEIVE if self.owner(script) else SEND)
         self.changed()
 
     def private_keys(self, owner: Owner) -> dict[bytes, bytes]:
@@ -442,6 +442,19 @@ class Wallet:
         """Give it and what spends from it up (``AbandonTransaction``)."""
         with self.ledger.transaction():
             self.history.abandon(tx)
+        self.changed()
+
+    def take_proved(self, raw: bytes, state: Confirmed) -> bool:
+        """Keep a transaction that is proved to be confirmed; False where it doesn't pay us (``importprunedfunds``)."""
+        with self.ledger.transaction():
+            taken = self.intake.proved(raw, state)
+        self.changed()
+        return taken
+
+    def remove(self, tx: WalletTx) -> None:
+        """Forget a transaction of the wallet's (``removeprunedfunds``)."""
+        with self.ledger.transaction():
+            self.history.remove(tx)
         self.changed()
 
     # --- what the node tells -------------------------------------------------------------------------------
