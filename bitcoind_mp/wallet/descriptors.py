@@ -165,6 +165,15 @@ class DescriptorSet:
             merged = merged.merged(parse(text, self._network).provider())
         return merged
 
+    def aggregates(self, owner: Owner) -> dict[bytes, list[bytes]]:
+        """The aggregate keys (MuSig2) behind that descriptor's index, and what each is made of, in that order."""
+        found = self.get(owner.descriptor)
+        if found.hardened_wildcard:
+            return {}
+        joint = [key for key in found.parsed.key_expressions if key.is_aggregate]
+        at = owner.index, self._network
+        return {key.aggregate(*at): key.participant_keys(*at) for key in joint}
+
     def concrete(self, owner: Owner, script: bytes) -> str:
         """The descriptor of that one script of ours, with its checksum (what `listunspent` prints as ``desc``)."""
         found = self.get(owner.descriptor)

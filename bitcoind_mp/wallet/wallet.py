@@ -16,6 +16,7 @@ from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signing.descriptor_keys import plain_keys, private_keys
+from bitcoind_mp.signing.keystore import SecretNonces
 from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
@@ -105,6 +106,8 @@ class Wallet:
             now=clock.now,
             note_reuse=lambda: self.avoid_reuse,
         )
+        self.nonces = SecretNonces()
+        """Of signatures that are made with others (MuSig2), between their two rounds."""
         self.spending = asyncio.Lock()
         """Held from choosing coins to `commit`, so that two payments never choose the same."""
         self.scanning: tuple[float, float] | None = None
