@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from btclib.tx import Tx
 from btclib_wallet.descriptors import Provider
 
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
@@ -37,6 +38,7 @@ from .locks import Locks
 from .options import WalletOptions
 from .progress import Progress
 from .relock import Relock
+from .scan import scan_block
 from .signer_keys import SignerKeys, keyset_of
 from .tables import (
     AddressTable,
@@ -542,6 +544,12 @@ class Wallet:
                 break
             gone = self._detached.get(gone.previous)
         return removed
+
+    def transactions_in(self, raw: bytes) -> list[WalletTx]:
+        """The transactions of ours that are in a serialised block, in its order."""
+        found = scan_block(raw, self.descriptors.owned_scripts, self.history.watched)
+        txids = (Tx.parse(one.raw, check_validity=False).id for one in found)
+        return [tx for txid in txids if (tx := self.history.get(txid)) is not None]
 
     # What is to be scanned again survives a kill: a time where descriptors were added (the lowest counts), a height
     # once it is known.
