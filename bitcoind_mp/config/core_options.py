@@ -10,7 +10,7 @@ CORE_OPTIONS = frozenset(
     blockreconstructionextratxn blocksdir blocksxor blockversion capturemessages checkaddrman checkblockindex
     checkblocks checklevel checkmempool checkpoints choosedatadir cjdnsreachable coinstatsindex dbbatchsize
     dbcache debuglogfile deprecatedrpc discover dns dnsseed externalip fastprune fixedseeds forcednsseed
-    i2pacceptincoming i2psam lang limitancestorcount limitancestorsize limitdescendantcount limitdescendantsize
+    i2pacceptincoming i2psam lang limitancestorsize limitdescendantsize
     listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames logtimemicros
     logtimestamps maxreceivebuffer maxsendbuffer maxsigcachesize maxuploadtarget min minimumchainwork natpmp
     netinfo networkactive onion onlynet peerblockfilters peerbloomfilters peertimeout persistmempoolv1

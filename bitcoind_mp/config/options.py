@@ -827,6 +827,28 @@ TABLE = (
         "Send transactions with full-RBF opt-in enabled (default: {default}).",
     ),
     Option(
+        "limitancestorcount",
+        INTEGER,
+        25,
+        (WALLET,),
+        WALLETS,
+        "=<n>",
+        "Choose no coins for a payment that make it one of more than <n> unconfirmed transactions in a row: nodes of "
+        "older versions relay no longer ones (default: {default}).",
+        debug=True,
+    ),
+    Option(
+        "limitdescendantcount",
+        INTEGER,
+        25,
+        (WALLET,),
+        WALLETS,
+        "=<n>",
+        "Choose no coins for a payment whose transaction hangs together with <n> or more unconfirmed ones "
+        "(default: {default}).",
+        debug=True,
+    ),
+    Option(
         "walletrejectlongchains",
         FLAG,
         1,
@@ -1004,7 +1026,7 @@ TABLE = (
         "limitclustercount",
         INTEGER,
         64,
-        WORKERS,
+        (NODE,),
         RELAY,
         "=<n>",
         "Do not accept transactions into mempool which are directly or indirectly connected to <n> or more other "

@@ -157,6 +157,11 @@ class Chain(ABC):
     async def find_block(self, hash: str) -> BlockRef | None:
         """The block of that hash if it is in the best chain, else None."""
 
+    @interface_method("chain.block")
+    @abstractmethod
+    async def block(self, hash: str) -> BlockData | None:
+        """The block of that hash with its contents, in whichever chain it is; None where its contents aren't here."""
+
     @interface_method("chain.block_at")
     @abstractmethod
     async def block_at(self, height: int) -> BlockRef | None:

@@ -13,6 +13,7 @@ from btclib.exceptions import BTClibException
 from btclib.tx.tx import Tx
 
 from bitcoind_mp.interfaces.chain import (
+    BlockData,
     BlockRef,
     Chain,
     ChainStatus,
@@ -180,6 +181,16 @@ class Feed(Chain, Listener):
     async def find_block(self, hash: str) -> BlockRef | None:
         node = self._chain.by_hash(parse_name(hash))
         return block_ref(node) if node is not None and self._chain.contains(node) else None
+
+    async def block(self, hash: str) -> BlockData | None:
+        node = self._chain.by_hash(parse_name(hash))
+        if node is None or not node.has_data:
+            return None
+        try:
+            raw = await self._read(node)
+        except BlockUnavailable:
+            return None
+        return BlockData(block_ref(node), node.previous_hash.hex(), raw.hex())
 
     async def block_at(self, height: int) -> BlockRef | None:
         node = self._chain.by_height(height)

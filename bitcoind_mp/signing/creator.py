@@ -36,6 +36,13 @@ class Creator(Protocol):
     ) -> bytes:
         """A BIP340 signature; ``merkle_root`` not None tweaks the key first (b"" for a key without a tree)."""
 
+    def schnorr_hash(self, leaf_hash: bytes = b"") -> bytes:
+        """What a BIP340 signature signs; b"" where that isn't known."""
+
+    @property
+    def hash_type_suffix(self) -> bytes:
+        """What follows a BIP340 signature."""
+
     @property
     def times(self) -> SpendContext:
         """The lock times of the transaction, for miniscript's ``after`` and ``older``."""
@@ -102,20 +109,28 @@ class TransactionCreator:
         self, keys: KeyStore, x_only: bytes, *, leaf_hash: bytes = b"", merkle_root: bytes | None = None
     ) -> bytes:
         secret = keys.secret_by_x_only(x_only)
-        if secret is None or not self._complete:
-            return b""
-        extension = leaf_hash + b"\x00" + _LAST_CODESEPARATOR if leaf_hash else b""
-        try:
-            message = sig_hash.taproot(
-                self._tx, self._index, self._spent, self._hash_type, int(bool(leaf_hash)), b"", extension, self._hashes
-            )
-        except BTClibValueError:  # SINGLE without an output of that index
+        message = b"" if secret is None else self.schnorr_hash(leaf_hash)
+        if secret is None or not message:
             return b""
         key: bytes | int = secret
         if merkle_root is not None:
             key = output_prvkey_from_merkle_root(int.from_bytes(secret, "big"), merkle_root)
-        signature = ssa.sign(message, key, bytes(32))
-        return signature + bytes([self._hash_type]) if self._hash_type else signature
+        return ssa.sign(message, key, bytes(32)) + self.hash_type_suffix
+
+    def schnorr_hash(self, leaf_hash: bytes = b"") -> bytes:
+        if not self._complete:
+            return b""
+        extension = leaf_hash + b"\x00" + _LAST_CODESEPARATOR if leaf_hash else b""
+        try:
+            return sig_hash.taproot(
+                self._tx, self._index, self._spent, self._hash_type, int(bool(leaf_hash)), b"", extension, self._hashes
+            )
+        except BTClibValueError:  # SINGLE without an output of that index
+            return b""
+
+    @property
+    def hash_type_suffix(self) -> bytes:
+        return bytes([self._hash_type]) if self._hash_type else b""
 
     def verify(self, script_sig: bytes, witness: list[bytes]) -> ScriptErrorCode | None:
         return verify_spend(self._tx, self._index, self._spent, script_sig, witness, self._hashes)[0]
@@ -141,6 +156,13 @@ class DummyCreator:
         self, keys: KeyStore, x_only: bytes, *, leaf_hash: bytes = b"", merkle_root: bytes | None = None
     ) -> bytes:
         return bytes(64)
+
+    def schnorr_hash(self, leaf_hash: bytes = b"") -> bytes:
+        return b""
+
+    @property
+    def hash_type_suffix(self) -> bytes:
+        return b""
 
     @property
     def times(self) -> SpendContext:

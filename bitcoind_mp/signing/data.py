@@ -24,8 +24,9 @@ class SignatureData:
     """One input's scriptSig and witness, complete or not, and everything that may help to complete them.
 
     ``signatures`` maps the hash160 of a public key to (key, signature). ``taproot_script_signatures`` maps
-    (x-only key, leaf hash) to a signature, ``leaves`` a control block to (script, leaf version). ``witness`` says
-    that the last try was for a witness program.
+    (x-only key, leaf hash) to a signature, ``leaves`` a control block to (script, leaf version). ``musig_participants``
+    maps an aggregate key to those it is made of; nonces and partial signatures are filed as in a PSBT (BIP373).
+    ``witness`` says that the last try was for a witness program.
     """
 
     complete: bool = False
@@ -39,6 +40,9 @@ class SignatureData:
     taproot_key_signature: bytes = b""
     taproot_script_signatures: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict)
     taproot_origins: dict[bytes, tuple[set[bytes], BIP32KeyOrigin]] = field(default_factory=dict)
+    musig_participants: dict[bytes, list[bytes]] = field(default_factory=dict)
+    musig_nonces: dict[bytes, bytes] = field(default_factory=dict)
+    musig_signatures: dict[bytes, bytes] = field(default_factory=dict)
     internal_key: bytes = b""
     merkle_root: bytes = b""
     leaves: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)

@@ -7,10 +7,31 @@ from btclib_secp256k1 import keys as secp256k1_keys
 from btclib_wallet.bip32.key_origin import BIP32KeyOrigin
 from btclib_wallet.descriptors import Provider
 
+#: Nonces that are kept at most, of signatures that were begun and never made.
+_MOST_NONCES = 10_000
+
 
 def public_key(secret: bytes, *, compressed: bool = True) -> bytes:
     """The public key of a private one, in SEC form."""
     return secp256k1_keys.pubkey_from_prvkey(secret, compressed)
+
+
+class SecretNonces:
+    """The secret halves of nonces that were told to others (MuSig2), by the public ones. In memory alone, and each is
+    given out once: one that signs twice hands out the private key."""
+
+    def __init__(self) -> None:
+        self._secret: dict[bytes, bytearray] = {}
+
+    def keep(self, public: bytes, secret: bytearray) -> None:
+        """Hold one; of too many the oldest is forgotten."""
+        if len(self._secret) >= _MOST_NONCES:
+            del self._secret[next(iter(self._secret))]
+        self._secret[public] = secret
+
+    def take(self, public: bytes) -> bytearray | None:
+        """The secret half, which isn't here any more then."""
+        return self._secret.pop(public, None)
 
 
 @dataclass
@@ -18,12 +39,16 @@ class KeyStore:
     """What a signer knows. ``secrets`` maps a public key (SEC) to its private key; the rest is public.
 
     ``trees`` is as in btclib's `Provider`: a taproot output key to its internal key, merkle root and leaves.
+    ``aggregates`` maps the aggregate of several keys to these, in the order of their aggregation (MuSig2); ``nonces``
+    are its secret nonces, None for who can't keep any between two rounds.
     """
 
     secrets: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     origins: dict[bytes, BIP32KeyOrigin | None] = field(default_factory=dict)
     scripts: dict[bytes, bytes] = field(default_factory=dict)
     trees: dict[bytes, tuple[bytes, bytes, dict[bytes, tuple[bytes, int]]]] = field(default_factory=dict)
+    aggregates: dict[bytes, list[bytes]] = field(default_factory=dict)
+    nonces: SecretNonces | None = field(default=None, repr=False)
     _by_hash: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     _by_x: dict[bytes, bytes] = field(default_factory=dict, repr=False)
 

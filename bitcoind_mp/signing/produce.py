@@ -4,6 +4,8 @@
 that could be made, and with what was missing.
 """
 
+from itertools import chain
+
 from btclib.alias import Octets
 from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash160, ripemd160, sha256
@@ -15,6 +17,7 @@ from btclib_wallet.descriptors import SpendContext, miniscript
 from .creator import Creator
 from .data import SignatureData
 from .keystore import KeyStore
+from .musig import sessions
 
 _TAPSCRIPT_VERSION = 0xC0
 
@@ -155,15 +158,32 @@ class _Producer:
             data.internal_key = data.internal_key or internal_key
             data.merkle_root = data.merkle_root or root
             data.leaves = {**leaves, **data.leaves}
+        data.musig_participants = {**keys.aggregates, **data.musig_participants}
         for x_only in (data.internal_key, output_key):
             self._note_origin(x_only)
         if not data.taproot_key_signature and data.internal_key:
-            data.taproot_key_signature = self._creator.schnorr(keys, data.internal_key, merkle_root=data.merkle_root)
+            data.taproot_key_signature = self._schnorr(data.internal_key, merkle_root=data.merkle_root)
         if not data.taproot_key_signature:
-            data.taproot_key_signature = self._creator.schnorr(keys, output_key)
+            data.taproot_key_signature = self._schnorr(output_key)
         if data.taproot_key_signature:
             return [data.taproot_key_signature]
         return self._script_path()
+
+    def _schnorr(self, x_only: bytes, *, leaf_hash: bytes = b"", merkle_root: bytes | None = None) -> bytes:
+        """A signature by the key itself, or by those that it is the aggregate of."""
+        made = self._creator.schnorr(self._keys, x_only, leaf_hash=leaf_hash, merkle_root=merkle_root)
+        data = self._data
+        if made or not data.musig_participants:
+            return made
+        for participant in chain.from_iterable(data.musig_participants.values()):
+            self._note_origin(participant[1:], leaf_hash)
+        message = self._creator.schnorr_hash(leaf_hash)
+        if not message:
+            return b""
+        for session in sessions(data, x_only, message, leaf_hash=leaf_hash, merkle_root=merkle_root):
+            signature = session.sign(self._keys, data)
+            made = signature + self._creator.hash_type_suffix if signature else made
+        return made
 
     def _script_path(self) -> list[bytes] | None:
         """The smallest witness among the leaves that can be satisfied."""
@@ -195,7 +215,7 @@ class _Producer:
         self._note_origin(x_only, leaf_hash)
         key = (x_only, leaf_hash)
         if key not in data.taproot_script_signatures:
-            signature = self._creator.schnorr(self._keys, x_only, leaf_hash=leaf_hash)
+            signature = self._schnorr(x_only, leaf_hash=leaf_hash)
             if not signature:
                 return b""
             data.taproot_script_signatures[key] = signature

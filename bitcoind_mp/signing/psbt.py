@@ -1,15 +1,13 @@
 """Signing, updating, finalizing and extracting a PSBT (Core's ``src/psbt.cpp``)."""
 
-from copy import deepcopy
 from enum import Enum
 
-from btclib.exceptions import BTClibValueError
 from btclib.hashes import hash160
 from btclib.script.script_pub_key import is_p2tr, is_segwit
 from btclib.script.witness import Witness
 from btclib.tx.tx import Tx
 from btclib.tx.tx_out import TxOut
-from btclib_wallet.psbt import Psbt, PsbtIn, musig2
+from btclib_wallet.psbt import Psbt, PsbtIn
 
 from .creator import (
     SIGHASH_ALL,
@@ -115,8 +113,6 @@ def sign_input(
         psbt_in.sig_hash_type = hash_type  # type: ignore[assignment]
     if not _hash_types_agree(psbt_in, hash_type):
         return Outcome.SIGHASH_MISMATCH
-    if taproot:
-        _aggregate(psbt, index)
     data = fill(psbt_in)
     creator: Creator = DummyCreator()
     if not dummy:
@@ -146,22 +142,6 @@ def _hash_types_agree(psbt_in: PsbtIn, hash_type: int) -> bool:
     )
 
 
-def _aggregate(psbt: Psbt, index: int) -> None:
-    """Make a signature of each MuSig2 session in which everybody has signed."""
-    psbt_in = psbt.inputs[index]
-    leaf_hashes = {key[66:] for key in psbt_in.musig2_partial_sigs}
-    for aggregate in list(psbt_in.musig2_participant_pub_keys):
-        for leaf_hash in leaf_hashes:
-            trial = deepcopy(psbt)
-            try:
-                musig2.partial_sigs_agg(trial, index, aggregate, leaf_hash=leaf_hash)
-            except BTClibValueError:  # not a session of this key, or somebody's part is lacking
-                continue
-            signed = trial.inputs[index]
-            psbt_in.taproot_key_spend_signature = signed.taproot_key_spend_signature
-            psbt_in.taproot_script_spend_signatures = signed.taproot_script_spend_signatures
-
-
 def fill(psbt_in: PsbtIn) -> SignatureData:
     """What an input says about its own signing (``FillSignatureData``)."""
     data = SignatureData(script_sig=psbt_in.final_script_sig, script_witness=list(psbt_in.final_script_witness.stack))
@@ -179,6 +159,8 @@ def fill(psbt_in: PsbtIn) -> SignatureData:
     data.leaves = dict(psbt_in.taproot_leaf_scripts)
     for x_only, (hashes, origin) in psbt_in.taproot_hd_key_paths.items():
         data.taproot_origins[x_only] = (set(hashes), origin)
+    data.musig_participants = {key: list(parts) for key, parts in psbt_in.musig2_participant_pub_keys.items()}
+    data.musig_nonces, data.musig_signatures = dict(psbt_in.musig2_pub_nonces), dict(psbt_in.musig2_partial_sigs)
     data.ripemd160_preimages = psbt_in.ripemd160_preimages
     data.sha256_preimages = psbt_in.sha256_preimages
     data.hash160_preimages = psbt_in.hash160_preimages
@@ -209,6 +191,9 @@ def take(psbt_in: PsbtIn, data: SignatureData) -> None:
     psbt_in.taproot_leaf_scripts = {**data.leaves, **psbt_in.taproot_leaf_scripts}
     for x_only, (hashes, origin) in data.taproot_origins.items():
         psbt_in.taproot_hd_key_paths.setdefault(x_only, (sorted(hashes), origin))
+    psbt_in.musig2_participant_pub_keys = {**data.musig_participants, **psbt_in.musig2_participant_pub_keys}
+    psbt_in.musig2_pub_nonces = {**data.musig_nonces, **psbt_in.musig2_pub_nonces}
+    psbt_in.musig2_partial_sigs = {**data.musig_signatures, **psbt_in.musig2_partial_sigs}
 
 
 def update_output(psbt: Psbt, index: int, keys: KeyStore, spends: Spends | None = None) -> None:
@@ -219,6 +204,7 @@ def update_output(psbt: Psbt, index: int, keys: KeyStore, spends: Spends | None 
     data.known_keys = {hash160(sec): (sec, origin) for sec, origin in psbt_out.hd_key_paths.items()}
     for x_only, (hashes, origin) in psbt_out.taproot_hd_key_paths.items():
         data.taproot_origins[x_only] = (set(hashes), origin)
+    data.musig_participants = {key: list(parts) for key, parts in psbt_out.musig2_participant_pub_keys.items()}
     tx_out = tx.vout[index]
     spender = Tx(2, 0, tx.vin[:1], [tx_out], check_validity=False)
     creator = TransactionCreator(spender, 0, [tx_out]) if spender.vin else DummyCreator()
@@ -231,6 +217,7 @@ def update_output(psbt: Psbt, index: int, keys: KeyStore, spends: Spends | None 
     psbt_out.taproot_tree = tree_of(data.leaves) or psbt_out.taproot_tree
     for x_only, (leaf_hashes, origin) in data.taproot_origins.items():
         psbt_out.taproot_hd_key_paths.setdefault(x_only, (sorted(leaf_hashes), origin))
+    psbt_out.musig2_participant_pub_keys = {**data.musig_participants, **psbt_out.musig2_participant_pub_keys}
 
 
 def drop_unneeded_transactions(psbt: Psbt) -> None:

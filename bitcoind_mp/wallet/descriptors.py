@@ -80,6 +80,11 @@ class WalletDescriptor(DescriptorRow):
         """Whether each script takes the private key (``/*h``)."""
         return any(key.wildcard for key in plain_keys(self.parsed))
 
+    @cached_property
+    def joint_keys(self) -> list[KeyExpression]:
+        """Those that several others make together (MuSig2), and whose addresses take no private key."""
+        return [] if self.hardened_wildcard else [key for key in self.parsed.key_expressions if key.is_aggregate]
+
     def scripts(self, index: int, prv_keys: Mapping[str, str] | None = None) -> list[bytes]:
         """The scriptPubKeys at that index (several for ``combo()``).
 
@@ -164,6 +169,11 @@ class DescriptorSet:
         for text in self._table.concrete_at(owner.descriptor, owner.index).values():
             merged = merged.merged(parse(text, self._network).provider())
         return merged
+
+    def aggregates(self, owner: Owner) -> dict[bytes, list[bytes]]:
+        """The aggregate keys (MuSig2) behind that descriptor's index, and what each is made of, in that order."""
+        at = owner.index, self._network
+        return {key.aggregate(*at): key.participant_keys(*at) for key in self.get(owner.descriptor).joint_keys}
 
     def concrete(self, owner: Owner, script: bytes) -> str:
         """The descriptor of that one script of ours, with its checksum (what `listunspent` prints as ``desc``)."""

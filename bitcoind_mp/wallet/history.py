@@ -157,6 +157,7 @@ class History:
             tx.time_smart = self._smart_time(now, block_time, rescanning)
             self._remember(tx)
             self._table.put(tx)
+            self._share_facts(tx)
         elif fresh.tx.is_segwit and not tx.tx.is_segwit:
             # what we had was stripped of its witnesses
             tx.raw = raw
@@ -171,6 +172,16 @@ class History:
             self._note(tx.txid)
         return tx, tx is fresh
 
+    def _share_facts(self, tx: WalletTx) -> None:
+        """What people know of a transaction holds for one that is the same but for its signatures: the oldest's is
+        taken (``SyncMetaData``)."""
+        for outpoint in tx.spends:
+            same = sorted(self.spenders(outpoint), key=lambda spender: spender.order)
+            for other in same[1:]:
+                if _unsigned(other.tx) == _unsigned(same[0].tx):
+                    other.take_facts(same[0])
+                    self._table.put(other)
+
     def _set_state(self, tx: WalletTx, state: State) -> None:
         tx.state = state
         self._table.put(tx)
@@ -178,6 +189,20 @@ class History:
     def save(self, tx: WalletTx) -> None:
         """Write what was changed of it (comment, replaces, replaced by)."""
         self._table.put(tx)
+
+    def remove(self, tx: WalletTx) -> None:
+        """Forget a transaction (``RemoveTxs``)."""
+        self._table.remove(tx.txid)
+        del self._txs[tx.txid]
+        for outpoint in tx.spends:
+            self._spenders[outpoint].remove(tx.txid)
+            if outpoint not in self._outputs and not self._spenders[outpoint]:
+                self._watched.discard(wire_outpoint(*outpoint))
+        for n in range(len(tx.tx.vout)):
+            outpoint = OutPoint(tx.txid, n)
+            self._outputs.pop(outpoint, None)
+            if not self._spenders.get(outpoint):
+                self._watched.discard(wire_outpoint(*outpoint))
 
     def _smart_time(self, now: int, block_time: int | None, rescanning: bool) -> int:
         if block_time is None:
@@ -329,6 +354,12 @@ class History:
                 return -(tip - height + 1)
             case _:
                 return 0
+
+
+def _unsigned(tx: Tx) -> tuple[object, ...]:
+    """All of a transaction but its scriptSigs and witnesses."""
+    inputs = [(tx_in.prev_out.tx_id, tx_in.prev_out.vout, tx_in.sequence) for tx_in in tx.vin]
+    return tx.version, tx.lock_time, inputs, [(out.value, out.script_pub_key.script) for out in tx.vout]
 
 
 def _is_unconfirmed(tx: WalletTx) -> bool:

@@ -134,7 +134,9 @@ def _is_single_type(one: ReadDescriptor) -> bool:
 
 
 def _missing_keys(wallet: Wallet, one: ReadDescriptor) -> list[str]:
-    if not wallet.private_keys_enabled or all(one.secrets.holds(public_half(key)) for key in plain_keys(one.parsed)):
+    complete = all(one.secrets.holds(public_half(key)) for key in plain_keys(one.parsed))
+    # as Core: of an aggregate (MuSig2) there is no private key
+    if not wallet.private_keys_enabled or (complete and not any(k.is_aggregate for k in one.parsed.key_expressions)):
         return []
     return ["Not all private keys provided. Some wallet functionality may return unexpected errors"]
 

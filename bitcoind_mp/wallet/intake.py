@@ -82,6 +82,14 @@ class Intake:
         tx = WalletTx(Tx.parse(raw, check_validity=False).id, raw, state)
         return self._store(tx, None, False, self._now())
 
+    def proved(self, raw: bytes, state: Confirmed) -> bool:
+        """A transaction that somebody proved to be in a block of the best chain; False where it doesn't pay us."""
+        tx = WalletTx(Tx.parse(raw, check_validity=False).id, raw, state)
+        if not any(self._descriptors.owner(out.script_pub_key.script) for out in tx.tx.vout):
+            return False
+        self._store(tx, state.time, False, self._now())
+        return True
+
     def left_mempool(self, txid: bytes, reason: str) -> bool:
         """A transaction left the mempool unconfirmed; whether that concerned us."""
         concerned = self._history.left_mempool(txid)

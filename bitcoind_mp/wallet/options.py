@@ -38,8 +38,10 @@ class WalletOptions:
     signal_rbf: bool = True
     broadcast: bool = True
     reject_long_chains: bool = True
-    cluster_count: int = 64
-    """``-limitclustercount``: how many transactions may hang together in the mempool."""
+    max_ancestors: int = 25
+    """``-limitancestorcount``: unconfirmed transactions in a row that nodes of older versions relay."""
+    max_cluster: int = 25
+    """``-limitdescendantcount``: as many that hang together are avoided."""
     low_memory: bool = False
     """``-lowmemory``: keep less of a wallet's file in memory."""
     signer_process: bool = False

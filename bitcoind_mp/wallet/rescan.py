@@ -55,8 +55,8 @@ class Rescanner:
         self._reserved = False
 
     def abort(self) -> bool:
-        """Stop the scan that runs; False where none does."""
-        if self._task is None or self._task.done():
+        """Stop the scan that runs; False where none does, or that one is being stopped already."""
+        if self._task is None or self._task.done() or self._aborted:
             return False
         self._aborted = True
         if self._follower is not None and not self._follower.done.done():

@@ -126,6 +126,9 @@ class TransactionTable:
             ),
         )
 
+    def remove(self, txid: bytes) -> None:
+        self._ledger.execute("DELETE FROM transactions WHERE txid = ?", (txid,))
+
 
 def _columns(state: State) -> tuple[str, bytes | None, int | None, int | None, int | None]:
     match state:

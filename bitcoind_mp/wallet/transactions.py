@@ -113,3 +113,9 @@ class WalletTx:
     def time(self) -> int:
         """Core's ``GetTxTime``."""
         return self.time_smart or self.time_received
+
+    def take_facts(self, other: "WalletTx") -> None:
+        """Take over what people know of another; when each was received stays its own."""
+        self.comment, self.comment_to = other.comment, other.comment_to
+        self.replaces, self.replaced_by = other.replaces, other.replaced_by
+        self.time_smart = other.time_smart

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from btclib.tx import Tx
 from btclib_wallet.descriptors import Provider
 
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
@@ -16,12 +17,13 @@ from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signing.descriptor_keys import plain_keys, private_keys
+from bitcoind_mp.signing.keystore import SecretNonces
 from bitcoind_mp.signing.sealing import Cost
 
 from . import flags as flag
 from .address_source import AddressSource, Reservation
 from .balances import View
-from .book import SEND, AddressBook
+from .book import RECEIVE, SEND, AddressBook
 from .changes import ChangeTable
 from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
@@ -36,6 +38,7 @@ from .locks import Locks
 from .options import WalletOptions
 from .progress import Progress
 from .relock import Relock
+from .scan import scan_block
 from .signer_keys import SignerKeys, keyset_of
 from .tables import (
     AddressTable,
@@ -105,6 +108,8 @@ class Wallet:
             now=clock.now,
             note_reuse=lambda: self.avoid_reuse,
         )
+        self.nonces = SecretNonces()
+        """Of signatures that are made with others (MuSig2), between their two rounds."""
         self.spending = asyncio.Lock()
         """Held from choosing coins to `commit`, so that two payments never choose the same."""
         self.scanning: tuple[float, float] | None = None
@@ -296,7 +301,7 @@ class Wallet:
     def label(self, script: bytes, label: str) -> None:
         """Put an address into the address book, or change its label (``setlabel``)."""
         with self.ledger.transaction():
-            self.book.record(script, label, None if self.owner(script) else SEND)
+            self.book.record(script, label, RECEIVE if self.owner(script) else SEND)
         self.changed()
 
     def private_keys(self, owner: Owner) -> dict[bytes, bytes]:
@@ -444,6 +449,19 @@ class Wallet:
             self.history.abandon(tx)
         self.changed()
 
+    def take_proved(self, raw: bytes, state: Confirmed) -> bool:
+        """Keep a transaction that is proved to be confirmed; False where it doesn't pay us (``importprunedfunds``)."""
+        with self.ledger.transaction():
+            taken = self.intake.proved(raw, state)
+        self.changed()
+        return taken
+
+    def remove(self, tx: WalletTx) -> None:
+        """Forget a transaction of the wallet's (``removeprunedfunds``)."""
+        with self.ledger.transaction():
+            self.history.remove(tx)
+        self.changed()
+
     # --- what the node tells -------------------------------------------------------------------------------
 
     def connect_block(self, raw: bytes, block: BlockRef, live: bool = True) -> None:
@@ -526,6 +544,12 @@ class Wallet:
                 break
             gone = self._detached.get(gone.previous)
         return removed
+
+    def transactions_in(self, raw: bytes) -> list[WalletTx]:
+        """The transactions of ours that are in a serialised block, in its order."""
+        found = scan_block(raw, self.descriptors.owned_scripts, self.history.watched)
+        txids = (Tx.parse(one.raw, check_validity=False).id for one in found)
+        return [tx for txid in txids if (tx := self.history.get(txid)) is not None]
 
     # What is to be scanned again survives a kill: a time where descriptors were added (the lowest counts), a height
     # once it is known.

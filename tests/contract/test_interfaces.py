@@ -41,6 +41,10 @@ class SmallChain(Chain):
     async def find_block(self, hash: str) -> BlockRef | None:
         return next((one for one in self.blocks if one.hash == hash), None)
 
+    async def block(self, hash: str) -> BlockData | None:
+        found = await self.find_block(hash)
+        return None if found is None else BlockData(found, "00" * 32, "ab" * 100)
+
     async def block_at(self, height: int) -> BlockRef | None:
         return self.blocks[height] if height < len(self.blocks) else None
 
@@ -139,6 +143,8 @@ def test_values_come_as_they_are(reach: Any) -> None:
             assert await chain.status() == ChainStatus("regtest", block(5), 5, False, 1_300_001_000)
             assert await chain.find_block(block(3).hash) == block(3)
             assert await chain.find_block("00") is None
+            assert await chain.block(block(3).hash) == BlockData(block(3), "00" * 32, "ab" * 100)
+            assert await chain.block("00") is None
             assert await chain.block_at(height=2) == block(2)
             assert await chain.block_at(99) is None
             assert await chain.find_by_time(1_300_000_003, 0) == block(3)
@@ -265,7 +271,7 @@ def test_health(reach: Any) -> None:
 def test_every_method_of_the_chain_was_called_above() -> None:
     """The list of the interface's methods, so that one added there is missed here."""
     assert sorted(declared(Chain)) == [
-        "block_at", "broadcast", "bump_fees", "coins", "combined_bump_fee", "estimate_fee", "fee_policy", "find_block",
-        "find_by_time", "follow", "locator", "mempool_spender", "packages", "status", "test_accept", "transaction",
-        "unfollow",
+        "block", "block_at", "broadcast", "bump_fees", "coins", "combined_bump_fee", "estimate_fee", "fee_policy",
+        "find_block", "find_by_time", "follow", "locator", "mempool_spender", "packages", "status", "test_accept",
+        "transaction", "unfollow",
     ]  # fmt: skip

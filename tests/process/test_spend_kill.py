@@ -99,6 +99,9 @@ class RecordingNode(Chain):
     async def find_block(self, hash: str) -> BlockRef | None:
         return self.tip if hash == self.tip.hash else None
 
+    async def block(self, hash: str) -> None:
+        return None
+
     async def block_at(self, height: int) -> BlockRef | None:
         raise NotImplementedError
 

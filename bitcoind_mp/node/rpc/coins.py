@@ -4,8 +4,6 @@ import asyncio
 from typing import Any
 
 from btclib.block.partial_merkle_tree import PartialMerkleTree
-from btclib.exceptions import BTClibValueError
-from btclib.hashes import hash256
 from btclib.tx.coin import Coin
 from btclib.tx.limits import MAX_TX_OUT_COUNT
 
@@ -14,8 +12,8 @@ from bitcoind_mp.interfaces.command import Call, command, parse_hash, parse_hex
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
+from bitcoind_mp.render.inclusion import read_inclusion
 from bitcoind_mp.render.script import script_json
-from bitcoind_mp.render.stream import IOSTREAM, Stream, StreamFault
 
 from .blockchain import known_block
 from .lookup import Lookup
@@ -161,25 +159,12 @@ class CoinCommands:
         Returns:
             The transactions that it proves, or none if it is not valid
         """
-        raw = parse_hex(proof, "proof")
-        stream = Stream(raw)
-        try:
-            header = stream.read(80)
-            count = int.from_bytes(stream.read(4), "little")
-            hashes = [stream.read(32)[::-1] for _ in range(stream.compact_size())]
-            flags = stream.vector()
-        except StreamFault as fault:
-            raise RpcError(RpcCode.MISC_ERROR, f"{fault}{IOSTREAM}") from fault
-        try:
-            tree = PartialMerkleTree(count, hashes, flags)
-            root, matches = tree.merkle_root, tree.matches
-        except BTClibValueError:
+        found = read_inclusion(parse_hex(proof, "proof"))
+        if found.matches is None:
             return []
-        if root != header[36:68][::-1]:
-            return []
-        node = self._chain.by_hash(hash256(header)[::-1])
+        node = self._chain.by_hash(found.block)
         if node is None or not self._chain.contains(node) or not node.tx_count:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found in chain")
-        if node.tx_count != count:
+        if node.tx_count != found.tx_count:
             return []
-        return [txid.hex() for _, txid in matches]
+        return [txid.hex() for txid in found.matches]

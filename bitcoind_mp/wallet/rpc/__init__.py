@@ -10,6 +10,7 @@ from .encrypt import EncryptCommands
 from .fund import FundCommands
 from .hdkeys import HdKeyCommands
 from .migrate import MigrationCommands
+from .pruned import PrunedCommands
 from .psbt import PsbtCommands
 from .rawsign import SigningCommands
 from .received import ReceivedCommands
@@ -33,6 +34,7 @@ OF_ONE = (
     MessageCommands,
     MigrationCommands,
     PaymentCommands,
+    PrunedCommands,
     PsbtCommands,
     ReceivedCommands,
     SendAllCommands,

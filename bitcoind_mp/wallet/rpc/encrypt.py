@@ -12,9 +12,11 @@ from bitcoind_mp.wallet.wallet import Wallet
 _MAX_TIMEOUT = 100_000_000
 _WRONG = "Error: The wallet passphrase entered was incorrect."
 _WRONG_WITH_NULL = (
-    "Error: The {}wallet passphrase entered is incorrect. It contains a null character (ie - a zero byte). Please try "
-    "again with only the characters up to — but not including — the first null character."
+    "Error: The {}wallet passphrase entered is incorrect. It contains a null character (ie - a zero byte). If the "
+    "passphrase was set with a version of this software prior to 25.0, please try again with only the characters up to "
+    "— but not including — the first null character.{}"
 )
+_THEN_CHANGE_IT = " If this is successful, please set a new passphrase to avoid this issue in the future."
 _BUSY = (
     "Error: the wallet is currently being used to rescan the blockchain for related transactions. "
     "Please call `abortrescan` before {}."
@@ -145,8 +147,8 @@ class EncryptCommands:
 
 def wrong_passphrase(passphrase: str) -> RpcError:
     """What a wrong one is answered with."""
-    return RpcError(RpcCode.WALLET_PASSPHRASE_INCORRECT, _wrong(passphrase))
+    return RpcError(RpcCode.WALLET_PASSPHRASE_INCORRECT, _wrong(passphrase, advice=_THEN_CHANGE_IT))
 
 
-def _wrong(passphrase: str, which: str = "") -> str:
-    return _WRONG_WITH_NULL.format(which) if "\0" in passphrase else _WRONG
+def _wrong(passphrase: str, which: str = "", advice: str = "") -> str:
+    return _WRONG_WITH_NULL.format(which, advice) if "\0" in passphrase else _WRONG

@@ -60,8 +60,8 @@ class HdKeyCommands:
         """
         wallet = self._wallets.chosen(call)
         given = dict(options or {})
-        active_only = bool(given.get("active_only")) and expect(given["active_only"], "bool")
-        private = bool(given.get("private")) and expect(given["private"], "bool")
+        active_only = "active_only" in given and expect(given["active_only"], "bool")
+        private = "private" in given and expect(given["private"], "bool")
         if private:
             wallet.require_unlocked()
         rows: list[dict[str, Any]] = []

@@ -123,15 +123,15 @@ class TransactionCommands:
             transactions, removed, and lastblock to ask again with
         """
         wallet = await self._wallets.current(call)
-        fork, removed_from = (
-            (None, b"") if not blockhash else await self._fork(wallet, parse_hash(blockhash, "blockhash"))
-        )
+        fork: int | None = None
+        gone: list[WalletTx] = []
+        if blockhash:
+            fork, gone = await self._fork(wallet, parse_hash(blockhash, "blockhash"))
         if target_confirmations < 1:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter")
         chosen = None if label is None else label_from(label)
         depth = None if fork is None else wallet.height + 1 - fork
         txs = [tx for tx in wallet.history if depth is None or abs(wallet.depth(tx)) < depth]
-        gone = wallet.removed_since(removed_from) if include_removed and removed_from else []
         renderer = await Renderer.of(wallet, [*txs, *gone])
         result: dict[str, Any] = {
             "transactions": [
@@ -148,19 +148,24 @@ class TransactionCommands:
         return result
 
     @staticmethod
-    async def _fork(wallet: Wallet, block: bytes) -> tuple[int, bytes]:
-        """The height of that block, or of the last of its ancestors that we still have; and the block itself where it
-        left the chain."""
+    async def _fork(wallet: Wallet, block: bytes) -> tuple[int, list[WalletTx]]:
+        """The height of that block, or of the last of its ancestors that is in the best chain; and what the others
+        confirmed, newest block first."""
         known = wallet.progress.height_of(block)
         if known is not None:
-            return known, b""
+            return known, []
         left = wallet.fork_of(block)
         if left is not None:
-            return left, block
-        found = await wallet.chain.find_block(block.hex())
-        if found is None:
-            raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found")
-        return found.height, b""
+            return left, wallet.removed_since(block)
+        removed: list[WalletTx] = []
+        name = block.hex()
+        while (found := await wallet.chain.find_block(name)) is None:
+            stale = await wallet.chain.block(name)  # of a chain that we never followed
+            if stale is None:
+                raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found")
+            removed += wallet.transactions_in(bytes.fromhex(stale.raw))
+            name = stale.previous
+        return found.height, removed
 
     @staticmethod
     async def _ancestor(wallet: Wallet, above: int) -> str:

@@ -160,6 +160,8 @@ class Attempt:
             include_unsafe=control.include_unsafe,
             spend_zero_conf_change=options.spend_zero_conf_change,
             reject_long_chains=options.reject_long_chains,
+            max_ancestors=options.max_ancestors,
+            max_cluster=options.max_cluster,
             version=control.version,
         )
 

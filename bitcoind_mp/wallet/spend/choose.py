@@ -21,9 +21,6 @@ from .rates import SCALE
 from .selection import CHANGE_LOWER, CHANGE_UPPER, Selection, SelectionError, best_of
 from .srd import select_srd
 
-#: Ancestors and descendants that nodes of older versions admit (``-limitancestorcount``, ``-limitdescendantcount``).
-MAX_CHAIN = 25
-
 LONG_CHAIN = (
     "Unconfirmed UTXOs are available, "
     "but spending them creates a chain of transactions that will be rejected by the mempool"
@@ -58,6 +55,8 @@ class SelectionParams:
     include_unsafe: bool = False
     spend_zero_conf_change: bool = True
     reject_long_chains: bool = True
+    max_ancestors: int = 25
+    max_cluster: int = 25
     version: int = 2
 
 
@@ -76,15 +75,15 @@ def eligibility_ladder(params: SelectionParams) -> list[Eligibility]:
     """Which coins are tried, the safest and most private first."""
     ladder = [Eligibility(1, 6, 0, 0, mix_types=False), Eligibility(1, 1, 0, 0)]
     if params.spend_zero_conf_change:
-        third = min(4, MAX_CHAIN // 3)
+        ancestors, cluster = params.max_ancestors, params.max_cluster
         ladder += [
             Eligibility(0, 1, 2, 2),
-            Eligibility(0, 1, third, third),
-            Eligibility(0, 1, MAX_CHAIN // 2, MAX_CHAIN // 2),
-            Eligibility(0, 1, MAX_CHAIN - 1, MAX_CHAIN - 1, partial_groups=True),
+            Eligibility(0, 1, min(4, ancestors // 3), min(4, cluster // 3)),
+            Eligibility(0, 1, ancestors // 2, cluster // 2),
+            Eligibility(0, 1, ancestors - 1, cluster - 1, partial_groups=True),
         ]
         if params.include_unsafe:
-            ladder.append(Eligibility(0, 0, MAX_CHAIN - 1, MAX_CHAIN - 1, partial_groups=True))
+            ladder.append(Eligibility(0, 0, ancestors - 1, cluster - 1, partial_groups=True))
         if not params.reject_long_chains:
             ladder.append(Eligibility(0, 1, 1 << 62, 1 << 62, partial_groups=True))
     return ladder
@@ -136,7 +135,11 @@ async def _automatic(
     )
     eligible = sum(coin.amount for coin in available) - sum(group.amount for group in grouped.discarded)
     if eligible < target:
-        chained = (g.amount for g in grouped.discarded if g.ancestors >= MAX_CHAIN or g.cluster >= MAX_CHAIN)
+        chained = (
+            group.amount
+            for group in grouped.discarded
+            if group.ancestors >= params.max_ancestors or group.cluster >= params.max_cluster
+        )
         if eligible + sum(chained) > target:
             raise SelectionError(LONG_CHAIN)
         return None

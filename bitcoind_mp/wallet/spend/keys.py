@@ -14,7 +14,7 @@ from .sizes import Satisfaction, satisfaction
 
 def solving_keys(wallet: Wallet, owner: Owner) -> KeyStore:
     """Public keys with their origins, scripts and trees of that descriptor at that index; no secrets."""
-    keys = KeyStore()
+    keys = KeyStore(aggregates=wallet.descriptors.aggregates(owner))
     keys.add(wallet.provider(owner))
     return keys
 
@@ -26,6 +26,7 @@ def signing_keys(wallet: Wallet, owner: Owner) -> KeyStore:
         RpcError: -13 when the wallet is locked.
     """
     keys = solving_keys(wallet, owner)
+    keys.nonces = wallet.nonces
     for sec, secret in wallet.private_keys(owner).items():
         keys.secrets[sec] = secret
         keys.add_public(sec)

@@ -164,6 +164,8 @@ def _known(wallet: Wallet, owners: list[Owner], signed: bool, derivations: bool)
         keys = signing_keys(wallet, owner) if signed else solving_keys(wallet, owner)
         merged.add(keys.provider())
         merged.secrets.update(keys.secrets)
+        merged.aggregates.update(keys.aggregates)
+        merged.nonces = keys.nonces
     if not derivations:
         merged.origins = dict.fromkeys(merged.origins)
     return merged

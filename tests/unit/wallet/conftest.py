@@ -105,6 +105,7 @@ class FakeChain(Chain):
     def __init__(self) -> None:
         self.clock = NOW
         self.blocks: list[Block] = []
+        self.stale: list[Block] = []
         self.mempool: dict[bytes, tuple[bytes, int]] = {}
         self.streams: dict[int, Stream] = {}
         self.refusal: RpcError | None = None
@@ -147,6 +148,7 @@ class FakeChain(Chain):
     def detach(self, count: int = 1) -> list[Block]:
         """Take blocks off the tip."""
         gone, self.blocks = self.blocks[-count:], self.blocks[:-count]
+        self.stale += gone
         self._wake()
         return gone
 
@@ -186,6 +188,10 @@ class FakeChain(Chain):
 
     async def find_block(self, hash: str) -> BlockRef | None:
         return next((block.ref for block in self.blocks if block.ref.hash == hash), None)
+
+    async def block(self, hash: str) -> BlockData | None:
+        found = next((block for block in [*self.blocks, *self.stale] if block.ref.hash == hash), None)
+        return None if found is None else BlockData(found.ref, found.previous, found.raw.hex())
 
     async def block_at(self, height: int) -> BlockRef | None:
         return self.blocks[height].ref if 0 <= height < len(self.blocks) else None

@@ -121,6 +121,7 @@ def test_two_scans_at_once_are_one_too_many_and_an_abort_ends_the_first(on_bench
         assert error.code == -4
         assert wallet.scanning is not None
         assert rescanner.abort()
+        assert not rescanner.abort()
         assert (await scanning).aborted
         assert not rescanner.abort()
         assert wallet.rescan_wanted == (None, None)

@@ -1,5 +1,9 @@
 """A wallet on the feed: payments, reorganisations, conflicts, a node that goes and comes."""
 
+from dataclasses import replace
+
+from btclib.tx import Tx
+
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.wallet.coins import CoinFilter, OutPoint, OutputType
 from bitcoind_mp.wallet.transactions import Conflicted, Inactive
@@ -386,5 +390,26 @@ def test_a_node_that_lost_our_newest_blocks_is_followed_from_what_it_has(on_benc
         bench.chain.mine(count=5)
         await bench.chain.deliver()
         assert wallet.height == 7
+
+    on_bench(scenario)
+
+
+def test_a_transaction_with_other_signatures_keeps_what_people_know_of_it(on_bench):
+    async def scenario(bench):
+        wallet, (coin, second) = await funded(bench, 2)
+        raw = bench.make_tx([coin, second], [(9 * BTC, bench.STRANGER)])
+        txid = await wallet.commit(raw, comment="rent", comment_to="them")
+        when = wallet.transaction(txid).time_smart
+        signed_otherwise = Tx.parse(raw, check_validity=False)
+        signed_otherwise.vin[0].script_sig = b"\x01\x01"
+        clone = signed_otherwise.serialize(include_witness=True, check_validity=False)
+        bench.clock.observe(replace(await bench.chain.status(), clock=bench.NOW + 1000))
+        bench.chain.mine(clone, time=bench.NOW + 1000)
+        await bench.chain.deliver()
+        found = wallet.transaction(bench.txid_of(clone))
+        assert (found.comment, found.comment_to, found.time_smart) == ("rent", "them", when)
+        assert found.time_received == bench.NOW + 1000
+        await bench.restart()
+        assert bench.loaded().transaction(bench.txid_of(clone)).comment == "rent"
 
     on_bench(scenario)

@@ -310,6 +310,11 @@ def test_what_the_wallet_may_ask(world, run) -> None:
             assert (found.height, found.time, found.median_time) == (103, tip.time, tip.median_time)
             assert await w.remote.find_block("00" * 32) is None
             assert await w.remote.block_at(104) is None
+            whole = await w.remote.block(tip.hash.hex())
+            assert whole is not None
+            assert (whole.block, whole.previous) == (found, tip.previous_hash.hex())
+            assert BlockContents(bytes.fromhex(whole.raw)).transactions
+            assert await w.remote.block("00" * 32) is None
             there = await w.remote.find_by_time(w.chain.by_height(50).time, 0)
             assert there is not None and there.height == 50
             coinbase = BlockContents(blocks[0]).transactions[0].id

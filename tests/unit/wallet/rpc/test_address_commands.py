@@ -73,6 +73,9 @@ def test_labels(on_bench):
         assert commands.getaddressesbylabel(call, "a") == {theirs: {"purpose": "send"}}
         commands.setlabel(call, ours, "c")
         assert commands.getaddressesbylabel(call, "c") == {ours: {"purpose": "receive"}}
+        change = commands.getrawchangeaddress(call)
+        commands.setlabel(call, change, "kept")
+        assert commands.getaddressesbylabel(call, "kept") == {change: {"purpose": "receive"}}
         for work, code, message in [
             (lambda: commands.getaddressesbylabel(call, "b"), -11, "No addresses with label b"),
             (lambda: commands.setlabel(call, ours, "*"), -11, "Invalid label name"),

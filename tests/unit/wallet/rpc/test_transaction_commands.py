@@ -1,5 +1,8 @@
 """Lists and details of transactions, and scanning again."""
 
+from btclib_wallet.descriptors import add_checksum
+
+from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
 from bitcoind_mp.wallet.rpc.coins import CoinCommands
 from bitcoind_mp.wallet.rpc.received import ReceivedCommands
 from bitcoind_mp.wallet.rpc.transactions import TransactionCommands
@@ -106,6 +109,34 @@ def test_what_a_reorganisation_removed_is_told_to_those_who_saw_it(on_bench):
     on_bench(scenario)
 
 
+def test_a_block_of_a_chain_that_the_wallet_never_followed_is_asked_of_the_node(on_bench):
+    async def scenario(bench):
+        script = bench.receive(await bench.wallet("other"))
+        ours = bench.make_tx([(b"\7" * 32, 0)], [(BTC, script)])
+        bench.chain.mine()
+        lost = bench.chain.mine(ours).ref.hash
+        seen = bench.chain.mine().ref.hash
+        await bench.chain.deliver()
+        await bench.wallets.unload("other")
+        bench.chain.detach(2)
+        bench.chain.mine(count=2)
+        bench.chain.mine(ours)
+        watch = await bench.wallet(disable_private_keys=True)
+        text = add_checksum(f"raw({script.hex()})")
+        await import_descriptor(watch, ImportRequest(text, 1), 1)
+        await bench.wallets.attachment(watch).rescanner.scan_wanted()
+        commands = TransactionCommands(bench.wallets)
+        for hash in (seen, lost):
+            found = await commands.listsinceblock(bench.call(), hash)
+            for listed in ("transactions", "removed"):
+                assert [entry["txid"] for entry in found[listed]] == [bench.txid_of(ours).hex()]
+        assert "removed" not in await commands.listsinceblock(bench.call(), seen, include_removed=False)
+        error = await bench.refused(commands.listsinceblock(bench.call(), "ab" * 32))
+        assert (error.code, error.message) == (-5, "Block not found")
+
+    on_bench(scenario)
+
+
 def test_abandoning_and_what_may_not_be_abandoned(on_bench):
     async def scenario(bench):
         wallet, raw, _ = await paid(bench)
@@ -135,8 +166,6 @@ def test_scanning_again_finds_what_a_wallet_didn_t_know_when_it_passed(on_bench)
         await bench.chain.deliver()
         watch = await bench.wallet(disable_private_keys=True)
         await bench.wallets.attachment(watch).caught_up()
-        from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
-
         text = other.descriptors.get(other.owner(script).descriptor).normalized
         await import_descriptor(watch, ImportRequest(text, bench.NOW, range=(0, 5)), bench.NOW)
         assert watch.balance().trusted == 0

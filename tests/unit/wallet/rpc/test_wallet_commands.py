@@ -231,6 +231,23 @@ def test_encryption_from_the_first_passphrase_to_a_new_one(on_bench):
     on_bench(scenario)
 
 
+def test_a_wrong_passphrase_with_a_null_character_is_told_of_it(on_bench):
+    async def scenario(bench):
+        await bench.wallet(passphrase="pass")
+        locks, call = EncryptCommands(bench.wallets), bench.call()
+        error = await bench.refused(locks.walletpassphrase(call, "pass\0word", 1))
+        assert error.code == -14
+        assert (
+            "wallet passphrase entered is incorrect. It contains a null character (ie - a zero byte)." in error.message
+        )
+        assert error.message.endswith("please set a new passphrase to avoid this issue in the future.")
+        error = await bench.refused(locks.walletpassphrasechange(call, "pass\0word", "new"))
+        assert error.message.startswith("Error: The old wallet passphrase entered is incorrect.")
+        assert error.message.endswith("but not including — the first null character.")
+
+    on_bench(scenario)
+
+
 def test_a_wallet_locks_itself_when_its_time_is_up(on_bench):
     async def scenario(bench):
         wallet = await bench.wallet(passphrase="pass")

@@ -164,6 +164,9 @@ class FakeNode(Chain):
     async def find_block(self, hash: str) -> BlockRef | None:
         return next((block for block in self.blocks if block.hash == hash), None)
 
+    async def block(self, hash: str) -> None:
+        return None
+
     async def block_at(self, height: int) -> BlockRef | None:
         return self.blocks[height] if height < len(self.blocks) else None
 

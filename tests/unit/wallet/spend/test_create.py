@@ -323,3 +323,17 @@ def test_unconfirmed_change_is_spent_last_and_pays_for_its_parent(run, purse, pa
     package = parent.fee + child.fee
     assert package >= fee_for(50_000, parent.tx.vsize + child.tx.vsize)
     assert package <= fee_for(50_000, parent.tx.vsize + child.tx.vsize) + 200
+
+
+def test_no_payment_makes_a_longer_row_of_unconfirmed_ones_than_the_owner_allows(run, make_purse) -> None:
+    purse = make_purse(max_ancestors=3, max_cluster=3)
+    purse.fund(COIN)
+    for _ in range(3):
+        payment = make(run, purse, (P2WPKH, COIN // 100))
+        run(purse.wallet.commit(payment.tx.serialize(include_witness=True), change=payment.reserved))
+    with pytest.raises(SpendError, match="spending them creates a chain of transactions that will be rejected"):
+        make(run, purse, (P2WPKH, COIN // 100))
+    purse.fund(COIN)
+    assert [coin.outpoint.txid for coin in purse.wallet.coins() if coin.depth] == [
+        tx_in.prev_out.tx_id for tx_in in make(run, purse, (P2WPKH, COIN // 100)).tx.vin
+    ]

@@ -90,6 +90,8 @@ def test_the_ladder_starts_with_what_is_safest() -> None:
         (0, 1, 12, False, True),
         (0, 1, 24, True, True),
     ]
+    short = [(s.max_ancestors, s.max_cluster) for s in eligibility_ladder(params(max_ancestors=6, max_cluster=9))]
+    assert short == [(0, 0), (0, 0), (2, 2), (2, 3), (3, 4), (5, 8)]
     assert len(eligibility_ladder(params(spend_zero_conf_change=False))) == 2
     assert eligibility_ladder(params(include_unsafe=True))[-1].others_depth == 0
     assert eligibility_ladder(params(reject_long_chains=False))[-1].max_ancestors > 10**9

@@ -61,6 +61,10 @@ class Spender:
         tx = Tx(2, 0, [self.input(sequence)], [TxOut(COIN - 1_000, b"\x00\x14" + bytes(20))], check_validity=False)
         return encode_psbt(Psbt.from_tx(tx, check_validity=False))
 
+    def secrets(self) -> dict[bytes, bytes]:
+        wallet = self.purse.wallet
+        return wallet.private_keys(wallet.owner(self.coin.vout[0].script_pub_key.script))
+
     def input(self, sequence: int) -> TxIn:
         return TxIn(TxOutPoint(self.coin.id, 0), b"", sequence, check_validity=False)
 
@@ -138,6 +142,64 @@ def test_two_wallets_sign_one_after_the_other(spender, mine, theirs) -> None:
     done = second.process(half["psbt"])
     assert done["complete"] is True
     assert first.run(first.purse.node.broadcast(done["hex"], None)) in first.purse.node.mempool
+
+
+#: keys that sign together (MuSig2): as the output's own, derived from their aggregate, below a tree, in a leaf
+TOGETHER = {
+    "of each index": "tr(musig({}/50/*,{}/50/*))",
+    "derived from the aggregate": "tr(musig({},{})/51/*)",
+    "raw": "rawtr(musig({}/52/*,{}/52/*))",
+    "in a leaf": f"tr({NUMS},pk(musig({{}}/53/*,{{}}/53/*)))",
+    "derived in a leaf": f"tr({NUMS},{{{{pk({NUMS}),pk(musig({{}},{{}})/54/*)}}}})",
+    "above a leaf": f"tr(musig({{}}/55/*,{{}}/55/*),pk({NUMS}))",
+}
+
+
+@pytest.mark.parametrize("shape", list(TOGETHER))
+def test_two_wallets_sign_together_in_two_rounds(spender, shape) -> None:
+    first = spender(TOGETHER[shape].format(A, B_PUB), "first")
+    second = spender(TOGETHER[shape].format(A_PUB, B), "second")
+    begun = first.process(first.psbt())
+    assert begun["complete"] is False
+    psbt_in = decode_psbt(begun["psbt"]).inputs[0]
+    assert (len(psbt_in.musig2_participant_pub_keys), len(psbt_in.musig2_pub_nonces)) == (1, 1)
+    assert first.process(begun["psbt"]) == begun
+    met = second.process(begun["psbt"])
+    psbt_in = decode_psbt(met["psbt"]).inputs[0]
+    assert (len(psbt_in.musig2_pub_nonces), len(psbt_in.musig2_partial_sigs)) == (2, 0)
+    half = first.process(met["psbt"])
+    assert len(decode_psbt(half["psbt"]).inputs[0].musig2_partial_sigs) == 1
+    assert first.process(met["psbt"])["psbt"] == met["psbt"], "a nonce signs once"
+    signed = second.process(half["psbt"])
+    assert signed["complete"] is False
+    assert len(decode_psbt(signed["psbt"]).inputs[0].musig2_partial_sigs) == 2
+    done = first.process(signed["psbt"])
+    assert done["complete"] is True
+    assert first.run(first.purse.node.broadcast(done["hex"], None)) in first.purse.node.mempool
+
+
+def test_a_wallet_that_has_all_keys_of_an_aggregate_takes_both_rounds_too(spender) -> None:
+    mine = spender(f"tr(musig({A}/56/*,{B}/56/*))")
+    psbt = mine.psbt()
+    for complete in (False, False, True):
+        done = mine.process(psbt)
+        assert done["complete"] is complete
+        psbt = done["psbt"]
+    assert mine.run(mine.purse.node.broadcast(done["hex"], None)) in mine.purse.node.mempool
+
+
+def test_another_s_nonsense_ends_in_no_signature(spender) -> None:
+    first = spender(TOGETHER["of each index"].format(A, B_PUB), "first")
+    second = spender(TOGETHER["of each index"].format(A_PUB, B), "second")
+    psbt = decode_psbt(second.process(first.process(first.psbt())["psbt"])["psbt"])
+    nonces = psbt.inputs[0].musig2_pub_nonces
+    theirs = next(name for name in nonces if name[:33] not in {*first.secrets()})
+    good = nonces[theirs]
+    nonces[theirs] = b"\x02" + b"\xff" * 32 + good[33:]
+    assert not decode_psbt(first.process(encode_psbt(psbt))["psbt"]).inputs[0].musig2_partial_sigs
+    psbt.inputs[0].musig2_partial_sigs = dict.fromkeys(nonces, b"\x01" * 32)
+    nonces[theirs] = good
+    assert first.process(encode_psbt(psbt))["complete"] is False
 
 
 @pytest.mark.parametrize("shape", ["sh(multi(2,{},{}))", "wsh(multi(2,{},{}))", "tr({nums},multi_a(2,{},{}))"])
