@@ -10,6 +10,7 @@ the buffer itself (2.7 ms).
 
 import contextlib
 import ctypes
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,8 @@ from .kernel_values import (
     Verdict,
     Warned,
 )
+
+log = logging.getLogger("bitcoind_mp.kernel")
 
 _CHAIN_TYPES = {
     "main": pbk.ChainType.MAINNET,
@@ -300,7 +303,9 @@ class Kernel:
                 self._emit(Refused(hash, self._header_of(block)))
 
         return pbk.ValidationInterfaceCallbacks(
-            block_connected=connected, block_disconnected=disconnected, block_checked=checked
+            block_connected=self._guarded(connected),
+            block_disconnected=self._guarded(disconnected),
+            block_checked=self._guarded(checked),
         )
 
     def _notifications(self) -> NotificationInterfaceCallbacks:
@@ -321,13 +326,26 @@ class Kernel:
             self._emit(Failed(ctypes.string_at(message, size).decode()))
 
         return NotificationInterfaceCallbacks(
-            block_tip=tip,
-            header_tip=header,
-            warning_set=warn,
-            warning_unset=unwarn,
-            flush_error=fatal,
-            fatal_error=fatal,
+            block_tip=self._guarded(tip),
+            header_tip=self._guarded(header),
+            warning_set=self._guarded(warn),
+            warning_unset=self._guarded(unwarn),
+            flush_error=self._guarded(fatal),
+            fatal_error=self._guarded(fatal),
         )
+
+    def _guarded(self, tell: Callable[..., None]) -> Callable[..., None]:
+        """A callback that can't fail unnoticed: ctypes drops what it raises, and the node would go on without what it
+        was to be told."""
+
+        def guarded(*arguments: object) -> None:
+            try:
+                tell(*arguments)
+            except Exception as error:
+                log.exception("what the kernel told was lost")
+                self._emit(Failed(f"what it told ({tell.__name__}) was lost: {error}"))
+
+        return guarded
 
 
 @cache

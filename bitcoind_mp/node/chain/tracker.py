@@ -72,7 +72,14 @@ class Tracker:
         return Subscription(cancel)
 
     def apply(self, event: StoreEvent) -> None:
-        """Take one event."""
+        """Take one event. One that can't be taken ends the node: it would be at odds with its kernel from then on."""
+        try:
+            self._apply(event)
+        except Exception as error:
+            log.exception("The chain could not be followed")
+            self._fail(f"{type(event).__name__} could not be followed: {error}")
+
+    def _apply(self, event: StoreEvent) -> None:
         match event:
             case Indexed(headers):
                 for hash, header in headers:
