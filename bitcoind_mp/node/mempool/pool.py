@@ -35,6 +35,7 @@ _ESTIMATION_TIP_AGE = 3 * 3600
 #: Seconds between two writes of the fee estimates (``FEE_FLUSH_INTERVAL``).
 _ESTIMATES_INTERVAL = 3600
 
+_MOST = (1 << 63) - 1
 _FROM_DISK = Terms(ask_fee=False)
 
 
@@ -152,12 +153,13 @@ class Mempool(MempoolView):
         return await self._acceptance.test_package(incoming, max_fee_rate=max_fee_rate)
 
     async def prioritise(self, txid: bytes, delta: int) -> None:
-        """Add ``delta`` satoshis to what the transaction is taken to pay; kept over restarts.
+        """Add ``delta`` satoshis to what the transaction is taken to pay, up to what 64 bits hold (``SaturatingAdd``);
+        kept over restarts.
 
         Raises:
             OSError: it could not be written down and was not done.
         """
-        total = self._store.deltas.get(txid, 0) + delta
+        total = max(-_MOST - 1, min(_MOST, self._store.deltas.get(txid, 0) + delta))
         if self._disk is not None:
             self._disk.record_delta(txid, total)
         self._store.set_delta(txid, total)

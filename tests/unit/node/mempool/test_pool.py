@@ -203,3 +203,18 @@ def test_cores_tests_of_acceptance(run: Run, core_mempool: Mempool, core_answers
                 assert found.rejected.reason == expected["reject-reason"]
                 assert str(found.rejected) == expected["reject-details"]
     assert asked == 9
+
+
+@pytest.mark.parametrize(("delta", "total"), [(1 << 62, (1 << 63) - 1), (-(1 << 62), -(1 << 63))])
+def test_a_delta_grows_no_further_than_what_is_written_down(
+    run: Run, make_mempool: Any, tmp_path: Path, delta: int, total: int
+) -> None:
+    mempool: Mempool = make_mempool(tmp_path)
+    for _ in range(4):
+        run(mempool.prioritise(b"\x01" * 32, delta))
+    assert mempool.prioritised() == {b"\x01" * 32: total}
+    run(mempool.load())
+    run(mempool.close())
+    again: Mempool = make_mempool(tmp_path)
+    run(again.load())
+    assert again.prioritised() == {b"\x01" * 32: total}
