@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from btclib.hashes import hash256
@@ -68,6 +69,9 @@ _LONG_AFTER = 600.0
 """Seconds after which one of `LONG_CALLS` is reported as one that doesn't come back; others, after the thread's
 patience."""
 _HEADER = 80
+_READERS = 4
+"""Threads that read block files. asyncio's own may all be held for minutes, by a peer's name that isn't found or by
+figures about all coins."""
 
 
 class ChainState:
@@ -100,6 +104,7 @@ class ChainState:
         self._download = download
         self._bytes_used = bytes_used
         self._trimmer = Trimmer(thread, store, tracker, download, bounds)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="read blocks")
 
     # --- at once --------------------------------------------------------------------------------------------
 
@@ -280,7 +285,7 @@ class ChainState:
         """
         if not node.has_data:
             raise BlockUnavailable("Block not available (not fully downloaded)")
-        raw = await asyncio.to_thread(self._files.read, node.hash, node.position)
+        raw = await self._off_the_loop(self._files.read, node.hash, node.position)
         if raw is None:
             raw = await self._thread.run("read block", lambda: self._store.kernel.read_block(node.hash))
         if raw is None:
@@ -293,7 +298,7 @@ class ChainState:
         Raises:
             BlockUnavailable: the block itself isn't here.
         """
-        part = await asyncio.to_thread(self._files.read_range, node.hash, node.position, offset, size)
+        part = await self._off_the_loop(self._files.read_range, node.hash, node.position, offset, size)
         return part if part is not None else (await self.read_block(node))[offset : offset + size]
 
     async def read_undo(self, node: BlockNode) -> list[list[Coin]]:
@@ -318,6 +323,9 @@ class ChainState:
             await self.settle()
         return await coin_stats(self.coins, self.tip, hash_type, progress)
 
+    async def _off_the_loop(self, read: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)
+
     async def aside(self, what: str, call: Callable[[], T]) -> T:
         """Run a blocking call on the kernel's thread, where it waits its turn with the blocks."""
         return await self._thread.run(what, call)
@@ -339,6 +347,7 @@ class ChainState:
         await self._trimmer.close()
         await self._thread.run("close", self._store.close)
         self.coins.close()
+        self._readers.shutdown()
         await self._thread.close()
 
 

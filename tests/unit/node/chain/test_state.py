@@ -1,6 +1,7 @@
 """The chain over a real kernel: what is accepted and refused, forks, restarts, the coins at the tip."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -350,5 +351,25 @@ def test_the_initial_download_ends_with_a_recent_tip_and_never_comes_back(chain_
             await submit_all(chain, [maker.block(chain.tip.hash, 3, time=chain.tip.time + 1)])
             assert not chain.initial_block_download
         clock.set_mock(0)
+
+    run(body())
+
+
+def test_blocks_are_read_while_all_other_threads_are_held(chain_at, run, maker) -> None:
+    """As by the looking up of several peers' names, where nobody answers that."""
+    release = threading.Event()
+
+    async def body():
+        async with chain_at() as chain:
+            blocks = maker.chain(maker.genesis_hash, 1, 2)
+            await submit_all(chain, blocks)
+            held = [asyncio.ensure_future(asyncio.to_thread(release.wait)) for _ in range(100)]
+            try:
+                async with asyncio.timeout(30):
+                    assert await chain.read_block(chain.tip) == blocks[1]
+                    assert await chain.read_part(chain.tip, 0, 80) == blocks[1][:80]
+            finally:
+                release.set()
+                await asyncio.gather(*held)
 
     run(body())
