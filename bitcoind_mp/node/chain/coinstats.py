@@ -54,8 +54,11 @@ async def coin_stats(
         loop.call_soon_threadsafe(progress, text)
 
     count = _Count(tip, hash_type, report)
+    # shielded, for a call that never begins could not let go of the base: a caller that is gone only has it stop
+    counting = asyncio.ensure_future(asyncio.to_thread(count.run, base, changes))
+    counting.add_done_callback(lambda ended: ended.exception())
     try:
-        return await asyncio.to_thread(count.run, base, changes)
+        return await asyncio.shield(counting)
     finally:
         count.stopped = True
 

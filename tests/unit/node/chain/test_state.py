@@ -373,3 +373,27 @@ def test_blocks_are_read_while_all_other_threads_are_held(chain_at, run, maker) 
                 await asyncio.gather(*held)
 
     run(body())
+
+
+def test_a_caller_that_is_gone_before_its_figures_are_begun_leaves_no_copy_behind(
+    chain_at, run, maker, tmp_path: Path
+) -> None:
+    release = threading.Event()
+
+    async def body():
+        async with chain_at() as chain:
+            await submit_all(chain, maker.chain(maker.genesis_hash, 1, 2))
+            await chain.settle()
+            held = [asyncio.ensure_future(asyncio.to_thread(release.wait)) for _ in range(100)]
+            await asyncio.sleep(0)
+            asked = asyncio.ensure_future(chain.coin_stats("none"))
+            await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            release.set()
+            await asyncio.gather(*held)
+            await asyncio.to_thread(lambda: None)
+            await chain.settle()
+            assert len(names(tmp_path / "coins-base")) == 1
+
+    run(body())
