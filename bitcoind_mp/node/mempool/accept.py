@@ -4,7 +4,7 @@ What belongs here: Bitcoin Core's ``AcceptToMemoryPool`` and ``ProcessNewPackage
 scripts run, a block may come: then the plan is made anew. Nothing is seen by anybody before it is in the journal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace as changed
 
 from .entry import Accepted, AlreadyThere, PackageResult, TxResult
@@ -27,6 +27,7 @@ class Acceptance:
 
     Args:
         changes: a number that is another one whenever the chain or the mempool has changed.
+        settled: waits while a reorganisation is under way.
         record: writes a plan down before it is carried out; may raise OSError.
         trim: evicts down to the size limit.
     """
@@ -38,6 +39,7 @@ class Acceptance:
         scripts: Scripts,
         *,
         changes: Callable[[], object],
+        settled: Callable[[], Awaitable[None]],
         record: Callable[[Plan], None],
         trim: Callable[[], None],
     ) -> None:
@@ -45,6 +47,7 @@ class Acceptance:
         self._planner = planner
         self._scripts = scripts
         self._changes = changes
+        self._settled = settled
         self._record = record
         self._trim = trim
 
@@ -179,6 +182,7 @@ class Acceptance:
     async def _ready(self, make: Callable[[], Plan]) -> Plan:
         """A plan whose scripts have passed, made against the state of this very moment."""
         while True:
+            await self._settled()
             plan, made_at = make(), self._changes()
             for index, candidate in enumerate(plan.candidates):
                 incoming = candidate.incoming

@@ -91,11 +91,17 @@ class Mempool(MempoolView):
         rules = Rules(chain, self._store, policy, self._minimum)
         planner = Planner(self._store, rules, policy)
         self._rules = rules
-        self._acceptance = Acceptance(
-            self._store, planner, self._scripts, changes=self._changes, record=self._record, trim=self._trim
-        )
         self._reorganiser = Reorganiser(
             chain, self._store, rules, planner, self._scripts, record=self._record_quietly, over=self._trim
+        )
+        self._acceptance = Acceptance(
+            self._store,
+            planner,
+            self._scripts,
+            changes=self._changes,
+            settled=self._reorganiser.settled,
+            record=self._record,
+            trim=self._trim,
         )
         self._changing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
@@ -242,7 +248,7 @@ class Mempool(MempoolView):
             listener.removed(entry, reason)
 
     def _changes(self) -> object:
-        return (self._chain.tip.hash, self._store.updates)
+        return (self._chain.tip.hash, self._store.updates, self._store.delta_changes)
 
     def _record(self, plan: Plan) -> None:
         if self._disk is not None:

@@ -56,14 +56,21 @@ class Reorganiser:
         self._waiting: dict[bytes, Incoming] = {}
         self._back: list[Incoming] = []
         self._next: asyncio.Handle | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
 
     @property
     def pending(self) -> bool:
         """Whether a reorganisation is under way: the mempool may spend from what is neither there nor in the chain."""
-        return bool(self._waiting or self._back)
+        return not self._settled.is_set()
+
+    async def settled(self) -> None:
+        """Wait until none is. Nothing may come in before: what returns isn't tied yet to what depends on it here."""
+        await self._settled.wait()
 
     def disconnected(self, transactions: Sequence[Tx]) -> None:
         """The newest block's transactions, coinbase first."""
+        self._settled.clear()
         now = self._chain.clock.now()
         earlier = {each.txid: each for each in (Incoming.of(tx, now) for tx in transactions)}
         self._waiting = {**earlier, **self._waiting}
@@ -106,6 +113,7 @@ class Reorganiser:
         back, self._back = self._back, []
         self._adopt(back)
         self._store.remove(self._store.descendants(self._impossible()), Removal.REORG)
+        self._settled.set()
         self._over()
 
     def _take_back(self, incoming: Incoming) -> bool:

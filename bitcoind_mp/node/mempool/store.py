@@ -39,6 +39,7 @@ class Store:
         self._usage = Usage()
         self.sequence = 1
         self.updates = 0
+        self.delta_changes = 0
         self._added = added
         self._removed = removed
 
@@ -92,6 +93,7 @@ class Store:
     def set_delta(self, txid: bytes, total: int) -> None:
         """What ``prioritisetransaction`` has added to this one in all."""
         change = total - self.deltas.get(txid, 0)
+        self.delta_changes += 1
         if total:
             self.deltas[txid] = total
         else:

@@ -341,6 +341,26 @@ def test_a_block_during_the_script_checks_is_seen(run: Run, make_mempool: Any, m
     assert len(mempool) == 0
 
 
+def test_a_priority_given_during_the_script_checks_counts(run: Run, make_mempool: Any, money: Any) -> None:
+    import asyncio
+
+    loop_of: list[asyncio.AbstractEventLoop] = []
+    tx = money.spend(fee=1000)
+
+    def verify(*_: Any) -> None:
+        asyncio.run_coroutine_threadsafe(mempool.prioritise(tx.id, 500), loop_of[0]).result(10)
+
+    async def main() -> None:
+        loop_of.append(asyncio.get_running_loop())
+        await mempool.accept(tx)
+
+    mempool = make_mempool(verify=verify)
+    run(main())
+    entry = mempool.entry(tx.id)
+    assert entry is not None
+    assert entry.modified_fee == 1500
+
+
 def test_inputs_of_a_refused_transaction_stay_free(run: Run, why: Why, mempool: Mempool, money: Any) -> None:
     point = money.coin()
     tx = Tx(2, 0, [TxIn(point, script_witness=Witness([b"\x52"]))], [TxOut(COIN - 1000, money.anyone)])

@@ -216,3 +216,25 @@ def test_a_long_reorganisation_is_gone_through_bit_by_bit(
 
     run(story())
     assert len(read_dump(tmp_path / "mempool.dat").entries) == len(txs) - 1
+
+
+def test_nothing_comes_in_while_a_reorganisation_is_gone_through(
+    run: Run, mempool: Mempool, money: Any, chain: Any
+) -> None:
+    """A replacement would put out what has returned, and not what depends on it and isn't tied to it yet."""
+    txs = [money.spend(fee=1000) for _ in range(1200)]
+    child = money.spend(money.output(txs[0]), fee=1000)
+    instead = money.spend(txs[0].vin[0].prev_out, fee=500_000)
+
+    async def story() -> None:
+        chain.mine(*txs)
+        await mempool.accept(child)
+        chain.disconnect(finish=True)
+        assert txs[0].id in mempool
+        assert len(mempool) < len(txs)
+        await mempool.accept(instead)
+        assert len(mempool) == len(txs)
+        assert txs[0].id not in mempool
+        assert child.id not in mempool
+
+    run(story())
