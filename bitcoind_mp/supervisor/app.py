@@ -245,7 +245,6 @@ class Supervisor:
         doors.push_async_callback(health.close)
         doors.push_async_callback(streams.close)
         doors.callback(doorman.close)
-        doors.push_async_callback(self._upgrade.close)
         health.on_round(upkeep.look)
         doors.callback(upkeep.close)
         doors.push_async_callback(outward.close)
@@ -289,6 +288,7 @@ class Supervisor:
             await self._asked.wait()
         finally:
             self._arrival.is_given_up = True
+            await self._upgrade.close()  # else it would go on to restart what stops
             if self._upgrade.is_due:
                 await self._hand_over(manager, upward, doors, held)
             self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)

@@ -138,7 +138,9 @@ class ControlCommands:
             return "bitcoind-mp stopping"
         supervised = self._named(unit)
         self._manager.tell(supervised, ev.StopRequested())
-        await self._manager.until(supervised, (State.STOPPED,))
+        await self._manager.until_unit(supervised, lambda now: now.state is State.STOPPED or now.wanted)
+        if supervised.unit.wanted:
+            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} was started again while it was to be stopped")
         return self._line(supervised)
 
     @command("control", changes=True)
