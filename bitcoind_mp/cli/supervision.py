@@ -10,7 +10,7 @@ from .absent import nobody_text
 from .arguments import BadArgument, request
 from .calling import call
 from .exchange import NoServer, Refused, connected, hello_text, result_of
-from .format import coloured, health_text, logs_text, plain, printable, status_text, unit_line
+from .format import coloured, harmless, health_text, logs_text, plain, printable, status_text, unit_line
 from .jsontext import parse, quote
 from .printed import error_text, print_result
 from .routing import Servers
@@ -157,6 +157,7 @@ def joined(results: "list[dict[str, Any]]") -> "dict[str, Any]":
 
 def text_of(name: str, result: "Any", paint: "Any") -> str:
     """A result laid out for a person."""
+    result = harmless(result)
     if name == "status":
         return status_text(result, time.time(), paint)
     if name == "health":

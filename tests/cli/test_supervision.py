@@ -113,6 +113,21 @@ def test_wrong_words_are_named_in_one_line(daemon, bitcoin_mp, words: list[str],
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {said}\n")
 
 
+def test_what_a_worker_says_of_itself_can_t_play_with_the_terminal(daemon, bitcoin_mp) -> None:
+    """Of its health, of what is wrong, and what the log had as its last error, whose words a peer may have chosen."""
+    daemon.start()
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b2J"
+    told = {"problems": [evil], "reason": evil, "sandbox": {"protections": [evil], "missing": [evil]}}
+    told |= {"last_exit": {"why": evil, "time": 1000.0}, "health": "degraded", "cause": "crashed", "advice": evil}
+    daemon.supervisor.units[0] |= {**told, "check": {"time": 1000.0, "status": evil}}
+    daemon.supervisor.health_answer |= {"state": "degraded", "exit": 1, "problems": [evil]}
+    daemon.supervisor.why_not = evil
+    for words in (["status"], ["status", "node"], ["health"], ["start", "node"]):
+        done = bitcoin_mp(*words)
+        assert "owned" in done.stdout + done.stderr
+        assert not {"\x1b", "\x07", "\x9b"} & {*done.stdout, *done.stderr}, words
+
+
 def test_logs(daemon, bitcoin_mp) -> None:
     daemon.start()
     assert bitcoin_mp("logs", "node").stdout == "node 1\nnode 2\n"

@@ -17,6 +17,7 @@ from bitcoind_mp.interfaces.health import HealthCheck
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.supervisor.manager import Manager, Supervised
@@ -189,7 +190,9 @@ class HealthMonitor:
         async with self._connecting.setdefault(name, asyncio.Lock()):
             session = self._sessions.get(name)
             if session is None or session.closed.done():
-                session = await connect(self._sockets[name], hello=self._hello, deadline=self.plan.timeout)
+                session = await connect(
+                    self._sockets[name], hello=self._hello, deadline=self.plan.timeout, limit=MAX_FROM_WORKER
+                )
                 self._sessions[name] = session
             return session
 
