@@ -157,6 +157,23 @@ def test_logs_are_followed_until_the_supervisor_ends(daemon) -> None:
     assert following.returncode == 1
 
 
+@pytest.mark.parametrize("command", [["logs", "wallet", "-f", "-n", "007"], ["events"]])
+def test_whoever_follows_ends_quietly_once_nobody_reads(daemon, command: list[str]) -> None:
+    daemon.start()
+    following = subprocess.Popen(
+        [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None and following.stderr is not None
+    following.stdout.close()
+    assert following.stderr.read() == ""
+    following.stderr.close()
+    assert following.wait(20) == 1
+
+
 EVENTS = [
     "2023-11-14T22:13:20Z unit        node failed, was starting: no \N{REPLACEMENT CHARACTER}[31mroom\n",
     f"2023-11-14T22:13:20Z tip         7 {'ab' * 32}\n",
