@@ -16,7 +16,7 @@ from bitcoind_mp.interfaces.notices import NoticeSink
 
 from . import format as layout
 from .arguments import BadArgument, Command, named, positional
-from .client import Connections, Link
+from .client import Connections
 from .complete import OWN_HELP
 from .composite import generate_words
 from .entrust import PURPOSES
@@ -26,6 +26,7 @@ from .highlight import Fragments
 from .jsontext import compact
 from .line import GENERATE as GENERATE_OPTION
 from .line import BadLine, Line, inner, parse
+from .link import Link
 from .routing import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret

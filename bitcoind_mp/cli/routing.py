@@ -85,13 +85,17 @@ def _of_each(command: Command) -> bool:
     return bool(command.described.get("topic") == "control")
 
 
+def chosen_wallet(config: "Config") -> "str | None":
+    """What -rpcwallet says, None where it says nothing."""
+    chosen = config.is_set("rpcwallet") and not config.is_negated("rpcwallet")
+    return config.get_str("rpcwallet") if chosen else None
+
+
 def wallet_sockets(config: "Config", wallet: "str | None") -> "list[tuple[str, str]]":
     """The wallet's server; of those that serve one wallet alone the one for ``wallet`` (else -rpcwallet), and where
     there is no server for all, each."""
     shared = ("wallet", config.run_path("wallet.sock"))
-    named = wallet
-    if named is None and config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
-        named = config.get_str("rpcwallet")
+    named = wallet if wallet is not None else chosen_wallet(config)
     if named is not None:
         from bitcoind_mp.config.instances import instance
 
