@@ -37,7 +37,7 @@ from .checks.health import HealthMonitor
 from .control import ControlCommands
 from .doorman import Doorman
 from .handover import Handover
-from .manager import Manager, Supervised, log
+from .manager import Manager, log
 from .output.logbook import Logbook
 from .output.ownlog import OwnLog
 from .outward.outward import EventCommands, Outward
@@ -52,6 +52,7 @@ from .processes.process import Foundling
 from .processes.template import become_subreaper, reap_strays
 from .report import WallClock
 from .streams import LogStreams, UnitTopic
+from .supervised import Supervised
 from .units import events as ev
 from .units.states import SERVING, State
 from .units.unit import Unit

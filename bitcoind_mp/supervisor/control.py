@@ -14,9 +14,10 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .checks.health import HealthMonitor
 from .checks.vitals import Grade, Resources, measure
-from .manager import Manager, Supervised
+from .manager import Manager
 from .output.logs import UnitLog
 from .report import WallClock, sandbox, unit_line, unit_status
+from .supervised import Supervised
 from .units import events as ev
 from .units.states import ALIVE, AT_REST, SERVING, WAITING, State
 

@@ -16,7 +16,8 @@ from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.notices import KINDS, TRANSACTION, UNIT
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.following import OnDisconnect
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import WAITING, State
 from bitcoind_mp.supervisor.units.unit import Unit
 

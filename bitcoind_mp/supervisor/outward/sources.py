@@ -28,7 +28,8 @@ from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 
 from .board import Board
