@@ -11,7 +11,7 @@ from .calling import call
 from .exchange import Refused
 from .following import follow
 from .format import coloured, harmless, health_text, logs_text, plain, printable, status_text, unit_line
-from .jsontext import quote
+from .jsontext import quote, write
 from .printed import error_text, print_result
 from .terminal import wants_colour
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bitcoind_mp.config import Config
+
+    from .format import Paint
 
 #: ``systemctl status`` of a unit that isn't active.
 NOT_ACTIVE = 3
@@ -155,24 +157,34 @@ def joined(results: "list[dict[str, Any]]") -> "dict[str, Any]":
     return {key: [entry for result in results for entry in result[key]]}
 
 
-def text_of(name: str, result: "Any", paint: "Any") -> str:
-    """A result laid out for a person."""
+#: What comes of an answer that isn't what we know: another version's, or of a server that was broken into.
+_STRANGE = (LookupError, TypeError, ValueError, AttributeError)
+
+
+def text_of(name: str, result: "Any", paint: "Paint") -> str:
+    """A result laid out for a person; one that can't be, as JSON."""
     result = harmless(result)
-    if name == "status":
-        return status_text(result, time.time(), paint)
-    if name == "health":
-        return health_text(result, paint)
-    if name == "logs":
-        return logs_text(result, paint)
-    return unit_line(result, paint)
+    try:
+        if name == "status":
+            return status_text(result, time.time(), paint)
+        if name == "health":
+            return health_text(result, paint)
+        if name == "logs":
+            return logs_text(result, paint)
+        return unit_line(result, paint)
+    except _STRANGE:
+        return write(result)
 
 
 def exit_status(name: str, result: "Any", *, of_units: bool) -> int:
     """What the result says to a script; ``of_units``: it was asked about units by name."""
-    if name == "health":
-        return int(result["exit"])
-    if name == "status" and of_units:
-        return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
+    try:
+        if name == "health":
+            return int(result["exit"])
+        if name == "status" and of_units:
+            return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
+    except _STRANGE:
+        return 1
     return 0
 
 

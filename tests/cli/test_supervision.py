@@ -81,6 +81,16 @@ def test_several_units_each_have_their_turn(daemon, bitcoin_mp) -> None:
     assert bitcoin_mp("status", "node", "wallet").returncode == 3
 
 
+@pytest.mark.parametrize("answer", [{}, [], {"state": 7}, {"units": [{"name": None}]}])
+def test_an_answer_that_is_not_what_we_know_is_shown_as_it_came(daemon, bitcoin_mp, answer: object) -> None:
+    daemon.start()
+    daemon.supervisor.health_answer = answer
+    done = bitcoin_mp("health")
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (1, answer, "")
+    in_a_shell = bitcoin_mp(input="health\nuptime\n")
+    assert (in_a_shell.returncode, in_a_shell.stdout) == (0, f"{done.stdout}7\n")
+
+
 def test_reload_exec_is_the_daemon_s_own(daemon, bitcoin_mp) -> None:
     daemon.start()
     done = bitcoin_mp("reload", "--exec")
