@@ -155,6 +155,20 @@ def test_too_many_that_wait_are_not_run_and_told_of(caplog: pytest.LogCaptureFix
     ]
 
 
+def test_where_whoever_asks_waits_none_is_lost() -> None:
+    """A hundred wallets tell of twenty transactions each at once."""
+
+    async def scenario() -> None:
+        errands = Errands(environ(), 30)
+        lane = Lane("walletnotify", 4, errands, loses=False)
+        assert None not in [lane.add("true", {}) for _ in range(2000)]
+        assert (lane.waiting, lane.dropped) == (1996, 0)
+        assert lane.clear() == 1996
+        assert await errands.idle(30)
+
+    run(scenario)
+
+
 def test_idle_is_when_none_waits_either(tmp_path: Path) -> None:
     async def scenario() -> None:
         errands = Errands(environ(), 10)
