@@ -4,7 +4,7 @@
 #   make run      start a regtest supervisor and attach the shell
 #   make test     all tests           make lint     ruff and mypy
 #   make bench    the speed table     make man      write the manual pages anew
-#   make chaos    payments under fire for SECONDS (600), by SEED (another each time)
+#   make chaos    payments under fire for SECONDS (600), by SEED (another each time); EACH=1: a process for each wallet
 
 SHELL := /bin/sh
 VENV := .venv
@@ -44,7 +44,7 @@ bench: $(READY)
 	@$(BIN)/python bench/run.py
 
 chaos: $(READY)
-	@$(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(if $(EACH),--each)
 
 man: $(READY)
 	$(BIN)/python -m bitcoind_mp.config.manual man

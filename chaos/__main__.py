@@ -27,6 +27,9 @@ from .terminal import Shell
 #: "guarded" has its keys in the signer.
 WALLETS = ("alice", "bob", "carol", "dave", "guarded")
 
+#: With a process for each wallet: the option, and those of them that faults are for.
+APART, APART_UNITS = "-walletprocess=each", ("wallet@alice", "wallet@guarded")
+
 RECOVERED = "every fault was recovered from"
 #: Seconds that a thread of the load has to end once it is told to.
 LONGEST_CALL = 100.0
@@ -119,11 +122,12 @@ class Run:
             raise GaveUpError(f"{fault}: {error}: {why}") from None
 
 
-def run(directory: Path, disk: SmallDisk | None, seconds: float, seed: int, only: str) -> bool:
+def run(directory: Path, disk: SmallDisk | None, seconds: float, seed: int, *, only: str, each: bool) -> bool:
     """Whether everything held. Nothing runs any more when this returns."""
     port = free_port()
-    daemon = Daemon(directory / "data", *OPTIONS, f"-bind=127.0.0.1:{port}", f"-port={port}")
-    every = [*signals(), *damages(disk, port), *operations()]
+    more, options = (APART_UNITS, (*OPTIONS, APART)) if each else ((), OPTIONS)
+    daemon = Daemon(directory / "data", *options, f"-bind=127.0.0.1:{port}", f"-port={port}")
+    every = [*signals(more), *damages(disk, port, more), *operations(more)]
     chance, record = random.Random(seed), Record()
     this = Run(daemon, [fault for fault in every if only in str(fault)], chance)
     try:
@@ -176,6 +180,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600.0, help="how long the load runs (default: 600)")
     parser.add_argument("--seed", type=int, default=None, help="of what is done when (default: another each time)")
     parser.add_argument("--only", default="", help="only the faults whose line contains this")
+    parser.add_argument("--each", action="store_true", help="with a process for each wallet (-walletprocess=each)")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
     directory = Path(tempfile.mkdtemp(prefix="bitcoind-mp-chaos-"))
@@ -184,7 +189,7 @@ def main() -> int:
     print(f"chaos: {given.seconds:.0f} s, SEED={seed}; disk full by {'a tmpfs' if disk else 'RLIMIT_FSIZE alone'}\n")
     held = False
     try:
-        held = run(directory, disk, given.seconds, seed, given.only)
+        held = run(directory, disk, given.seconds, seed, only=given.only, each=given.each)
     finally:
         if disk is not None and not held:
             shutil.copytree(directory / "data", directory / "kept", symlinks=True, ignore=_sockets)
@@ -193,9 +198,8 @@ def main() -> int:
         if held:
             shutil.rmtree(directory)
         else:
-            print(
-                f"What is left of it is kept in {directory}. Again: make chaos SECONDS={given.seconds:.0f} SEED={seed}"
-            )
+            again = f"make chaos SECONDS={given.seconds:.0f} SEED={seed}{' EACH=1' if given.each else ''}"
+            print(f"What is left of it is kept in {directory}. Again: {again}")
     return 0 if held else 1
 
 

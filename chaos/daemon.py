@@ -112,18 +112,20 @@ class Daemon:
         return next(unit for unit in self.status()["units"] if unit["name"] == name)
 
     def pid(self, name: str) -> int:
-        """Of a unit, of the supervisor, or (``node template``) of what a unit is forked from; 0 for none now."""
+        """Of a unit, of the supervisor, or (``node template``) of what a unit is forked from; 0 for none now. A
+        wallet's unit may be none of the supervisor's for a moment, after that was killed."""
         role, _, template = name.partition(" ")
         status = self.status()
         if role == "supervisor":
             return int(status["supervisor"]["pid"])
-        unit = next(unit for unit in status["units"] if unit["name"] == role)
-        return int((unit["preloaded"] if template else unit["pid"]) or 0)
+        unit = next((unit for unit in status["units"] if unit["name"] == role), None)
+        return int((unit["preloaded"] if template else unit["pid"]) or 0) if unit is not None else 0
 
     def why_unwell(self, wallets: tuple[str, ...] = ()) -> str:
         """Why it doesn't serve everything at this moment, empty where it does."""
         try:
-            for unit in self.ask("supervisor", "status", timeout=5)["units"]:
+            units = self.ask("supervisor", "status", timeout=5)["units"]
+            for unit in units:
                 if unit["state"] != "running":
                     return f"the {unit['name']} is {unit['state']}: {unit['reason'] or unit['last_words']}"
             self.ask("node", "getblockcount", timeout=5)
@@ -131,7 +133,8 @@ class Daemon:
             if missing := [name for name in wallets if name not in loaded]:
                 return f"not loaded: {', '.join(missing)}"
             self.ask("signer", "getsignerinfo", timeout=5)
-            if torn := [role for role in ("supervisor", *ROLES) if not read(self.table(role), wait=False)]:
+            names = ("supervisor", *(unit["name"] for unit in units))
+            if torn := [name for name in names if not read(self.table(name), wait=False)]:
                 return f"no table of commands: {', '.join(torn)}"
         except (OSError, RpcError) as error:
             return f"{type(error).__name__}: {error}"

@@ -95,7 +95,8 @@ def shut(borrowed: socket.socket) -> bool:
 
 def hang_up(daemon: Daemon, chance: random.Random, name: str) -> None:
     """Callers that close after a request, after half of one, and in the middle of a long answer."""
-    question = {"node": "getblock", "wallet": "listwallets", "signer": "getsignerinfo", "supervisor": "status"}[name]
+    questions = {"node": "getblock", "wallet": "listwallets", "signer": "getsignerinfo", "supervisor": "status"}
+    question = questions[name.partition("@")[0]]
     params = f'["{daemon.ask("node", "getbestblockhash")}",2]' if name == "node" else "[]"
     line = f'{{"jsonrpc":"2.0","id":1,"method":"{question}","params":{params}}}'.encode()
     for _ in range(20):
@@ -156,14 +157,14 @@ def tear_table(daemon: Daemon, chance: random.Random, name: str) -> None:
         table.write_bytes(torn)
 
 
-def damages(disk: SmallDisk | None, port: int) -> list[Fault]:
-    """Those of this file."""
+def damages(disk: SmallDisk | None, port: int, more: tuple[str, ...] = ()) -> list[Fault]:
+    """Those of this file. ``more``: further units."""
     found = [
         Fault("disk full", "everything", lambda d, c: fill_disk(d, c, disk)),
         Fault("garbage", "notify socket", feed_notify),
         Fault("garbage", "peer port", lambda d, c: feed_peer(d, c, port)),
     ]
-    for name in ALL:
+    for name in (*ALL, *more):
         found += [
             Fault("files can't grow", name, partial(bound_files, name=name)),
             Fault("connections cut", name, partial(cut_connections, name=name)),

@@ -127,10 +127,10 @@ def kill_with_template(daemon: Daemon, chance: random.Random, name: str) -> None
     kill(daemon, chance, name.partition(" ")[0])
 
 
-def signals() -> list[Fault]:
-    """Those of this file."""
+def signals(more: tuple[str, ...] = ()) -> list[Fault]:
+    """Those of this file. ``more``: further units."""
     found = []
-    for name in ALL:
+    for name in (*ALL, *more):
         found += [
             Fault("kill -9", name, partial(kill, name=name)),
             Fault("kill -9 twice", name, partial(kill_twice, name=name)),

@@ -40,10 +40,10 @@ def stop_everything(daemon: Daemon, chance: random.Random) -> None:
     start_again(daemon, chance)
 
 
-def operations() -> list[Fault]:
-    """Those of this file."""
+def operations(more: tuple[str, ...] = ()) -> list[Fault]:
+    """Those of this file. ``more``: further units."""
     found = [Fault("reload --exec", "supervisor", upgrade), Fault("stop and start", "everything", stop_everything)]
-    for name in ROLES:
+    for name in (*ROLES, *more):
         found += [
             Fault("restart", name, partial(restart, name=name)),
             Fault("stop and start", name, partial(stop_and_start, name=name)),

@@ -29,7 +29,7 @@ ADAPTERS = {
     "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"}
     | {"elsewhere.py", "keeper_service.py"},
     "signer": {"__main__.py", "app.py", "door.py", "entrance.py", "preload.py", "reach.py", "service.py"},
-    "cli": {"__main__.py", "calling.py", "client.py", "exchange.py", "shell.py"},
+    "cli": {"__main__.py", "calling.py", "client.py", "exchange.py", "link.py", "shell.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -20,7 +20,7 @@ from .exchange import (
     exchange,
     read_reply,
 )
-from .routing import Server, Servers
+from .routing import Server, Servers, chosen_wallet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def call(
         NoServer: nobody answers.
         BadArgument: a parameter isn't what it has to be.
     """
-    if wallet is None and config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
-        wallet = config.get_str("rpcwallet")
+    wallet = wallet if wallet is not None else chosen_wallet(config)
     waiting = may_wait and config.get_bool("rpcwait")
     limit = config.get_seconds("rpcwaittimeout")
     deadline = time.monotonic() + limit

@@ -1,6 +1,7 @@
 """The shell's connections: one to each server, made again by themselves, and what the servers tell over them.
 
-What belongs here: sessions, subscriptions, finding a command's server. What doesn't: what is typed and what is shown.
+What belongs here: which servers there are, finding a command's, calling it. What doesn't: one connection by itself
+(``link.py``), what is typed and what is shown.
 Nothing here asks anything on a timer.
 """
 
@@ -13,27 +14,20 @@ from typing import Any
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode, RpcError
-from bitcoind_mp.interfaces.events import Events, EventSink
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
 from bitcoind_mp.interfaces.notices import Notices, NoticeSink
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
-from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.ipc.unix import is_answered
 
 from .absent import command_line
 from .arguments import Command
-from .routing import Server, Servers
+from .link import Link
+from .routing import Server, Servers, chosen_wallet
 from .toolbar import Seen
 
-#: Seconds that a call may take: bitcoin-cli's -rpcclienttimeout.
-LONGEST_CALL = 900.0
-#: Seconds for what is asked at each connection.
-GREETING = 10.0
-#: The most seconds between attempts to connect. A socket that appears is noticed at once.
-LONGEST_PAUSE = 60.0
 #: Seconds that a command waits for its server while there is no supervisor: systemd may start both again.
 ALONE = 5.0
 #: A unit's states in which nobody serves its socket, and nobody will until a person says so.
@@ -47,98 +41,17 @@ LIST_WALLETS = "listwallets"
 Listener = Callable[[str], None]
 
 
-class Link(EventSink):
-    """The connection to one server, and its subscription."""
-
-    def __init__(self, server: Server, hello: Hello, changed: Callable[["Link", str, dict[str, Any]], None]) -> None:
-        self.server = server
-        self.role = server.role
-        self.unit = server.unit
-        self.reason = ""
-        self.peer: Hello | None = None
-        self._hello = hello
-        self._changed = changed
-        self._keeper: Reconnecting | None = None
-
-    @property
-    def is_one_wallet_s(self) -> bool:
-        """Whether that server serves one wallet and no other."""
-        return self.unit != self.role
-
-    @property
-    def session(self) -> Session | None:
-        return self._keeper.session if self._keeper is not None else None
-
-    def open(self) -> None:
-        """Connect, and again whenever the connection ends. Does nothing where that is being done."""
-        if self._keeper is None:
-            self._keeper = Reconnecting(
-                self.server.socket,
-                hello=self._hello,
-                on_up=self._up,
-                on_down=self._down,
-                most=LONGEST_PAUSE,
-                timeout=LONGEST_CALL,
-            )
-            self._keeper.start()
-
-    async def close(self) -> None:
-        """Disconnect, and stay so."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            await keeper.close()
-
-    async def wait(self) -> Session:
-        """The session, waiting for one."""
-        self.open()
-        assert self._keeper is not None
-        return await self._keeper.up()
-
-    async def changed(self, topic: str, state: dict[str, Any]) -> None:
-        self._changed(self, topic, state)
-
-    async def _up(self, session: Session) -> None:
-        assert session.peer is not None
-        self.peer = session.peer
-        self.role = session.peer.role
-        self.reason = ""
-        async with asyncio.timeout(GREETING):
-            await self._subscribe(session)
-        self._changed(self, "up", {})
-
-    async def _subscribe(self, session: Session) -> None:
-        try:
-            await proxy(Events, session).subscribe(["unit", "tip", "mempool", "balance"], self)  # type: ignore[type-abstract]
-        except RpcError as error:
-            if error.code != RpcCode.METHOD_NOT_FOUND:  # a signer has nothing to tell
-                raise
-
-    def _down(self, reason: str) -> None:
-        self.peer = None
-        self.reason = reason
-        self._changed(self, "down", {})
-
-
-def _wallet_chosen(config: Config) -> str | None:
-    """What -rpcwallet says, as for a single command."""
-    if config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
-        return config.get_str("rpcwallet")
-    return None
-
-
 class Connections:
     """All links, and what is `Seen` over them. Whoever is in ``listeners`` is told of each change."""
 
     def __init__(self, config: Config) -> None:
-        self.seen = Seen(config.chain, wallet=_wallet_chosen(config))
+        self.seen = Seen(config.chain, wallet=chosen_wallet(config))
         self.listeners: set[Listener] = set()
         self._config = config
         self._hello = Hello("cli", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
         self._links = [Link(server, self._hello, self._on_change) for server in Servers.of(config).all()]
         self._balances: dict[str, list[dict[str, Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        if config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
-            self.seen.wallet = config.get_str("rpcwallet")
 
     def anybody(self) -> bool:
         """Whether any server's socket is answered."""

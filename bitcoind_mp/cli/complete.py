@@ -204,7 +204,8 @@ def complete(text: str, known: Known) -> list[Candidate]:
     found = []
     for offer, meta in offers:
         if offer.startswith(where.prefix) and offer != where.prefix:
-            shown = quote + offer + quote if quote else _quoted(offer, where.kind)
+            fits = quote and quote not in offer and "\\" not in offer
+            shown = quote + offer + quote if fits else _quoted(offer, where.kind)
             found.append(Candidate(shown, len(where.word), meta))
     return found
 

@@ -5,13 +5,11 @@ import time
 
 from bitcoind_mp.interfaces.notices import ALERT, DROPPED, KINDS, MISSED, TIP, TRANSACTION, UNIT
 
-from .absent import nobody_text
-from .arguments import BadArgument, request
-from .exchange import NoServer, connected, hello_text, result_of
+from .arguments import BadArgument
+from .following import follow
 from .format import printable
-from .jsontext import compact, parse, quote
+from .jsontext import compact, quote
 from .printed import print_result
-from .routing import Servers
 from .supervision import without_json
 
 TYPE_CHECKING = False
@@ -29,25 +27,15 @@ def follow_events(config: "Config", words: "list[str]") -> int:
     words, as_json = without_json(words)
     kinds = read_kinds(words)
     as_json = as_json or config.get_bool("json")
-    server = next((server for server, _ in Servers.of(config).having("events")), None)
-    connection = connected(server) if server is not None else None
-    if connection is None:
-        raise NoServer(nobody_text(config))
     try:
-        connection.send(request("init.handshake", hello_text(config)))
-        connection.send(request("notices.follow", f"[[{','.join(map(quote, kinds))}],1]"))
-        while True:
-            message = parse(connection.receive().decode("utf-8", "surrogateescape"))
-            if "method" not in message:
-                result_of(message)
-            elif message["method"] == "event":
-                notice = message["params"]["notice" if isinstance(message["params"], dict) else 0]
-                print_result(compact(notice) if as_json else event_text(notice))
+        for params in follow(config, "notices.follow", f"[[{','.join(map(quote, kinds))}],1]", "event"):
+            notice = params["notice" if isinstance(params, dict) else 0]
+            print_result(compact(notice) if as_json else event_text(notice))
+    except BrokenPipeError:
+        raise
     except ConnectionError:
         print("The supervisor has ended.", file=sys.stderr)
-        return 1
-    finally:
-        connection.close()
+    return 1
 
 
 def read_kinds(words: "list[str]") -> "list[str]":

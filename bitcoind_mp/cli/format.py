@@ -1,7 +1,7 @@
 """Words on a terminal: what the supervisor's own commands answer, laid out as systemctl does. Pure functions.
 
-Numbers may come as text with their digits (`jsontext.Number`) or as numbers; times are seconds since 1970 and
-``now`` is one too. ``paint`` is `plain` or `coloured`.
+What is laid out must be `harmless` already. Numbers may come as text with their digits (`jsontext.Number`) or as
+numbers; times are seconds since 1970 and ``now`` is one too. ``paint`` is `plain` or `coloured`.
 """
 
 import time
@@ -92,7 +92,7 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
         lines.append(_row("", paint("yellow", f"{unit['log_lost']} lines lost: {unit['log_error']}")))
     lines += _last_words(unit, paint)
     if unit.get("log"):
-        lines += ["", *map(printable, unit["log"])]
+        lines += ["", *unit["log"]]
     return "\n".join(lines)
 
 
@@ -122,10 +122,8 @@ def logs_text(logs: "dict[str, Any]", paint: "Paint" = plain) -> str:
     """Each unit's lines; with more than one unit under headings, as tail does."""
     entries = logs["logs"]
     if len(entries) == 1:
-        return "\n".join(map(printable, entries[0]["lines"]))
-    return "\n\n".join(
-        "\n".join([paint("bold", f"==> {entry['unit']} <=="), *map(printable, entry["lines"])]) for entry in entries
-    )
+        return "\n".join(entries[0]["lines"])
+    return "\n\n".join("\n".join([paint("bold", f"==> {entry['unit']} <=="), *entry["lines"]]) for entry in entries)
 
 
 def wrapped(text: str, width: int) -> str:
@@ -157,6 +155,16 @@ def printable(line: str) -> str:
     if line.isprintable():
         return line
     return "".join(character if character.isprintable() or character == "\t" else "\ufffd" for character in line)
+
+
+def harmless(answer: "Any") -> "Any":
+    """The same answer with every text in it `printable`: what a worker says of itself, and what its log had last, may
+    be a stranger's words too."""
+    if isinstance(answer, dict):
+        return {name: harmless(value) for name, value in answer.items()}
+    if isinstance(answer, list):
+        return [harmless(value) for value in answer]
+    return printable(answer) if isinstance(answer, str) else answer
 
 
 def date(seconds: float) -> str:
@@ -255,4 +263,4 @@ def _last_words(unit: "dict[str, Any]", paint: "Paint") -> "list[str]":
     words = unit.get("last_words") or []
     if words and words == (unit.get("log") or [])[-len(words) :]:
         return []  # they follow below
-    return [_row("" if index else "Last words", paint("red", printable(text))) for index, text in enumerate(words)]
+    return [_row("" if index else "Last words", paint("red", text)) for index, text in enumerate(words)]

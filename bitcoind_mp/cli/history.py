@@ -40,7 +40,7 @@ class SafeHistory(History):
     def load_history_strings(self) -> Iterable[str]:
         """Newest first."""
         try:
-            lines = self._file.read_text("utf-8").splitlines()
+            lines = self._file.read_text("utf-8").removesuffix("\n").split("\n")
         except (OSError, UnicodeDecodeError):
             return []
         if len(lines) > 2 * MOST:
@@ -69,8 +69,8 @@ class SafeHistory(History):
     def _rewrite(self, lines: list[str]) -> None:
         unfinished = self._file.with_suffix(".new")
         try:
+            unfinished.touch(mode=0o600)
             unfinished.write_text("\n".join(lines) + "\n", "utf-8")
-            unfinished.chmod(0o600)
             unfinished.replace(self._file)
         except OSError:
             return

@@ -5,7 +5,6 @@ What belongs here: what a line does and what is said about it. What doesn't: rea
 """
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from bitcoind_mp.interfaces.notices import NoticeSink
 
 from . import format as layout
 from .arguments import BadArgument, Command, named, positional
-from .client import Connections, Link
+from .client import Connections
 from .complete import OWN_HELP
 from .composite import generate_words
 from .entrust import PURPOSES
@@ -27,10 +26,11 @@ from .highlight import Fragments
 from .jsontext import compact
 from .line import GENERATE as GENERATE_OPTION
 from .line import BadLine, Line, inner, parse
+from .link import Link
 from .routing import FOR_PERSONS
 from .screen import Screen, painted_fragments, result_fragments
 from .secrets import missing_secret
-from .supervision import EXEC, JOINED, LINES, UPGRADE, joined, read_words, without_json
+from .supervision import EXEC, JOINED, LINES, UPGRADE, joined, read_words, text_of, without_json
 from .values import from_text
 
 GENERATE = f"-{GENERATE_OPTION}"
@@ -215,17 +215,7 @@ class Interpreter:
         if line.json or line.command not in FOR_PERSONS or isinstance(result, str):
             self._screen.result(result)
         else:
-            self._screen.painted(self._laid_out(line.command, result))
-
-    def _laid_out(self, name: str, result: Any) -> str:
-        paint = self._screen.paint
-        if name == "status":
-            return layout.status_text(result, time.time(), paint)
-        if name == "health":
-            return layout.health_text(result, paint)
-        if name == "logs":
-            return layout.logs_text(result, paint)
-        return layout.unit_line(result, paint)
+            self._screen.painted(text_of(line.command, result, self._screen.paint))
 
     # The shell's own
 
@@ -279,7 +269,7 @@ class Interpreter:
         async def render() -> Fragments:
             result = await self._call(watched, link, command)
             if watched.command in FOR_PERSONS and not watched.json and not isinstance(result, str):
-                return painted_fragments(self._laid_out(watched.command, result))
+                return painted_fragments(text_of(watched.command, result, self._screen.paint))
             return result_fragments(result)
 
         title = " ".join([watched.command, *watched.words])

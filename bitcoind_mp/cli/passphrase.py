@@ -8,7 +8,7 @@ from .calling import RETRY, call
 from .entrust import METHOD, VOID, Secrets, replaced, whose
 from .exchange import NoServer, connected, exchange, read_reply
 from .jsontext import compact
-from .routing import Server, Servers
+from .routing import Server, Servers, chosen_wallet
 
 #: Seconds that somebody has to listen there.
 PATIENCE = 2.0
@@ -28,7 +28,7 @@ def entrusted(config: "Config", command: Command, words: "list[str]") -> "list[s
     secrets = Secrets(command, words, named=config.get_bool("named"))
     if not secrets.for_signer:
         return words
-    chosen = config.get_str("rpcwallet") if config.is_set("rpcwallet") and not config.is_negated("rpcwallet") else None
+    chosen = chosen_wallet(config)
     loaded = call(config, "listwallets", []) if chosen is None and secrets.wallet is None else []
     wallet = whose(secrets, chosen, loaded)
     if wallet is None:

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: Control characters, which a terminal might obey, but for those that only part text.
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)], "\ufffd")
+
+
 class Unwritable(Exception):
     """Standard output doesn't take the answer; the text says why."""
 
@@ -30,8 +34,9 @@ def print_result(result: "Any") -> None:
 
 
 def error_text(code: int, message: str) -> str:
-    """An error as bitcoin-cli prints it (``ParseError``)."""
-    text = f"error code: {code}\nerror message:\n{message}"
+    """An error as bitcoin-cli prints it (``ParseError``); it may quote what a stranger chose, which a terminal is not
+    to obey."""
+    text = f"error code: {code}\nerror message:\n{message.translate(_CONTROLS)}"
     if code == WALLET_NOT_SPECIFIED and "-rpcwallet" not in message:
         text += (
             ' Or for the CLI, specify the "-rpcwallet=<walletname>" option before the command (run "bitcoin-mp -h" '

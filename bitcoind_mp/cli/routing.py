@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROLES = ("supervisor", "node", "signer", "wallet")
 #: Those of them that are missed where they don't run: the signer is an option.
 EXPECTED = ("node", "wallet")
+#: How often a table that somebody writes is looked at again, and seconds between two looks.
+_LOOKS, _BETWEEN = 20, 0.01
 #: The supervisor's own commands, whose results are laid out for a person unless -json asks otherwise.
 FOR_PERSONS = ("status", "health", "logs", "start", "stop", "restart", "reload")
 
@@ -54,17 +56,26 @@ def read_table(socket: str) -> "dict[str, Any] | None":
             try:
                 table = parse(stream.read())
             except NotJson:
-                table = parse(_whole(stream))
+                table = parse(whole(stream))
     except (OSError, UnicodeDecodeError, NotJson):
         return None
     return table if isinstance(table, dict) and isinstance(table.get("commands"), list) else None
 
 
-def _whole(stream: "TextIO") -> str:
-    """The file once nobody writes it (`ipc.manifest.Table`)."""
+def whole(stream: "TextIO") -> str:
+    """The file once nobody writes it (`ipc.manifest.Table`), which takes a moment. Raises BlockingIOError where it
+    isn't let go: a worker that was broken into must not hold up what is asked of others."""
     import fcntl
+    import time
 
-    fcntl.flock(stream, fcntl.LOCK_SH)
+    for left in range(_LOOKS, -1, -1):
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if not left:
+                raise
+            time.sleep(_BETWEEN)
     stream.seek(0)
     return stream.read()
 
@@ -74,13 +85,17 @@ def _of_each(command: Command) -> bool:
     return bool(command.described.get("topic") == "control")
 
 
+def chosen_wallet(config: "Config") -> "str | None":
+    """What -rpcwallet says, None where it says nothing."""
+    chosen = config.is_set("rpcwallet") and not config.is_negated("rpcwallet")
+    return config.get_str("rpcwallet") if chosen else None
+
+
 def wallet_sockets(config: "Config", wallet: "str | None") -> "list[tuple[str, str]]":
     """The wallet's server; of those that serve one wallet alone the one for ``wallet`` (else -rpcwallet), and where
     there is no server for all, each."""
     shared = ("wallet", config.run_path("wallet.sock"))
-    named = wallet
-    if named is None and config.is_set("rpcwallet") and not config.is_negated("rpcwallet"):
-        named = config.get_str("rpcwallet")
+    named = wallet if wallet is not None else chosen_wallet(config)
     if named is not None:
         from bitcoind_mp.config.instances import instance
 

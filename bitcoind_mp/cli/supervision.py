@@ -6,14 +6,13 @@ import time
 from bitcoind_mp.config.instances import PREFIX
 from bitcoind_mp.config.option import UNITS, WHICH_UNITS
 
-from .absent import nobody_text
-from .arguments import BadArgument, request
+from .arguments import BadArgument
 from .calling import call
-from .exchange import NoServer, Refused, connected, hello_text, result_of
-from .format import coloured, health_text, logs_text, plain, printable, status_text, unit_line
-from .jsontext import parse, quote
+from .exchange import Refused
+from .following import follow
+from .format import coloured, harmless, health_text, logs_text, plain, printable, status_text, unit_line
+from .jsontext import quote, write
 from .printed import error_text, print_result
-from .routing import Servers
 from .terminal import wants_colour
 
 TYPE_CHECKING = False
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from bitcoind_mp.config import Config
+
+    from .format import Paint
 
 #: ``systemctl status`` of a unit that isn't active.
 NOT_ACTIVE = 3
@@ -127,6 +128,7 @@ def read_words(name: str, words: "list[str]") -> "tuple[list[list[str]], bool]":
             units.append(word)
     if lines is not None and not (lines.isascii() and lines.isdigit()):
         raise BadArgument(f"-n {lines}: expected a number of lines")
+    lines = lines and (lines.lstrip("0") or "0")  # as JSON has it
     check_units(name, units, follow=follow)
     if lines is not None:
         return [[unit, lines] for unit in units or [""]], follow
@@ -155,23 +157,34 @@ def joined(results: "list[dict[str, Any]]") -> "dict[str, Any]":
     return {key: [entry for result in results for entry in result[key]]}
 
 
-def text_of(name: str, result: "Any", paint: "Any") -> str:
-    """A result laid out for a person."""
-    if name == "status":
-        return status_text(result, time.time(), paint)
-    if name == "health":
-        return health_text(result, paint)
-    if name == "logs":
-        return logs_text(result, paint)
-    return unit_line(result, paint)
+#: What comes of an answer that isn't what we know: another version's, or of a server that was broken into.
+_STRANGE = (LookupError, TypeError, ValueError, AttributeError)
+
+
+def text_of(name: str, result: "Any", paint: "Paint") -> str:
+    """A result laid out for a person; one that can't be, as JSON."""
+    result = harmless(result)
+    try:
+        if name == "status":
+            return status_text(result, time.time(), paint)
+        if name == "health":
+            return health_text(result, paint)
+        if name == "logs":
+            return logs_text(result, paint)
+        return unit_line(result, paint)
+    except _STRANGE:
+        return write(result)
 
 
 def exit_status(name: str, result: "Any", *, of_units: bool) -> int:
     """What the result says to a script; ``of_units``: it was asked about units by name."""
-    if name == "health":
-        return int(result["exit"])
-    if name == "status" and of_units:
-        return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
+    try:
+        if name == "health":
+            return int(result["exit"])
+        if name == "status" and of_units:
+            return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
+    except _STRANGE:
+        return 1
     return 0
 
 
@@ -179,24 +192,14 @@ def follow_logs(config: "Config", words: "list[str]") -> int:
     """Print log lines as they are written, until interrupted or the supervisor ends."""
     unit = words[0] if words else ""
     lines = words[1] if len(words) > 1 else LINES
-    server = next((server for server, _ in Servers.of(config).having("logs")), None)
-    connection = connected(server) if server is not None else None
-    if connection is None:
-        raise NoServer(nobody_text(config))
     try:
-        connection.send(request("init.handshake", hello_text(config)))
-        connection.send(request("logs.follow", f"[{quote(unit)},{lines},1]"))
-        while True:
-            message = parse(connection.receive().decode("utf-8", "surrogateescape"))
-            if "method" not in message:
-                result_of(message)
-            elif message["method"] == "log.lines":
-                _print_lines(message["params"], with_name=not unit)
+        for params in follow(config, "logs.follow", f"[{quote(unit)},{lines},1]", "log.lines"):
+            _print_lines(params, with_name=not unit)
+    except BrokenPipeError:
+        raise
     except ConnectionError:
         print("The supervisor has ended.", file=sys.stderr)
-        return 1
-    finally:
-        connection.close()
+    return 1
 
 
 def _print_lines(params: "Any", *, with_name: bool) -> None:

@@ -7,22 +7,17 @@ import time
 
 from bitcoind_mp.config.instances import PREFIX, instance
 
-from .absent import nobody_text
-from .arguments import request
-from .exchange import NoServer, connected, hello_text, result_of
+from .exchange import NoServer
+from .following import follow
 from .format import printable
-from .jsontext import parse, quote
-from .routing import Servers
+from .jsontext import quote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import Any, TextIO
 
     from bitcoind_mp.config import Config
-
-    #: The next line, within so many seconds (None: no limit). Raises TimeoutError, ConnectionError.
-    Receive = Callable[[float | None], bytes]
 
 #: States of a unit from which nothing leads to another by itself but an end that nobody foresees.
 _SETTLED = ("running", "reloading", "stopped", "failed")
@@ -36,39 +31,30 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
     Raises:
         NoServer: there is no supervisor, or it has ended, or time is up.
     """
-    server = next((server for server, _ in Servers.of(config).having("logs")), None)
-    connection = connected(server) if server is not None else None
-    if connection is None:
-        raise NoServer(nobody_text(config))
     limit = config.get_seconds("rpcclienttimeout") if config.is_set("rpcclienttimeout") else 0
+    deadline = time.monotonic() + limit if limit else None
     progress = _Progress(sys.stderr)
     # A wallet's unit may be named by the wallet's name as people write it.
     units = units + [PREFIX + instance(unit.removeprefix(PREFIX)) for unit in units if unit.startswith(PREFIX)]
+
+    def left() -> "float | None":
+        if deadline is not None and deadline <= time.monotonic():
+            raise TimeoutError
+        return None if deadline is None else deadline - time.monotonic()
+
     try:
-        connection.send(request("init.handshake", hello_text(config)))
-        connection.send(request("events.subscribe", f"[[{quote('unit')}],1]"))
-        return _wait(connection.receive, units, time.monotonic() + limit if limit else None, progress)
+        told = follow(config, "events.subscribe", f"[[{quote('unit')}],1]", "event.changed", left)
+        return _wait(map(_units_of, told), units, progress)
     except TimeoutError:
         raise NoServer(f"timeout: not ready within {limit:g} s: {progress.text or 'nothing was heard'}") from None
     except ConnectionError:
         raise NoServer("The supervisor has ended.") from None
     finally:
         progress.end()
-        connection.close()
 
 
-def _wait(receive: "Receive", units: "list[str]", deadline: "float | None", progress: "_Progress") -> bool:
-    while True:
-        left = None if deadline is None else deadline - time.monotonic()
-        if left is not None and left <= 0:
-            raise TimeoutError
-        message = parse(receive(left).decode("utf-8", "surrogateescape"))
-        if "method" not in message:
-            result_of(message)
-            continue
-        if message["method"] != "event.changed":
-            continue
-        lines = _units_of(message["params"])
+def _wait(told: "Iterator[list[dict[str, Any]]]", units: "list[str]", progress: "_Progress") -> bool:
+    for lines in told:
         chosen = [line for line in lines if line["name"] in units] if units else lines
         if units and not chosen:
             raise NoServer(f"There is no unit named {units[0]!r}: see status")
@@ -78,6 +64,7 @@ def _wait(receive: "Receive", units: "list[str]", deadline: "float | None", prog
             if line["state"] == "held":
                 progress.tell(f"{line['name']} is held, and starts by itself once that is gone: {line['reason']}")
         progress.show(", ".join(map(_doing, chosen)))
+    raise AssertionError("they are followed until that fails")
 
 
 def _units_of(params: "Any") -> "list[dict[str, Any]]":

@@ -13,6 +13,7 @@ from prompt_toolkit.output import Output
 
 from bitcoind_mp.interfaces.errors import RpcError
 
+from .arguments import BadArgument
 from .client import Connections
 from .highlight import Fragments
 from .printed import error_text
@@ -71,7 +72,7 @@ class Watch:
                 self.shown = await self._render()
             except RpcError as error:
                 self.shown = [("class:error", error_text(error.code, error.message))]
-            except OSError as error:
+            except (OSError, BadArgument) as error:
                 self.shown = [("class:error", f"error: {error}")]
             if self._application is not None:
                 self._application.invalidate()

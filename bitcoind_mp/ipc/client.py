@@ -11,6 +11,7 @@ from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected
 from bitcoind_mp.interfaces.init import Hello
 
 from .handshake import check
+from .limits import MAX_REPLY
 from .session import Session
 from .transport import Wire
 from .unix import short_address
@@ -24,10 +25,12 @@ async def connect(
     hello: Hello | None = None,
     deadline: float = 5.0,
     timeout: float = 30.0,  # noqa: ASYNC109
+    limit: int = MAX_REPLY,
 ) -> Session:
     """Connect, and with ``hello`` shake hands (commands alone need no hands shaken).
 
-    ``deadline`` in seconds is for both; ``timeout`` is each later call's, unless it names its own.
+    ``deadline`` in seconds is for both; ``timeout`` is each later call's, unless it names its own; ``limit`` is the
+    longest line that is taken, in bytes.
 
     Raises:
         OSError: nobody listens there (`FileNotFoundError`, `ConnectionRefusedError`, `PermissionError`).
@@ -43,7 +46,7 @@ async def connect(
             except BaseException:
                 connected.close()
                 raise
-            return await attach(connected, hello=hello, deadline=deadline, timeout=timeout)
+            return await attach(connected, hello=hello, deadline=deadline, timeout=timeout, limit=limit)
     except TimeoutError as error:
         if isinstance(error, CallTimeout):
             raise
@@ -70,11 +73,12 @@ async def attach(
     hello: Hello | None = None,
     deadline: float = 5.0,
     timeout: float = 30.0,  # noqa: ASYNC109
+    limit: int = MAX_REPLY,
 ) -> Session:
     """The same over a socket that is connected already."""
     connected.setblocking(False)
     _, wire = await asyncio.get_running_loop().create_unix_connection(
-        lambda: Wire(lambda link, _: Session(link, timeout=timeout)), sock=connected
+        lambda: Wire(lambda link, _: Session(link, timeout=timeout, limit=limit)), sock=connected
     )
     session = wire.session
     assert session is not None

@@ -8,6 +8,10 @@ MAX_REQUEST = 32 * 1024 * 1024
 #: about 100 MB; a block at verbosity 3 about 30.
 MAX_REPLY = 128 * 1024 * 1024
 
+#: The longest line that the supervisor takes from a worker: its health, help, what it tells of blocks and transactions.
+#: Two thousand wallets' figures are half of it. A worker that was broken into must not fill the supervisor's memory.
+MAX_FROM_WORKER = 1024 * 1024
+
 #: What all connections of a server may hold of unfinished lines together. Room for a few large requests at
 #: once; a thousand connections with half a large line each must not be able to fill the machine.
 MAX_UNFINISHED = 4 * MAX_REQUEST

@@ -7,31 +7,37 @@ What comes in here has the wallet's methods. What doesn't belong: who the owner 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
 
 from bitcoind_mp.ipc.credentials import peer_credentials
 from bitcoind_mp.ipc.passing import is_channel, take_from
+from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.session import Session
 
 log = logging.getLogger("bitcoind_mp")
 
 #: Seconds without accepting after that failed.
 _PAUSE = 1.0
+#: Connections at once. Each wallet process has one, and a few that ended may not have been noticed yet.
+_MOST = 1500
+
+
+#: What serves one connection, and whom to tell when that has ended.
+Served = tuple[Server, Callable[[], None]]
 
 
 class Entrance:
-    """Takes connections and hands each to ``serve`` (as `Server.adopt`). ``known`` is told the pid of each process
-    that came in: whoever is a wallet once is no owner afterwards."""
+    """Takes connections, ``most`` at once; for each, ``make`` makes something of its own to serve it. ``known`` is told
+    the pid of each process that came in: whoever is a wallet once is no owner afterwards."""
 
     def __init__(
-        self,
-        listening: socket.socket,
-        serve: Callable[[socket.socket], Awaitable[object]],
-        known: Callable[[int], None],
+        self, listening: socket.socket, make: Callable[[], Served], known: Callable[[int], None], *, most: int = _MOST
     ) -> None:
         self._listening = listening
         self._take = self._passed if is_channel(listening) else self._accepted
-        self._serve = serve
+        self._make = make
+        self._most = most
+        self._serving: dict[Session, Server] = {}
         self._known = known
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[None]] = set()
@@ -47,6 +53,10 @@ class Entrance:
         self._loop.remove_reader(self._listening)
         if self._pause is not None:
             self._pause.cancel()
+
+    async def end(self, deadline: float) -> None:
+        """End the connections, with up to ``deadline`` seconds for what is under way."""
+        await asyncio.gather(*(server.close(deadline) for server in self._serving.values()))
 
     def _come(self) -> None:
         try:
@@ -75,8 +85,22 @@ class Entrance:
     async def _adopt(self, connected: socket.socket) -> None:
         try:
             self._known(peer_credentials(connected).pid)
-            with suppress(PermissionError):  # another user: the server has told them, and the log
-                await self._serve(connected)
+            await self._serve(connected)
+        except PermissionError:  # another user: the server has told them, and the log
+            return
         except OSError as error:
             log.debug("a wallet's connection was gone before it was taken: %s", error)
             connected.close()
+
+    async def _serve(self, connected: socket.socket) -> None:
+        if len(self._serving) >= self._most:
+            log.warning("%d connections of wallets: the most silent is cut", len(self._serving))
+            min(self._serving, key=lambda session: (session.peer is not None, session.last_heard)).abort()
+        server, left = self._make()
+        session = await server.adopt(connected)
+        self._serving[session] = server
+        session.on_end(lambda: self._ended(session, left))
+
+    def _ended(self, session: Session, left: Callable[[], None]) -> None:
+        del self._serving[session]
+        left()

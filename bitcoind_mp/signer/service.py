@@ -30,7 +30,7 @@ from .app import SignerApp
 from .clock import boot_id, read
 from .counter import Counter
 from .door import Door, Lineage
-from .entrance import Entrance
+from .entrance import Entrance, Served
 from .owner import OwnerCommands
 from .reach import confinement, prepare
 from .tickets import Tickets
@@ -114,18 +114,13 @@ class SignerService(Service):
         owner, nobody = (Server(objects, hello=hello, access=access) for objects in (for_owner, []))
         self._servers = [owner, nobody]
 
-        async def serve_wallet(connected: socket.socket) -> None:
-            """Each has a counter of its own, which is told when it leaves."""
+        def for_a_wallet() -> Served:
             counter = Counter(app.vault, tickets, relay=config.get_bool("signerrelay"))
-            server = Server([counter], hello=hello, access=access)
-            session = await server.adopt(connected)
-            self._servers.append(server)
-            session.on_end(lambda: self._servers.remove(server))
-            session.on_end(counter.left)
+            return Server([counter], hello=hello, access=access), counter.left
 
         lineage = Lineage(config.network_dir)
         self._door = Door(listening, lineage, owner, nobody)
-        self._entrance = Entrance(from_wallet, serve_wallet, lineage.is_wallet)
+        self._entrance = Entrance(from_wallet, for_a_wallet, lineage.is_wallet)
         await app.boot_unlock.unlock(app.vault)
         self._door.open()
         self._entrance.open()
@@ -139,7 +134,9 @@ class SignerService(Service):
         if self._line is not None:
             self._line.close()
         self._events.close()
-        for server in list(self._servers):
+        if self._entrance is not None:
+            await self._entrance.end(_CLOSE_CALLS)
+        for server in self._servers:
             await server.close(_CLOSE_CALLS)
         if self._app is not None:
             self._app.close()

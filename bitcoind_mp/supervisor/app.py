@@ -37,7 +37,7 @@ from .checks.health import HealthMonitor
 from .control import ControlCommands
 from .doorman import Doorman
 from .handover import Handover
-from .manager import Manager, Supervised, log
+from .manager import Manager, log
 from .output.logbook import Logbook
 from .output.ownlog import OwnLog
 from .outward.outward import EventCommands, Outward
@@ -52,6 +52,7 @@ from .processes.process import Foundling
 from .processes.template import become_subreaper, reap_strays
 from .report import WallClock
 from .streams import LogStreams, UnitTopic
+from .supervised import Supervised
 from .units import events as ev
 from .units.states import SERVING, State
 from .units.unit import Unit
@@ -245,7 +246,6 @@ class Supervisor:
         doors.push_async_callback(health.close)
         doors.push_async_callback(streams.close)
         doors.callback(doorman.close)
-        doors.push_async_callback(self._upgrade.close)
         health.on_round(upkeep.look)
         doors.callback(upkeep.close)
         doors.push_async_callback(outward.close)
@@ -289,6 +289,7 @@ class Supervisor:
             await self._asked.wait()
         finally:
             self._arrival.is_given_up = True
+            await self._upgrade.close()  # else it would go on to restart what stops
             if self._upgrade.is_due:
                 await self._hand_over(manager, upward, doors, held)
             self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)

@@ -10,7 +10,7 @@ from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 from .announce import Announcer
 from .control import why_down
-from .manager import Supervised
+from .supervised import Supervised
 from .units.states import SERVING, WAITING, State
 
 #: How long a person at a terminal waits for a start that asks to be tried again, from its first end on. Seconds.

@@ -14,9 +14,10 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .checks.health import HealthMonitor
 from .checks.vitals import Grade, Resources, measure
-from .manager import Manager, Supervised
+from .manager import Manager
 from .output.logs import UnitLog
 from .report import WallClock, sandbox, unit_line, unit_status
+from .supervised import Supervised
 from .units import events as ev
 from .units.states import ALIVE, AT_REST, SERVING, WAITING, State
 
@@ -138,7 +139,9 @@ class ControlCommands:
             return "bitcoind-mp stopping"
         supervised = self._named(unit)
         self._manager.tell(supervised, ev.StopRequested())
-        await self._manager.until(supervised, (State.STOPPED,))
+        await self._manager.until_unit(supervised, lambda now: now.state is State.STOPPED or now.wanted)
+        if supervised.unit.wanted:
+            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} was started again while it was to be stopped")
         return self._line(supervised)
 
     @command("control", changes=True)

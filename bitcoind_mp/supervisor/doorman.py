@@ -12,7 +12,7 @@ from typing import Any
 
 from bitcoind_mp.interfaces.errors import RpcCode
 
-from .manager import Supervised
+from .supervised import Supervised
 from .units.states import AT_REST, State
 
 #: Where nobody comes to the door soon.

@@ -18,13 +18,15 @@ from bitcoind_mp.interfaces import journal
 from .handover import HandedUnit
 from .output.logs import Pump, UnitLog
 from .plan import Plan
+from .processes.equipment import Equipment
 from .processes.notify import NotifySocket, parse
 from .processes.obstacles import is_in_the_way
 from .processes.origin import Origin
 from .processes.orphans import Register
 from .processes.private import Private
-from .processes.process import Command, Foundling, Process, command, release
+from .processes.process import Foundling, Process, release
 from .processes.starvation import Starvation, own_counter
+from .supervised import Supervised
 from .units import events as ev
 from .units.policy import Exit
 from .units.states import ALIVE, State
@@ -35,54 +37,8 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 _REFUSALS_LOGGED = 5
 #: A timer this late (seconds) says that the loop stood still: the machine slept, or was far too busy.
 _HELD_UP = 1.0
-#: Newest lines of a log that a program that takes our place is told.
-_LINES_HANDED_OVER = 200
 #: Lines that are kept of what a process wrote last.
 _LAST_WORDS = 10
-#: Where passphrases may lie (systemd.exec(5)): told to the signer alone where there is one, else to the wallet.
-_PASSPHRASES = "CREDENTIALS_DIRECTORY"
-
-
-class Supervised:
-    """One unit at work: its state, its process (None: it has none) and its output. ``was_ready`` says that some
-    process of it got as far as READY=1 since the supervisor came up. ``is_waiting`` says that a process is to be made
-    as soon as its origin has loaded the program; an ``origin`` that is given is another unit's too."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        pump: Pump,
-        listener: int | None,
-        environ: Mapping[str, str],
-        loaded: Callable[[], None],
-        now: float,
-        origin: Origin | None = None,
-    ) -> None:
-        self.plan = plan
-        self.name = plan.name
-        self.unit = Unit(plan.policy, since=now)
-        self.pump = pump
-        self.log = pump.log
-        self.listener = listener
-        self.process: Process | None = None
-        self.command: Command | None = None
-        self.timer: asyncio.TimerHandle | None = None
-        self.was_ready = False
-        self.last_words: list[str] = []
-        self.origin = origin or Origin(plan, environ, self.pump.writer, loaded)
-        self.shares_origin = origin is not None
-        self._loaded = loaded
-        if origin is not None:
-            origin.waiting.append(loaded)
-        self.is_waiting = False
-        self.frugal = False
-
-    def leave_origin(self) -> None:
-        """Come from it no longer; one that is this unit's alone is closed."""
-        if self.shares_origin:
-            self.origin.waiting.remove(self._loaded)
-        else:
-            self.origin.close()
 
 
 Listener = Callable[[Supervised, Unit], None]
@@ -111,16 +67,15 @@ class Manager:
         self.stopping = False
         self._listeners: list[Listener] = []
         self._loop = asyncio.get_running_loop()
-        self._environ = environ
-        self._journal = journal
         self._outlived = outlived
         self._fifos = run_dir
-        self._private = private
         self._notify = notify
         self._register = register
         self._starvation = Starvation(own_counter())
         # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
         self._lifeline, self._lifeline_writer = lifeline or os.pipe2(os.O_CLOEXEC)
+        hanging = None if outlived else self._lifeline
+        self._equipment = Equipment(environ, hanging, private, notify.address, journal)
         self._loop.add_reader(notify.fileno(), self._hear)
 
     def add(self, plan: Plan, output: UnitLog, listener: int | None, origin: Origin | None = None) -> Supervised:
@@ -147,7 +102,7 @@ class Manager:
         return None
 
     def _add(self, plan: Plan, pump: Pump, listener: int | None, origin: Origin | None) -> Supervised:
-        environ, now = self._environ_of(plan), self._loop.time()
+        environ, now = self._equipment.environ_of(plan, with_signer=self._has_signer(plan)), self._loop.time()
         unit = Supervised(plan, pump, listener, environ, lambda: self._loaded(unit), now, origin)
         self._prepare(unit)
         try:
@@ -170,7 +125,7 @@ class Manager:
         return (
             notify,
             (self._lifeline, self._lifeline_writer),
-            {name: _handed(each) for name, each in self.units.items()},
+            {name: each.handed() for name, each in self.units.items()},
         )
 
     def take_over(
@@ -299,11 +254,6 @@ class Manager:
         os.close(self._lifeline_writer)
         os.close(self._lifeline)
 
-    def _environ_of(self, plan: Plan) -> dict[str, str]:
-        """What a unit's processes are told, and those that they are forked from: /proc shows that of a fork, too."""
-        holder = "signer" if "signer" in {*self.units, plan.name} else "wallet"
-        return {name: value for name, value in self._environ.items() if name != _PASSPHRASES or plan.role == holder}
-
     def _give_back(self, supervised: Supervised) -> None:
         assert supervised.process is None, f"{supervised.name} still runs"
         self._loop.remove_reader(supervised.pump.fileno())
@@ -318,21 +268,12 @@ class Manager:
         """Make the command now, so that a start after a crash has nothing left to work out."""
         if supervised.command is not None:
             release(supervised.command)
-        role = supervised.plan.role
-        handed = [(role, supervised.listener)] if supervised.listener is not None else []
-        handed += self._private.of(role)
-        made = command(
-            supervised.plan.argv,
-            self._environ_of(supervised.plan),
-            fds=handed if self._outlived else [*handed, ("lifeline", self._lifeline)],
-            output=supervised.pump.writer,
-            notify=self._notify.address,
-            watchdog=supervised.plan.policy.watchdog,
+        supervised.command = self._equipment.command(
+            supervised.plan, supervised.listener, supervised.pump, with_signer=self._has_signer(supervised.plan)
         )
-        if self._journal:
-            stream = {"JOURNAL_STREAM": supervised.pump.journal_stream()}
-            made = replace(made, environment={**made.environment, **stream})
-        supervised.command = made
+
+    def _has_signer(self, plan: Plan) -> bool:
+        return "signer" in {*self.units, plan.name}
 
     # Actions
 
@@ -464,18 +405,3 @@ class Manager:
         due = supervised.unit.next_deadline
         late = self._loop.time() - due if due is not None else 0.0
         self.tell(supervised, ev.Tick(held_up=late if late > _HELD_UP else 0.0))
-
-
-def _handed(supervised: Supervised) -> HandedUnit:
-    process = supervised.process
-    return HandedUnit.of(
-        supervised.unit,
-        pid=process.pid if process is not None else None,
-        is_child=not isinstance(process, Foundling),
-        was_ready=supervised.was_ready,
-        reader=supervised.pump.reader,
-        writer=supervised.pump.writer,
-        partial=supervised.pump.partial,
-        last_words=supervised.last_words,
-        lines=supervised.log.tail(_LINES_HANDED_OVER),
-    )

@@ -9,7 +9,7 @@ from typing import Any
 from bitcoind_mp.interfaces.failures import BY_CAUSE
 
 from .checks.vitals import Checkup, Diagnosis, Resources, open_files
-from .manager import Supervised
+from .supervised import Supervised
 from .units.states import WAITING, State
 from .units.unit import Ended, Unit
 

@@ -12,9 +12,10 @@ from bitcoind_mp.interfaces.logs import Logs, LogSink
 from .checks.health import HealthMonitor
 from .control import find_unit
 from .following import Following, OnDisconnect
-from .manager import Manager, Supervised
+from .manager import Manager
 from .output.logs import UnitLog
 from .report import WallClock, unit_line
+from .supervised import Supervised
 from .units.unit import Unit
 
 #: Lines that a follower may be behind before it misses some.

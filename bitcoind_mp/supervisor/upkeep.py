@@ -12,7 +12,7 @@ from typing import Any
 
 from bitcoind_mp.config import Config
 
-from .manager import Supervised
+from .supervised import Supervised
 from .units.states import SERVING
 
 log = logging.getLogger("bitcoind_mp.supervisor")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from .manager import Supervised
+from .supervised import Supervised
 from .units.states import SERVING
 
 #: While units start or stop within deadlines of their own, we ask for so much more time, that often (seconds).

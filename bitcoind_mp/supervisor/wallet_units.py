@@ -20,11 +20,12 @@ from bitcoind_mp.interfaces.errors import FatalError, RpcCode, RpcError
 from .control import why_down
 from .doorman import Doorman
 from .handover import Handover
-from .manager import Manager, Supervised
+from .manager import Manager
 from .output.logbook import Logbook
 from .places import Bind, Listeners
 from .plan import Plan, wallet_unit, wallets_apart
 from .processes.orphans import Orphan
+from .supervised import Supervised
 from .units import events as ev
 from .units.states import AT_REST, SERVING, State
 from .units.unit import Unit

@@ -90,6 +90,8 @@ class FakeSupervisor(Logs):
         self.units = [unit("node"), unit("wallet")]
         self.health_answer: dict[str, Any] = {"state": "ok", "exit": 0, "problems": [], "units": self.units}
         self.sinks: list[LogSink] = []
+        self.why_not = ""
+        """Why nothing starts."""
 
     @command("control")
     async def status(self, unit: str = "", lines: int = 10) -> dict[str, Any]:
@@ -107,6 +109,8 @@ class FakeSupervisor(Logs):
     @command("control", changes=True)
     async def start(self, unit: str) -> dict[str, Any]:
         """Start a unit."""
+        if self.why_not:
+            raise RpcError(RpcCode.MISC_ERROR, f"The {unit} did not start: {self.why_not}")
         if unit not in ("node", "wallet"):
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected node or wallet")
         return next(each for each in self.units if each["name"] == unit)

@@ -6,6 +6,7 @@ import pytest
 
 from bitcoind_mp.cli.arguments import Command
 from bitcoind_mp.cli.complete import Known, complete, list_files, place
+from bitcoind_mp.cli.line import split
 
 
 def command(name: str, *params: str, **more: object) -> Command:
@@ -100,6 +101,14 @@ def test_an_offer_replaces_what_was_typed_of_it() -> None:
     assert complete("use 'my", KNOWN)[0].replaces == 3
     assert complete('send {"bcrt1qb', KNOWN)[0].replaces == 7
     assert complete("getblockc", KNOWN)[0].meta == "about getblockcount"
+
+
+@pytest.mark.parametrize("begun", ["use it", "use 'it", 'use "it'])
+@pytest.mark.parametrize("name", ["it's mine", 'it "is" mine', "it\\is mine"])
+def test_what_is_offered_is_read_as_what_was_meant(begun: str, name: str) -> None:
+    (offer,) = complete(begun, Known(wallets=[name]))
+    line = begun[: len(begun) - offer.replaces] + offer.text
+    assert [word.text for word in split(line)] == ["use", name]
 
 
 def test_the_kind_is_known_before_anything_is_fetched() -> None:

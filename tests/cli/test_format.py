@@ -11,6 +11,7 @@ from bitcoind_mp.cli.format import (
     coloured,
     health_text,
     logs_text,
+    plain,
     processor_time,
     size,
     status_text,
@@ -19,6 +20,7 @@ from bitcoind_mp.cli.format import (
     wrapped,
 )
 from bitcoind_mp.cli.jsontext import parse
+from bitcoind_mp.cli.supervision import text_of
 
 NOW = 1_795_445_014.0
 
@@ -263,13 +265,12 @@ def test_processor_times(seconds: float, text: str) -> None:
     assert processor_time(seconds) == text
 
 
-def test_a_log_line_cannot_play_with_the_terminal() -> None:
+def test_what_is_laid_out_cannot_play_with_the_terminal() -> None:
     wicked = "peer \x1b]0;title\x07 \x1b[31mred\r\tend"
-    assert (
-        logs_text({"logs": [{"unit": "node", "lines": [wicked]}]})
-        == "peer \ufffd]0;title\ufffd \ufffd[31mred\ufffd\tend"
-    )
-    assert "\x1b" not in unit_text(node(log=[wicked], last_words=[wicked, "x"]), NOW)
+    tamed = "peer \ufffd]0;title\ufffd \ufffd[31mred\ufffd\tend"
+    assert text_of("logs", {"logs": [{"unit": "node", "lines": [wicked]}]}, plain) == tamed
+    units = {"units": [node(log=[wicked], last_words=[wicked, "x"], reason=wicked)]}
+    assert "\x1b" not in text_of("status", units, plain)
 
 
 def test_help_is_broken_between_words_and_hangs_below_its_text() -> None:

@@ -173,3 +173,10 @@ def test_a_history_file_that_takes_no_more_hurts_nobody() -> None:
     full = SafeHistory(Path("/dev/full"), lambda name: None, OWN)
     full.append_string("help")
     assert full.get_strings() == ["help"]
+
+
+def test_a_remembered_line_is_one_whatever_is_in_it(tmp_path: Path) -> None:
+    line = "help 'a\x0cb\u2028c\\d\ne'"
+    SafeHistory(tmp_path / "history", lambda name: None, OWN).append_string(line)
+    again = SafeHistory(tmp_path / "history", lambda name: None, OWN)
+    assert list(again.load_history_strings()) == [line]

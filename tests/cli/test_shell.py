@@ -333,6 +333,9 @@ def test_watch_shows_anew_what_changed(daemon, shell) -> None:
     terminal.sees("watch getblockcount\n200\n")
     terminal.type("watch send x\r")
     terminal.sees("error: send changes something: it is not to be run again and again")
+    terminal.type("watch status -x\r")
+    terminal.sees("error: status: unknown option -x: expected -n LINES")
+    terminal.type("q")
 
 
 def test_status_and_logs_inside(daemon, shell) -> None:

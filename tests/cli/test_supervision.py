@@ -81,6 +81,16 @@ def test_several_units_each_have_their_turn(daemon, bitcoin_mp) -> None:
     assert bitcoin_mp("status", "node", "wallet").returncode == 3
 
 
+@pytest.mark.parametrize("answer", [{}, [], {"state": 7}, {"units": [{"name": None}]}])
+def test_an_answer_that_is_not_what_we_know_is_shown_as_it_came(daemon, bitcoin_mp, answer: object) -> None:
+    daemon.start()
+    daemon.supervisor.health_answer = answer
+    done = bitcoin_mp("health")
+    assert (done.returncode, json.loads(done.stdout), done.stderr) == (1, answer, "")
+    in_a_shell = bitcoin_mp(input="health\nuptime\n")
+    assert (in_a_shell.returncode, in_a_shell.stdout) == (0, f"{done.stdout}7\n")
+
+
 def test_reload_exec_is_the_daemon_s_own(daemon, bitcoin_mp) -> None:
     daemon.start()
     done = bitcoin_mp("reload", "--exec")
@@ -113,6 +123,21 @@ def test_wrong_words_are_named_in_one_line(daemon, bitcoin_mp, words: list[str],
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"error: {said}\n")
 
 
+def test_what_a_worker_says_of_itself_can_t_play_with_the_terminal(daemon, bitcoin_mp) -> None:
+    """Of its health, of what is wrong, and what the log had as its last error, whose words a peer may have chosen."""
+    daemon.start()
+    evil = "\x1b]0;owned\x07\x1b[2J\x9b2J"
+    told = {"problems": [evil], "reason": evil, "sandbox": {"protections": [evil], "missing": [evil]}}
+    told |= {"last_exit": {"why": evil, "time": 1000.0}, "health": "degraded", "cause": "crashed", "advice": evil}
+    daemon.supervisor.units[0] |= {**told, "check": {"time": 1000.0, "status": evil}}
+    daemon.supervisor.health_answer |= {"state": "degraded", "exit": 1, "problems": [evil]}
+    daemon.supervisor.why_not = evil
+    for words in (["status"], ["status", "node"], ["health"], ["start", "node"]):
+        done = bitcoin_mp(*words)
+        assert "owned" in done.stdout + done.stderr
+        assert not {"\x1b", "\x07", "\x9b"} & {*done.stdout, *done.stderr}, words
+
+
 def test_logs(daemon, bitcoin_mp) -> None:
     daemon.start()
     assert bitcoin_mp("logs", "node").stdout == "node 1\nnode 2\n"
@@ -140,6 +165,23 @@ def test_logs_are_followed_until_the_supervisor_ends(daemon) -> None:
     daemon.stop("supervisor")
     assert following.communicate(timeout=20)[1] == "The supervisor has ended.\n"
     assert following.returncode == 1
+
+
+@pytest.mark.parametrize("command", [["logs", "wallet", "-f", "-n", "007"], ["events"]])
+def test_whoever_follows_ends_quietly_once_nobody_reads(daemon, command: list[str]) -> None:
+    daemon.start()
+    following = subprocess.Popen(
+        [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *command],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert following.stdout is not None and following.stderr is not None
+    following.stdout.close()
+    assert following.stderr.read() == ""
+    following.stderr.close()
+    assert following.wait(20) == 1
 
 
 EVENTS = [

@@ -45,6 +45,15 @@ def test_what_a_worker_complains_of_is_passed_on(supervisor: Any) -> None:
     assert supervisor.ask("health")["exit"] == 0
 
 
+def test_a_worker_that_talks_too_much_is_not_listened_to(supervisor: Any) -> None:
+    supervisor.start()
+    supervisor.worker("wallet", "problems", "x" * 2_000_000)
+    found = supervisor.ask("health")
+    assert found["problems"] == ["wallet: health check: A message longer than this side takes"]
+    supervisor.worker("wallet", "problems")
+    assert supervisor.ask("health")["exit"] == 0
+
+
 def test_limits_of_the_configuration(supervisor: Any) -> None:
     supervisor.start("-maxrss=node:1", "-maxfiles=wallet:2", "-mindiskfree=999999999")
     found = supervisor.ask("health")

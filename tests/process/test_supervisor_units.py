@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -245,6 +246,17 @@ def test_start_stop_restart_and_reload(supervisor: Any, until: Callable[..., Any
     assert supervisor.ask("start", "wallet")["pid"] == third["pid"]
     with pytest.raises(RpcError, match="There is no unit named 'nothing': expected node or wallet"):
         supervisor.ask("restart", "nothing")
+
+
+def test_a_stop_that_a_start_overrules_says_so(supervisor: Any) -> None:
+    supervisor.plan("node", stop_delay=1)
+    supervisor.start()
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(supervisor.ask, "stop", "node")
+        supervisor.wait_state("node", "stopping")
+        assert supervisor.ask("start", "node")["state"] == "running"
+        with pytest.raises(RpcError, match="The node was started again while it was to be stopped"):
+            stopping.result(30)
 
 
 def test_a_start_that_fails_says_why(supervisor: Any) -> None:

@@ -133,6 +133,18 @@ def test_a_signal_that_comes_between_the_two_programs_is_not_lost(supervisor: An
     assert supervisor.processes() == []
 
 
+def test_a_stop_while_the_units_are_restarted_is_a_stop(supervisor: Any) -> None:
+    """The node is up again while the wallet, which is next, is on its way out."""
+    supervisor.plan("node", stop_delay=1)
+    supervisor.plan("wallet", stop_delay=3)
+    supervisor.start()
+    supervisor.ask("upgrade")
+    supervisor.wait_state("node", "stopping")
+    supervisor.process.terminate()
+    assert supervisor.process.wait(30) == 0
+    assert supervisor.processes() == []
+
+
 def test_the_command(supervisor: Any) -> None:
     """``bitcoind-mp reload --exec``, and what it says where nobody runs."""
     command = supervisor.command("reload", "--exec")

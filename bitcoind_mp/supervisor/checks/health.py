@@ -17,10 +17,12 @@ from bitcoind_mp.interfaces.health import HealthCheck
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
 from bitcoind_mp.supervisor.plan import HealthPlan
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 from bitcoind_mp.supervisor.units.unit import Unit
 
@@ -189,7 +191,9 @@ class HealthMonitor:
         async with self._connecting.setdefault(name, asyncio.Lock()):
             session = self._sessions.get(name)
             if session is None or session.closed.done():
-                session = await connect(self._sockets[name], hello=self._hello, deadline=self.plan.timeout)
+                session = await connect(
+                    self._sockets[name], hello=self._hello, deadline=self.plan.timeout, limit=MAX_FROM_WORKER
+                )
                 self._sessions[name] = session
             return session
 

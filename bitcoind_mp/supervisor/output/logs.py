@@ -96,7 +96,9 @@ class UnitLog:
         """The newest lines of the present process, and the newest error among them all, empty for none."""
         lines = self.tail(min(self._count - self._began, _LOOK_BACK))
         errors = [found[1] for line in lines if (found := _ERROR.search(line))]
-        return lines[-count:], errors[-1][:_LONGEST_ERROR] if errors else ""
+        said = errors[-1][:_LONGEST_ERROR] if errors else ""
+        # It becomes the reason that people are told, wherever they are; a peer may have chosen words of it.
+        return lines[-count:], "".join(c if c.isprintable() else " " for c in said)
 
     def follow(self, listener: Listener) -> Callable[[], None]:
         """Tell each batch of lines from now on. Returns what ends it."""

@@ -10,7 +10,8 @@ import re
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.interfaces.notices import ALERT
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING, State
 
 from .board import Board

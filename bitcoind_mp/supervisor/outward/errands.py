@@ -35,11 +35,13 @@ class Errand:
 
 
 class Lane:
-    """The commands of one option, ``at_once`` at a time, begun in the order they came. The counts are since the start:
-    those run, those of them that ended badly, and those that were not run since too many waited."""
+    """The commands of one option, ``at_once`` at a time, begun in the order they came. ``loses``: those that come when
+    too many wait are not run. The counts are since the start: those run, those of them that ended badly, and those that
+    were not run."""
 
-    def __init__(self, option: str, at_once: int, errands: "Errands") -> None:
+    def __init__(self, option: str, at_once: int, errands: "Errands", *, loses: bool = True) -> None:
         self.option = option
+        self._loses = loses
         self.run_count = self.failures = self.dropped = 0
         self._at_once = at_once
         self._errands = errands
@@ -55,7 +57,7 @@ class Lane:
 
     def add(self, line: str, variables: Mapping[str, str]) -> "asyncio.Future[None] | None":
         """Run it when it is its turn. What is done when it has ended, however; None where it is not run."""
-        if len(self._waiting) >= _MOST_WAITING:
+        if self._loses and len(self._waiting) >= _MOST_WAITING:
             self.dropped += 1
             if not self._losing:
                 self._losing = True

@@ -33,18 +33,22 @@ _UNCONFIRMED = "unconfirmed"
 @dataclass(frozen=True)
 class Hook:
     """What is run on a kind of notice. ``letters`` stand for values: ``%s`` and the like; ``at_once``: how many run
-    beside each other, 1 where their order says something. ``applies``: whether a notice of the kind is meant."""
+    beside each other, 1 where their order says something. ``loses``: whether commands may be left out where too many
+    wait, not so where whoever gives the notices waits for them. ``applies``: whether a notice of the kind is meant."""
 
     option: str
     kind: str
     letters: Mapping[str, str]
     at_once: int = 1
+    loses: bool = True
     applies: Callable[[Notice], bool] = lambda notice: True
 
 
 HOOKS = (
     Hook("blocknotify", TIP, {"s": "HASH"}, at_once=4),
-    Hook("walletnotify", TRANSACTION, {"s": "TXID", "w": "WALLET", "b": "BLOCK", "h": "HEIGHT"}, at_once=4),
+    Hook(
+        "walletnotify", TRANSACTION, {"s": "TXID", "w": "WALLET", "b": "BLOCK", "h": "HEIGHT"}, at_once=4, loses=False
+    ),
     Hook("alertnotify", ALERT, {"s": "MESSAGE"}, applies=lambda notice: bool(notice["raised"])),
     Hook("unitnotify", UNIT, {"u": "UNIT", "s": "STATE", "o": "BEFORE", "c": "CAUSE", "m": "MESSAGE"}),
 )

@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.checks.vitals import Checkup, Resources, measure, open_files
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING, State
 
 from .outward import Outward

@@ -16,7 +16,8 @@ from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.notices import KINDS, TRANSACTION, UNIT
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
 from bitcoind_mp.supervisor.following import OnDisconnect
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import WAITING, State
 from bitcoind_mp.supervisor.units.unit import Unit
 
@@ -57,7 +58,9 @@ class Outward:
         self._paths = dict(paths)
         self._errands = Errands(environ, config.get_seconds("notifytimeout"))
         self._commands = configured(config)
-        self._lanes: dict[str, Lane] = {hook.option: Lane(hook.option, hook.at_once, self._errands) for hook in HOOKS}
+        self._lanes: dict[str, Lane] = {
+            hook.option: Lane(hook.option, hook.at_once, self._errands, loses=hook.loses) for hook in HOOKS
+        }
         self._lanes |= {name: Lane(name, _AT_ONCE, self._errands) for name in (_STARTUP, _SHUTDOWN)}
         self._sources: dict[str, Source] = {}
         self._followed: set[str] = set()

@@ -25,9 +25,11 @@ from bitcoind_mp.interfaces.notices import (
     WalletWatcher,
 )
 from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 
 from .board import Board
@@ -82,7 +84,7 @@ class Source(ABC):
         while True:
             pid = (await self._manager.until_unit(self._supervised, lambda unit: unit.state in SERVING)).pid
             try:
-                session = await connect(self._path, hello=self._hello, deadline=_PATIENCE)
+                session = await connect(self._path, hello=self._hello, deadline=_PATIENCE, limit=MAX_FROM_WORKER)
                 try:
                     await self._watch(session)
                     pause = _RETRY

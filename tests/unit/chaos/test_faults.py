@@ -38,3 +38,11 @@ def test_each_comes_once_in_a_round_and_the_seed_says_when() -> None:
     assert first == again != other
     assert sorted(map(str, first)) == sorted(map(str, EVERY))
     assert len(set(map(str, EVERY))) == len(EVERY)
+
+
+def test_further_units_suffer_as_the_others_do() -> None:
+    more = ("wallet@alice",)
+    added = [*signals(more), *damages(None, 18444, more), *operations(more)]
+    of_one = {fault.kind for fault in added if fault.target == "wallet@alice"}
+    assert of_one == {fault.kind for fault in EVERY if fault.target == "wallet"}
+    assert len(added) == len(EVERY) + len(of_one)

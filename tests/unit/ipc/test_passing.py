@@ -9,10 +9,11 @@ import pytest
 
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.passing import call_over, is_channel, take_from
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.signer.entrance import Entrance
+from bitcoind_mp.signer.entrance import Entrance, Served
 
 HELLO = Hello("signer", PROTOCOL_VERSION, "regtest", "0.1", os.getpid())
 
@@ -103,21 +104,55 @@ def test_a_caller_waits_while_the_other_is_started_again(channel) -> None:
 
     async def scenario() -> None:
         pids: list[int] = []
-        first, second = Server([Greeter("first")], hello=HELLO), Server([Greeter("second")], hello=HELLO)
-        entrance = Entrance(answering, first.adopt, pids.append)
+        left: list[str] = []
+
+        def made(name: str) -> Served:
+            return Server([Greeter(name)], hello=HELLO), lambda: left.append(name)
+
+        entrance = Entrance(answering, lambda: made("first"), pids.append)
         entrance.open()
         link = Reconnecting("the signer", hello=HELLO, dial=lambda: call_over(calling))
         link.start()
         assert await link.call("who", timeout=30) == "first"
         entrance.close()
-        await first.close()
+        await entrance.end(5)
+        assert left == ["first"]
         asking = asyncio.ensure_future(link.call("who", changes=False, timeout=30))
-        again = Entrance(answering, second.adopt, pids.append)
+        again = Entrance(answering, lambda: made("second"), pids.append)
         again.open()
         assert await asking == "second"
         assert set(pids) == {os.getpid()}
         await link.close()
         again.close()
-        await second.close()
+        await again.end(5)
+        assert left == ["first", "second"]
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_who_connects_again_and_again_takes_no_more_than_there_is(channel) -> None:
+    calling, answering = channel
+
+    async def scenario() -> None:
+        left: list[int] = []
+        gone = asyncio.Event()
+
+        def ended() -> None:
+            left.append(1)
+            gone.set()
+
+        entrance = Entrance(answering, lambda: (Server([Greeter("me")], hello=HELLO), ended), lambda pid: None, most=2)
+        entrance.open()
+        sessions = []
+        for _ in range(3):
+            sessions.append(await attach(call_over(calling), hello=HELLO))
+            assert await sessions[-1].call("who") == "me"
+        await asyncio.wait_for(gone.wait(), 30)
+        assert len(left) == 1
+        await asyncio.wait_for(asyncio.shield(sessions[0].closed), 30)
+        assert [await session.call("who") for session in sessions[1:]] == ["me", "me"]
+        entrance.close()
+        await entrance.end(5)
+        assert len(left) == 3
 
     asyncio.run(asyncio.wait_for(scenario(), 60))

@@ -15,6 +15,10 @@ BY_OPTION = {hook.option: hook for hook in hooks.HOOKS}
 WICKED = "x $(touch p) `touch p` '; touch p; ' \"; touch p; \" & touch p | touch p\n touch p"
 
 
+def test_only_commands_that_a_wallet_waits_for_are_never_left_out() -> None:
+    assert [hook.option for hook in hooks.HOOKS if not hook.loses] == ["walletnotify"]
+
+
 def transaction(**facts: Any) -> dict[str, Any]:
     known = {"wallet": "alice", "txid": TXID, "block": BLOCK, "height": 7, "number": 3}
     return {"kind": "transaction", "time": 1.0, **known, **facts}

@@ -96,6 +96,8 @@ def test_the_last_words_are_of_the_present_process() -> None:
     log.begin()
     log.write([b"no error] here", b"[error]"])
     assert log.last_words(3) == (["no error] here", "[error]"], "")
+    log.write([b"[error] peer \x1b]0;owned\x07 sent nonsense"])
+    assert log.last_words(1)[1] == "peer  ]0;owned  sent nonsense"
 
 
 def test_a_full_disk_does_not_stop_the_pump(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import pytest
 from bitcoind_mp.interfaces.chain import BlockRef
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.notices import TransactionChange
-from bitcoind_mp.supervisor.manager import Manager, Supervised
+from bitcoind_mp.supervisor.manager import Manager
 from bitcoind_mp.supervisor.output.logs import Pump, UnitLog
 from bitcoind_mp.supervisor.outward.board import Board
 from bitcoind_mp.supervisor.outward.sources import NodeSource, WalletSource
 from bitcoind_mp.supervisor.plan import Plan
 from bitcoind_mp.supervisor.processes.notify import NotifySocket
 from bitcoind_mp.supervisor.processes.orphans import Register
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.policy import Policy
 from bitcoind_mp.supervisor.units.states import State
 
