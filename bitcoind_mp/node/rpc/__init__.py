@@ -23,6 +23,7 @@ from .mining import LastTemplate, MiningCommands
 from .network import NetworkCommands
 from .psbt import PsbtCommands
 from .rawtransactions import RawTransactionCommands
+from .scan import ScanCommands
 from .scripts import ScriptCommands
 from .send import SendCommands
 from .templates import TemplateCommands
@@ -50,6 +51,7 @@ def command_objects(node: Node) -> list[object]:
         NodeControlCommands(node.clock, indexes, mockable=name == "regtest"),
         PsbtCommands(name, lookup),
         RawTransactionCommands(chain, lookup, indexes.transactions),
+        ScanCommands(chain),
         ScriptCommands(name),
         SendCommands(Broadcaster(chain, mempool), mempool),
         TemplateCommands(chain, mempool, peers, limits, last, verify_scripts),
