@@ -27,6 +27,7 @@ from .scan import ScanCommands
 from .scripts import ScriptCommands
 from .send import SendCommands
 from .templates import TemplateCommands
+from .testing import TestingCommands
 from .util import UtilCommands
 from .waiting import WaitingCommands
 
@@ -53,8 +54,9 @@ def command_objects(node: Node) -> list[object]:
         RawTransactionCommands(chain, lookup, indexes.transactions),
         ScanCommands(chain),
         ScriptCommands(name),
-        SendCommands(Broadcaster(chain, mempool), mempool),
+        SendCommands(Broadcaster(chain, mempool, peers.added), mempool),
         TemplateCommands(chain, mempool, peers, limits, last, verify_scripts),
+        TestingCommands(peers, mockable=name == "regtest"),
         UtilCommands(name),
         WaitingCommands(chain),
     ]
