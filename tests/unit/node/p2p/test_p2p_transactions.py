@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from btclib.p2p import FeeFilter, GetData, Inv, Inventory, InventoryType, NotFound, TxPayload
+from btclib.script.witness import Witness
 from btclib.tx import OutPoint, Tx, TxIn, TxOut
 
 from bitcoind_mp.node.p2p.feefilter import FeeRounder
@@ -363,6 +364,49 @@ def test_the_fee_filter_is_rounded_sent_again_when_due_and_all_there_is_in_the_i
         ):
             _, quiet = await net.meet(**without)
             assert "feefilter" not in quiet.sent
+        net.processing.close()
+
+    run(story())
+
+
+def test_one_request_for_much_is_served_as_fast_as_the_peer_reads(
+    run: Run, network: Any, mempool: Any, money: Any
+) -> None:
+    """Else 1.8 MB of one message would have the node hold as many blocks in memory as it names."""
+
+    async def story() -> None:
+        tx = money.spend(fee=1000)
+        await mempool.accept(tx)
+        net = network()
+        peer, wire = await net.meet()
+        wire.room = 3
+        await net.tell(peer, GetData([Inventory(WTX, tx.hash)] * 50))
+        assert wire.sent.count("tx") == 3
+        net.processing.close()
+
+    run(story())
+
+
+def test_a_false_witness_of_another_peer_does_not_end_the_search_for_a_transaction(
+    run: Run, network: Any, chain: Any, money: Any
+) -> None:
+    tx = money.spend(fee=1000)
+    false = Tx.parse(tx.serialize(include_witness=True))
+    false.vin[0].script_witness = Witness([b"\x00", b"\x51"])
+
+    async def story() -> None:
+        net = network()
+        peers = [await net.meet(wtxid_relay=False) for _ in range(2)]
+        liar, _ = await net.meet()
+        for peer, _ in peers:
+            await net.tell(peer, inv(TX, tx.id))
+        chain.clock.time += 10
+        await moment()
+        (asked, _), (_, others_wire) = sorted(peers, key=lambda each: "getdata" not in each[1].sent)
+        assert "getdata" not in others_wire.sent
+        await net.tell(liar, payload(false))
+        await net.tell(asked, NotFound([Inventory(WITNESS_TX, tx.id)]))
+        assert others_wire.hashes("getdata") == [tx.id]
         net.processing.close()
 
     run(story())
