@@ -267,7 +267,7 @@ class Config:
 
     def _interact(self) -> None:
         """Options that change another's default (Core's InitParameterInteraction)."""
-        if self.get_list("bind"):
+        if self.get_list("bind") or self.get_list("whitebind"):
             self._forced["listen"] = True
         elif self.get_list("connect") or self.is_negated("connect"):
             self._forced["listen"] = False
@@ -275,7 +275,9 @@ class Config:
             self._forced["daemon"] = True
         self._forced["printtoconsole"] = not self.get_bool("daemon")
         if self.get_bool("blocksonly"):
-            self._forced["walletbroadcast"] = False
+            self._forced["walletbroadcast"] = self._forced["whitelistrelay"] = False
+        elif self.get_bool("whitelistforcerelay"):
+            self._forced["whitelistrelay"] = True
 
     def _ignores_default(self, option: Option) -> bool:
         return option.network_only and self.chain != "main"

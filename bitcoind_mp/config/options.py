@@ -37,6 +37,12 @@ UNITS = "Supervision options"
 LOGGING = "Logging options"
 DEBUG = "Debugging/Testing options"
 CLI_COMMANDS = "CLI commands"
+PERMISSIONS = (
+    "Allowed permissions: bloomfilter (nothing here), noban (do not disconnect for misbehavior, tell of transactions "
+    "at once; implies download), forcerelay (relay transactions that are already in the mempool; implies relay), relay "
+    "(relay even in -blocksonly mode, and without limit of announcements), mempool (allow requesting BIP35 mempool "
+    "contents), download (allow getheaders during the initial download), addr (nothing here)"
+)
 #: The order in which help and manual show them.
 CATEGORIES = (GENERAL, CONNECTION, IPC, UNITS, WALLETS, SIGNING, RELAY, CREATION, LOGGING, DEBUG, CHAIN, CLI_COMMANDS)
 
@@ -329,6 +335,44 @@ TABLE = (
         "Keep at most <n> connections to peers (default: {default}), those of -addnode and -connect not counted.",
         minimum=0,
         maximum=2000,
+    ),
+    Option(
+        "peertimeout",
+        SECONDS,
+        60,
+        (NODE,),
+        CONNECTION,
+        "=<n>",
+        "Specify a p2p connection timeout delay in seconds. After connecting to a peer, wait this amount of time "
+        "before considering disconnection based on inactivity (minimum: 1, default: {default}).",
+        minimum=1,
+        debug=True,
+    ),
+    Option(
+        "whitebind",
+        TEXT,
+        None,
+        (NODE,),
+        CONNECTION,
+        "=<[permissions@]addr:port>",
+        "Bind to the given address and add permissions to the peers connecting to it. Use [host]:port notation for "
+        f"IPv6. {PERMISSIONS}. Specify multiple permissions separated by commas (default: download, noban, mempool, "
+        "relay). Can be specified multiple times.",
+        many=True,
+        network_only=True,
+    ),
+    Option(
+        "whitelist",
+        TEXT,
+        None,
+        (NODE,),
+        CONNECTION,
+        "=<[permissions@]IP address or network>",
+        "Add permissions to the peers using the given IP address (e.g. 1.2.3.4) or CIDR-notated network (e.g. "
+        "1.2.3.0/24). Uses the same permissions as -whitebind. Additional flags in and out control whether permissions "
+        "apply to incoming connections or to those that this node makes (default: incoming only). Can be specified "
+        "multiple times.",
+        many=True,
     ),
     # Between processes
     Option(
@@ -1065,6 +1109,26 @@ TABLE = (
         "",
         "Relay transactions creating non-P2SH multisig outputs (default: {default}).",
     ),
+    Option(
+        "whitelistforcerelay",
+        FLAG,
+        0,
+        (NODE,),
+        RELAY,
+        "",
+        "Add forcerelay permission to whitelisted peers with default permissions. This will relay transactions even if "
+        "the transactions were already in the mempool (default: {default}).",
+    ),
+    Option(
+        "whitelistrelay",
+        FLAG,
+        1,
+        (NODE,),
+        RELAY,
+        "",
+        "Add relay permission to whitelisted peers with default permissions. This will accept relayed transactions "
+        "even when not relaying transactions (default: {default}).",
+    ),
     # Block creation
     Option(
         "blockmaxweight",
@@ -1074,8 +1138,6 @@ TABLE = (
         CREATION,
         "=<n>",
         "Set maximum BIP141 block weight (default: {default}).",
-        minimum=4000,
-        maximum=4_000_000,
         debug=True,
     ),
     Option(
@@ -1096,8 +1158,16 @@ TABLE = (
         "=<n>",
         "Reserve space for the fixed-size block header plus the largest coinbase transaction the mining software may "
         "add to the block (default: {default}).",
-        minimum=2000,
-        maximum=4_000_000,
+    ),
+    Option(
+        "blockversion",
+        INTEGER,
+        None,
+        (NODE,),
+        CREATION,
+        "=<n>",
+        "Override block version to test forking scenarios (regtest only).",
+        debug=True,
     ),
     # Logging
     Option(
@@ -1209,6 +1279,16 @@ TABLE = (
         "=<n>",
         "Maximum tip age in seconds to consider node in initial block download (default: {default}).",
         minimum=0,
+        debug=True,
+    ),
+    Option(
+        "minimumchainwork",
+        TEXT,
+        None,
+        (NODE,),
+        DEBUG,
+        "=<hex>",
+        "Minimum work assumed to exist on a valid chain in hex (default: as for Bitcoin Core's, by chain).",
         debug=True,
     ),
     Option(

@@ -20,13 +20,20 @@ from .chain.clock import Clock
 from .chain.indexes import Indexes, open_indexes
 from .chain.loader import BlockLoader
 from .chain.opening import open_chain
-from .chain.params import params_for
 from .chain.room import has_room, no_room
 from .chain.state import ChainState
 from .kernel import verify_scripts
 from .mempool.pool import Mempool
 from .p2p.manager import Peers
-from .settings import block_limits, kernel_options, mempool_policy, peers_config, trim_bounds, wants_filters
+from .settings import (
+    block_limits,
+    chain_params,
+    kernel_options,
+    mempool_policy,
+    peers_config,
+    trim_bounds,
+    wants_filters,
+)
 
 log = logging.getLogger("bitcoind_mp.chain")
 
@@ -89,7 +96,7 @@ class Node:
         if not has_room(self.directory):
             raise no_room(self.directory, "No room to open the chain: ")
         self.chain = await open_chain(
-            params_for(self.config.chain),
+            chain_params(self.config),
             self.directory,
             self.clock,
             options=kernel_options(self.config),

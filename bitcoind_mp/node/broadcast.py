@@ -3,6 +3,7 @@
 Source: Core's ``src/node/transaction.cpp`` (``BroadcastTransaction``) and ``src/rpc/mempool.cpp``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from btclib.tx.tx import Tx
@@ -11,7 +12,7 @@ from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .chain.state import ChainState, CoinsUnavailable
-from .mempool.entry import Accepted, TxResult
+from .mempool.entry import Accepted, MempoolEntry, TxResult
 from .mempool.pool import Mempool
 from .mempool.rejected import Kind, Rejected
 
@@ -20,11 +21,16 @@ _TOO_HIGH = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)
 
 
 class Broadcaster:
-    """What a caller's own transactions go through; peers hear of them as of any that enters the mempool."""
+    """What a caller's own transactions go through; peers hear of them as of any that enters the mempool.
 
-    def __init__(self, chain: ChainState, mempool: Mempool) -> None:
+    Args:
+        announce: tells the peers of one that is there already.
+    """
+
+    def __init__(self, chain: ChainState, mempool: Mempool, announce: Callable[[MempoolEntry], None]) -> None:
         self._chain = chain
         self._mempool = mempool
+        self._announce = announce
 
     async def broadcast(self, tx: Tx, max_fee_rate: int | None) -> bytes:
         """The txid, in the order it is printed. ``max_fee_rate`` in sat/kvB, None for no limit.
@@ -36,8 +42,10 @@ class Broadcaster:
         try:
             if any(self._chain.coins.get((txid, index)) is not None for index in range(len(tx.vout))):
                 raise RpcError(RpcCode.VERIFY_ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set")
-            if txid in self._mempool:
+            entry = self._mempool.entry(txid)
+            if entry is not None:
                 self._mempool.add_unbroadcast(txid)
+                self._announce(entry)
             else:
                 await self._mempool.accept(tx, max_fee_rate=max_fee_rate, unbroadcast=True)
         except CoinsUnavailable as error:

@@ -102,7 +102,8 @@ class NodeService(Service):
 
     async def _come_up(self, node: Node, server: Server) -> None:
         await node.open()
-        self._feed = Feed(node.chain, node.mempool, Broadcaster(node.chain, node.mempool), node.indexes.transactions)
+        broadcaster = Broadcaster(node.chain, node.mempool, node.peers.added)
+        self._feed = Feed(node.chain, node.mempool, broadcaster, node.indexes.transactions)
         self._watch = ChainWatch(node.chain, attend)
         server.add(self._feed, self._watch, *command_objects(node))
         await node.go_online()

@@ -1,21 +1,46 @@
 """What the configuration says to each part of the node, in that part's own terms."""
 
+import string
+from dataclasses import replace
+
+from btclib.consensus import MAX_BLOCK_WEIGHT
+
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
+from .chain.params import ChainParams, params_for
 from .chain.trimming import Bounds
 from .kernel_values import KernelOptions
 from .mempool.policy import MempoolPolicy
 from .mining.assembler import BlockLimits
 from .p2p.manager import PeersConfig
 from .p2p.peer import PROGRAM
+from .p2p.permissions import Whitelist, parse_whitebind, parse_whitelist
 
 _HOUR = 3600
 _MEGABYTE = 1_000_000
 _KILOBYTE = 1000
 _FEELERS = 11
 """Connections that Core keeps for itself of those ``-maxconnections`` allows; the rest may be inbound."""
+
+
+def chain_params(config: Config) -> ChainParams:
+    """The network's constants, with ``-minimumchainwork``.
+
+    Raises:
+        FatalError: CONFIG, that is no number.
+    """
+    params = params_for(config.chain)
+    text = config.get_str("minimumchainwork")
+    if not config.is_set("minimumchainwork"):
+        return params
+    digits = text.removeprefix("0x")
+    if len(digits) > 64 or set(digits) - set(string.hexdigits):
+        raise FatalError(
+            f"Invalid minimum work specified ({text}), must be up to 64 hex digits", status=ExitStatus.CONFIG
+        )
+    return replace(params, minimum_work=int(digits or "0", 16))
 
 
 def kernel_options(config: Config) -> KernelOptions:
@@ -45,6 +70,8 @@ def wants_filters(config: Config) -> bool:
     )
 
 
+#: What the header and a coinbase take at least (``MINIMUM_BLOCK_RESERVED_WEIGHT``).
+_LEAST_RESERVED = 2000
 #: Megabytes: with the default of -limitclustersize no less will do.
 _LEAST_MEMPOOL = 5
 
@@ -80,11 +107,30 @@ def mempool_policy(config: Config) -> MempoolPolicy:
 
 
 def block_limits(config: Config) -> BlockLimits:
-    """``-blockmaxweight``, ``-blockreservedweight``, ``-blockmintxfee``."""
+    """``-blockmaxweight``, ``-blockreservedweight``, ``-blockmintxfee``, and ``-blockversion`` on regtest.
+
+    Raises:
+        FatalError: CONFIG, a weight that no block can have.
+    """
+    overridden = config.chain == "regtest" and config.is_set("blockversion")
+    for name in ("blockmaxweight", "blockreservedweight"):
+        if config.get_int(name) > MAX_BLOCK_WEIGHT:
+            raise FatalError(
+                f"Specified -{name} ({config.get_int(name)}) exceeds consensus maximum block weight "
+                f"({MAX_BLOCK_WEIGHT})",
+                status=ExitStatus.CONFIG,
+            )
+    if config.get_int("blockreservedweight") < _LEAST_RESERVED:
+        raise FatalError(
+            f"Specified -blockreservedweight ({config.get_int('blockreservedweight')}) is lower than minimum safety "
+            f"value of ({_LEAST_RESERVED})",
+            status=ExitStatus.CONFIG,
+        )
     return BlockLimits(
         max_weight=config.get_int("blockmaxweight"),
         reserved_weight=config.get_int("blockreservedweight"),
         min_fee_rate=config.get_amount("blockmintxfee"),
+        version=config.get_int("blockversion") if overridden else None,
     )
 
 
@@ -92,12 +138,12 @@ def peers_config(config: Config) -> PeersConfig:
     """Whom to call, and where to be called.
 
     Raises:
-        FatalError: CONFIG, nobody could call where it is to be.
+        FatalError: CONFIG, nobody could call where it is to be, or a permission is none.
     """
     comments = config.get_list("uacomment")
     connect = config.get_list("connect")
-    if config.get_list("bind") and not config.get_bool("listen"):
-        raise FatalError("Cannot set -bind together with -listen=0.", status=ExitStatus.CONFIG)
+    if (config.get_list("bind") or config.get_list("whitebind")) and not config.get_bool("listen"):
+        raise FatalError("Cannot set -bind or -whitebind together with -listen=0", status=ExitStatus.CONFIG)
     return PeersConfig(
         listen=config.get_bool("listen"),
         bind=tuple(config.get_list("bind")),
@@ -107,4 +153,19 @@ def peers_config(config: Config) -> PeersConfig:
         user_agent=f"/{PROGRAM}:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
         take_transactions=not config.get_bool("blocksonly"),
         max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),
+        whitelist=_whitelist(config),
+        timeout=config.get_seconds("peertimeout"),
     )
+
+
+def _whitelist(config: Config) -> Whitelist:
+    """Whom the operator trusts with what."""
+    try:
+        return Whitelist(
+            networks=tuple(map(parse_whitelist, config.get_list("whitelist"))),
+            places=tuple(map(parse_whitebind, config.get_list("whitebind"))),
+            relay=config.get_bool("whitelistrelay"),
+            force_relay=config.get_bool("whitelistforcerelay"),
+        )
+    except ValueError as error:
+        raise FatalError(f"{error}", status=ExitStatus.CONFIG) from None

@@ -12,7 +12,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .address import decode_secret
 from .descriptor_faults import find_fault
-from .json_values import integer, type_name
+from .json_values import expect, integer, type_name
 from .network import network_name
 
 #: Characters that are read of a descriptor, once for each of its paths: it takes some seconds at most, in which nobody
@@ -116,3 +116,32 @@ def parse_range(value: Any) -> tuple[int, int]:
     if high >= low + 1_000_000:
         raise RpcError(RpcCode.INVALID_PARAMETER, "Range is too large")
     return low, high
+
+
+@dataclass(frozen=True)
+class ScanObject:
+    """What a command was given to look at: a descriptor's text, what it means, and its first and last index."""
+
+    text: str
+    parsed: ParsedDescriptors
+    begin: int
+    end: int
+
+
+def parse_scan_object(value: Any, chain: str) -> ScanObject:
+    """A descriptor, or an object with one and a range (``EvalDescriptorStringOrObject``). Raises `RpcError`."""
+    begin, end = 0, 1000
+    if isinstance(value, str):
+        text = value
+    elif isinstance(value, dict):
+        if value.get("desc") is None:
+            raise RpcError(RpcCode.INVALID_PARAMETER, "Descriptor needs to be provided in scan object")
+        text = expect(value["desc"], "string")
+        if value.get("range") is not None:
+            begin, end = parse_range(value["range"])
+    else:
+        raise RpcError(RpcCode.INVALID_PARAMETER, "Scan object needs to be either a string or an object")
+    parsed = parse_descriptors(text, chain)
+    if not parsed.descriptors[0].is_ranged:
+        begin = end = 0
+    return ScanObject(text, parsed, begin, end)

@@ -15,6 +15,10 @@ class Clock:
         """The time that consensus, expiry and the answers' ``time`` fields go by, whole seconds."""
         return self._mock or int(time.time())
 
+    def exact(self) -> float:
+        """The same with its fraction, where there is one: what waits among peers are reckoned by."""
+        return float(self._mock) or time.time()
+
     @property
     def mock(self) -> int:
         """The mock time, 0 where there is none."""

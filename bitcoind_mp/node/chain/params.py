@@ -39,11 +39,13 @@ class ChainParams:
     """Gigabytes, for the disk check."""
     is_test: bool
     challenge: bytes = b""
+    minimum_work: int | None = None
+    """What the operator takes for `minimum_chain_work` (``-minimumchainwork``)."""
 
     @property
     def minimum_chain_work(self) -> int:
         """Below this the node is in its initial download whatever the tip's age (``nMinimumChainWork``)."""
-        return self.consensus.minimum_chain_work
+        return self.consensus.minimum_chain_work if self.minimum_work is None else self.minimum_work
 
 
 _TX_DATA = {

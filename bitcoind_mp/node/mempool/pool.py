@@ -137,13 +137,15 @@ class Mempool(MempoolView):
             await self._disk.sync()
         return accepted
 
-    async def accept_package(self, txs: Sequence[Tx], *, max_fee_rate: int | None = None) -> PackageResult:
-        """``submitpackage``: a child and its parents, or one transaction (Core's ``AcceptPackage``). Raises as
-        `accept`, but for `Rejected`."""
+    async def accept_package(
+        self, txs: Sequence[Tx], *, max_fee_rate: int | None = None, local: bool = True
+    ) -> PackageResult:
+        """``submitpackage``: a child and its parents, or one transaction (Core's ``AcceptPackage``). ``local`` as in
+        `accept`. Raises as that, but for `Rejected`."""
         now = self._chain.clock.now()
         async with self._changing:
             result = await self._acceptance.package([Incoming.of(tx, now) for tx in txs], max_fee_rate)
-        if self._disk is not None:
+        if local and self._disk is not None:
             await self._disk.sync()
         return result
 

@@ -28,12 +28,14 @@ _FULL_ENOUGH = 4000
 @dataclass(frozen=True)
 class BlockLimits:
     """``max_weight`` is ``-blockmaxweight``, ``reserved_weight`` ``-blockreservedweight``, ``min_fee_rate``
-    ``-blockmintxfee`` in sat/kvB. ``coinbase_sigops`` are kept free for the coinbase."""
+    ``-blockmintxfee`` in sat/kvB. ``coinbase_sigops`` are kept free for the coinbase. ``version`` is what a test has
+    instead of the usual one (``-blockversion``)."""
 
     max_weight: int = 4_000_000
     reserved_weight: int = 8_000
     min_fee_rate: int = 1
     coinbase_sigops: int = 400
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def template(
     return Template(
         previous=tip.hash,
         height=height,
-        version=block_version(chain),
+        version=block_version(chain) if limits.version is None else limits.version,
         bits=next_bits(chain, time),
         time=time,
         min_time=minimum_time(chain),

@@ -1,46 +1,32 @@
-"""Headers and blocks, both ways: what peers have is fetched, what we have is announced and served.
+"""Headers and blocks, both ways: what peers have is fetched, what we have is announced (``serving.py`` serves it).
 
-Core's ``src/net_processing.cpp``, the headers-first part. Which block to ask whom for is in ``download.py``.
+Core's ``src/net_processing.cpp``, the headers-first part. Which block to ask whom for is in ``download.py``, when
+headers are asked for and taken in ``headerfetch.py``.
 """
 
-import asyncio
 import logging
-import time
 from collections.abc import Iterable
 
 from btclib.block.block_header import BlockHeader
-from btclib.hashes import hash256
-from btclib.p2p import GetBlocks, GetData, GetHeaders, Headers, Inv, Inventory, InventoryType
-from btclib.p2p.limits import MAX_HEADERS_RESULTS, PROTOCOL_VERSION
+from btclib.p2p import GetData, Inv, Inventory, InventoryType, SendHeaders
 
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.header import BlockNode, work_of
-from bitcoind_mp.node.chain.state import BlockDecodeError, BlockUnavailable, ChainState, DiskFull
+from bitcoind_mp.node.chain.state import BlockDecodeError, BlockOutcome, ChainState, DiskFull
 
+from .alarm import Alarm
 from .download import BlockDownload
-from .headers import HeadersGate, parse_headers
-from .inventory import Item
+from .headerfetch import Header, HeaderFetch, has_work, is_pardoned
 from .peer import Peer
+from .serving import BlockServing, headers_of
 from .wire import PeerMisbehavedError
 
 log = logging.getLogger("bitcoind_mp.net")
 
 #: Headers announced directly when several blocks come at once (``MAX_BLOCKS_TO_ANNOUNCE``); more are an inv of the tip.
 MAX_HEADERS_ANNOUNCED = 8
-#: Runs of headers that don't connect before the peer is given up (``MAX_NUM_UNCONNECTING_HEADERS_MSGS``).
-MAX_UNCONNECTING = 10
-#: Blocks past the tip that are kept though nobody was asked for them (``MIN_BLOCKS_TO_KEEP``).
+#: A block that nobody asked for isn't stored so far ahead of the tip (``MIN_BLOCKS_TO_KEEP``).
 _TOO_FAR_AHEAD = 288
-#: Seconds until another look at peers that owe a block and may not be to blame.
-_LOOK_AGAIN = 1.0
-#: Blocks told in answer to a ``getblocks``.
-_GETBLOCKS_LIMIT = 500
-
-#: Why a header or block may be refused without its sender being to blame: one of the two clocks is, or somebody said
-#: here that the block is invalid (`invalidateblock`).
-_BLAMELESS = ("time-too-new", "duplicate-invalid")
-#: The same, of a peer that the operator named.
-_PARDONED = "bad-prevblk"
 
 BLOCK_TYPES = {InventoryType.MSG_BLOCK, InventoryType.MSG_WITNESS_BLOCK, InventoryType.MSG_CMPCT_BLOCK}
 
@@ -56,23 +42,23 @@ class BlockRelay:
     def __init__(self, chain: ChainState, peers: dict[int, Peer]) -> None:
         self._chain = chain
         self._peers = peers
-        self._gate = HeadersGate(chain)
-        self._download = BlockDownload(chain)
-        self._timer: asyncio.TimerHandle | None = None
+        self._download = BlockDownload(chain, peers)
+        self._headers = HeaderFetch(chain, peers, learned=self._learned, downloading=lambda: bool(self._download))
+        self.serving = BlockServing(chain)
+        self._alarm = Alarm(chain.clock, self._give_up)
+        self._told = chain.tip
 
     def greet(self, peer: Peer) -> None:
         """The peer's handshake is complete."""
-        if peer.serves_blocks:
-            self.ask_for_headers(peer, self._chain.best_header.previous or self._chain.best_header)
+        self._go_on()
 
     def forget(self, peer: Peer) -> None:
         """The peer is gone: its blocks are asked of others."""
         self._download.forget_peer(peer.number)
-        self._ask_for_blocks()
+        self._go_on()
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.close()
 
     def in_flight(self, peer: Peer) -> list[BlockNode]:
         """The blocks that it was asked for."""
@@ -80,54 +66,21 @@ class BlockRelay:
 
     # --- fetching
 
-    def ask_for_headers(self, peer: Peer, since: BlockNode | None = None) -> None:
-        """What comes after ``since``, by default after our best header."""
-        peer.send(GetHeaders(PROTOCOL_VERSION, self._chain.locator(since or self._chain.best_header)))
-
     async def on_headers(self, peer: Peer, payload: bytes) -> None:
-        headers = parse_headers(payload)
-        if not headers:
-            peer.headers_sync = None  # it has no more, after all
-            return
-        self._gate.check(headers)
-        full = len(headers) == MAX_HEADERS_RESULTS
-        released = self._gate.redownloaded(peer, headers)
-        if released is not None:
-            headers = released
-            if not headers:
-                return
-        start = self._chain.by_hash(headers[0][35:3:-1])
-        if start is None:
-            peer.unconnecting_headers += 1
-            if peer.unconnecting_headers > MAX_UNCONNECTING:
-                raise PeerMisbehavedError("headers that never connect")
-            self.ask_for_headers(peer)
-            return
-        if released is None and self._gate.holds_back(peer, start, headers):
-            return
-        await self._take_headers(peer, headers)
-        peer.unconnecting_headers = 0
-        last = self._chain.by_hash(hash256(headers[-1])[::-1])
-        if full and peer.headers_sync is None and last is not None:
-            self.ask_for_headers(peer, last)
-        self._ask_for_blocks()
-
-    async def _take_headers(self, peer: Peer, headers: list[bytes]) -> None:
-        outcome = await self._chain.submit_headers(headers)
-        if outcome.last is not None:
-            peer.learned(outcome.last)
-        if outcome.reason is not None and not _pardoned(peer, outcome.reason):
-            raise PeerMisbehavedError(f"invalid header received: {outcome.reason}")
+        """Raises PeerMisbehavedError: see `HeaderFetch.on_headers`."""
+        await self._headers.on_headers(peer, payload)
+        self._go_on()
 
     def announced(self, peer: Peer, hashes: list[bytes]) -> None:
         """The peer says that it has these blocks."""
-        nodes = [self._chain.by_hash(hash) for hash in hashes]
-        for node in nodes:
-            if node is not None:
-                peer.learned(node)
-        if None in nodes and peer.headers_sync is None:  # which would begin anew
-            self.ask_for_headers(peer)
-        self._ask_for_blocks()
+        unknown = None
+        for hash in hashes:
+            self._learned(peer, hash)
+            if self._chain.by_hash(hash) is None:
+                unknown = hash
+        if unknown is not None:
+            self._headers.announced(peer, unknown)
+        self._go_on()
 
     def refused(self, peer: Peer, hashes: Iterable[bytes]) -> None:
         """The peer hasn't got these blocks after all: it would only be asked again."""
@@ -135,152 +88,166 @@ class BlockRelay:
             raise PeerMisbehavedError(f"block {owed.pop().hex()} isn't there though it was announced")
 
     async def on_block(self, peer: Peer, payload: bytes) -> None:
-        if len(payload) < 80:
-            raise PeerMisbehavedError("block shorter than its header")
-        header = payload[:80]
-        hash, parent = hash256(header)[::-1], self._chain.by_hash(header[35:3:-1])
-        if parent is None:
-            raise PeerMisbehavedError("block of an unknown parent")
-        peer.traffic.last_block = int(time.time())
-        if not self._download.was_asked_for(hash) and not await self._is_welcome(peer, hash, header, parent):
-            return
-        self._download.received(peer.number, hash)
+        """Raises PeerMisbehavedError: it breaks the rules, or builds on nothing that we know."""
+        hash = BlockHeader.parse(payload[:80], check_validity=False).hash
+        now = self._chain.clock.exact()
+        requested = self._download.received(hash, peer, now)
         try:
+            if not requested and not await self._wants(peer, payload, hash):
+                return
             outcome = await self._chain.submit_block(payload, durable=not self._chain.initial_block_download)
-        except BlockDecodeError as error:
-            raise PeerMisbehavedError(f"block can't be read: {error}") from error
+            self._look_at(peer, hash, outcome)
+        except BlockDecodeError:
+            log.debug("ignoring a block of %s that can't be read", peer)
         except DiskFull as error:
             log.error("No room for block %s: %s", hash.hex(), error)
-            return
         finally:
-            self._download.processed(hash, time.monotonic())
-        node = self._chain.by_hash(hash)
-        if node is not None and outcome.accepted:
-            peer.learned(node)
-        refused = not outcome.accepted and outcome.reason not in (None, "duplicate", "inconclusive")
-        if refused and not _pardoned(peer, str(outcome.reason)):
-            raise PeerMisbehavedError(f"invalid block {hash.hex()}: {outcome.reason}")
-        self._ask_for_blocks()
+            self._download.processed(hash, self._chain.clock.exact())
+            self._go_on()
 
-    async def _is_welcome(self, peer: Peer, hash: bytes, header: bytes, parent: BlockNode) -> bool:
-        """Whether a block that nobody was asked for is worth the disk (``AcceptBlock``). Its header may be worth
-        keeping though it isn't."""
-        self._gate.check([header])
-        work = parent.chain_work + work_of(int.from_bytes(header[72:76], "little"))
-        if self._chain.by_hash(hash) is None:
-            if work < self._gate.threshold:
+    async def _wants(self, peer: Peer, payload: bytes, hash: bytes) -> bool:
+        """Whether a block that wasn't asked for is worth storing (``AcceptBlock``); its header is taken if it is any
+        good."""
+        parent = self._chain.by_hash(payload[35:3:-1])
+        if parent is None:
+            if self._chain.by_hash(hash) is not None:  # genesis
                 return False
-            await self._take_headers(peer, [header])
-        node, tip = self._chain.by_hash(hash), self._chain.tip
-        if node is None or node.has_data:
-            if node is not None:
-                peer.learned(node)
-            return False
+            raise PeerMisbehavedError("block of an unknown parent")
+        if self._chain.by_hash(hash) is None:
+            if not has_work(Header(payload[:80]), self._chain.params):
+                raise PeerMisbehavedError("block whose header has no proof of work")
+            work = parent.chain_work + work_of(int.from_bytes(payload[72:76], "little"))
+            if work < self._headers.threshold:
+                log.debug("ignoring a block of %s of too little work: %s", peer, hash.hex())
+                return False
+            outcome = await self._chain.submit_headers([payload[:80]])
+            if outcome.reason is not None:
+                if is_pardoned(peer, outcome.reason):
+                    return False
+                raise PeerMisbehavedError(f"invalid header received: {outcome.reason}")
+        node = self._chain.by_hash(hash)
+        tip = self._chain.tip
         return (
-            work >= max(tip.chain_work, self._chain.params.minimum_chain_work)
+            node is not None
+            and not node.tx_count
+            and node.chain_work >= max(tip.chain_work, self._chain.params.minimum_chain_work)
             and node.height <= tip.height + _TOO_FAR_AHEAD
         )
 
-    def _ask_for_blocks(self) -> None:
-        """Give every peer with room something to fetch."""
-        now = time.monotonic()
-        for peer in self._peers.values():
-            if not peer.ready or not peer.serves_blocks or peer.best_known is None:
-                continue
-            nodes = self._download.next_blocks(peer.number, peer.best_known, now)
-            if nodes:
-                peer.send(GetData([Inventory(InventoryType.MSG_WITNESS_BLOCK, node.hash) for node in nodes]))
-        self._set_timer()
+    def _look_at(self, peer: Peer, hash: bytes, outcome: BlockOutcome) -> None:
+        if outcome.accepted:
+            self._learned(peer, hash)
+            self._download.stored(hash, self._chain.clock.exact())
+            if outcome.new:
+                peer.traffic.last_block = self._chain.clock.now()
+            return
+        if outcome.reason in (None, "duplicate", "inconclusive") or is_pardoned(peer, str(outcome.reason)):
+            return
+        raise PeerMisbehavedError(f"invalid block {hash.hex()}: {outcome.reason}")
 
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        due = self._download.next_deadline()
-        if due is not None:
-            wait = max(_LOOK_AGAIN, due - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(wait, self._give_up)
+    def _learned(self, peer: Peer, hash: bytes) -> None:
+        """The peer has that block (``UpdateBlockAvailability``)."""
+        self._look_up(peer)
+        node = self._chain.by_hash(hash)
+        if node is None:
+            peer.last_unknown = hash
+        else:
+            peer.learned(node)
+
+    def _look_up(self, peer: Peer) -> None:
+        """What it said to have may be known by now (``ProcessBlockAvailability``)."""
+        if peer.last_unknown is not None and (node := self._chain.by_hash(peer.last_unknown)) is not None:
+            peer.learned(node)
+            peer.last_unknown = None
+
+    def _go_on(self) -> None:
+        """Ask every peer for what there is to ask for now."""
+        now = self._chain.clock.exact()
+        self._headers.start()
+        for peer in list(self._peers.values()):
+            if not peer.ready:
+                continue
+            self._look_up(peer)
+            self._prefer_headers(peer)
+            if not self._fetches_from(peer):
+                continue
+            nodes = self._download.next_blocks(peer, now)
+            if nodes:
+                kind = InventoryType.MSG_WITNESS_BLOCK if peer.serves_witnesses else InventoryType.MSG_BLOCK
+                peer.send(GetData([Inventory(kind, node.hash) for node in nodes]))
+        self._set_alarm()
+
+    def _prefer_headers(self, peer: Peer) -> None:
+        """Ask once for headers instead of invs, when the peer's chain is known."""
+        best = peer.best_known
+        enough = best is not None and best.chain_work > self._chain.params.minimum_chain_work
+        if enough and not peer.sent_sendheaders:
+            peer.send(SendHeaders())
+            peer.sent_sendheaders = True
+
+    def _fetches_from(self, peer: Peer) -> bool:
+        if not peer.serves_blocks:
+            return False
+        if not self._chain.initial_block_download:
+            return True
+        return not peer.serves_newest_only and self._headers.may_start(peer)
+
+    def _set_alarm(self, again: float = 0.0) -> None:
+        due = [self._download.next_deadline(), self._headers.next_deadline()]
+        earliest = min((each for each in due if each is not None), default=None)
+        now = self._chain.clock.exact()
+        self._alarm.set(None if earliest is None else max(earliest + _A_MOMENT, now + again))
 
     def _give_up(self) -> None:
-        """Peers that owe a block for too long are disconnected; others are asked then."""
-        behind = {number for number, peer in self._peers.items() if peer.link.is_behind}
-        for number in self._download.late(time.monotonic(), behind):
-            self._peers[number].disconnect("timeout downloading a block")
-        self._set_timer()
+        """Peers that are too slow are disconnected; others are asked then."""
+        now = self._chain.clock.exact()
+        for peer in list(self._peers.values()):
+            why = self._download.late(peer, now) or (
+                "timeout downloading headers" if self._headers.overdue(peer, now) else ""
+            )
+            if why:
+                peer.disconnect(why)
+        self._go_on()
+        self._set_alarm(_LOOK_AGAIN)
 
     # --- announcing
 
     def tip_changed(self, node: BlockNode) -> None:
         """Our best chain has a new tip: tell those who don't know it."""
+        before, self._told = self._told, node
+        self._go_on()
         if self._chain.initial_block_download:
             return
-        for peer in self._peers.values():
-            if peer.ready and not peer.knows(node):
-                self._announce(peer, node)
-
-    def _announce(self, peer: Peer, tip: BlockNode) -> None:
         news: list[BlockNode] = []
-        node: BlockNode | None = tip
-        while node is not None and not peer.knows(node) and len(news) <= MAX_HEADERS_ANNOUNCED:
-            news.append(node)
-            node = node.previous
-        connects = node is not None and peer.knows(node)
-        if peer.prefers_headers and connects and len(news) <= MAX_HEADERS_ANNOUNCED:
-            peer.send(_headers(reversed(news)))
-        else:
+        walk: BlockNode | None = node
+        while walk is not None and not self._is_ancestor(walk, before) and len(news) < MAX_HEADERS_ANNOUNCED:
+            news.append(walk)
+            walk = walk.previous
+        if news:
+            for peer in self._peers.values():
+                if peer.ready:
+                    self._announce(peer, news[::-1])
+
+    def block_connected(self, node: BlockNode, contents: BlockContents) -> None:
+        self._download.connected()
+
+    def _is_ancestor(self, node: BlockNode, of: BlockNode) -> bool:
+        return node.height <= of.height and self._chain.ancestor(of, node.height) is node
+
+    def _announce(self, peer: Peer, news: list[BlockNode]) -> None:
+        """By headers, from the first that the peer hasn't got and that connects to what it has; else by an inv of the
+        last. ``news`` are blocks of the best chain, each on the one before."""
+        tip = news[-1]
+        start = next((index for index, node in enumerate(news) if not peer.knows(node)), None)
+        if start is None:
+            return
+        first = news[start]
+        if peer.prefers_headers and (first.previous is None or peer.knows(first.previous)):
+            peer.send(headers_of(news[start:]))
+            peer.best_sent = tip
+        elif not peer.knows(tip):
             peer.send(Inv([Inventory(InventoryType.MSG_BLOCK, tip.hash)]))
-        peer.best_sent = tip
-
-    # --- serving
-
-    async def on_getheaders(self, peer: Peer, payload: bytes) -> None:
-        request = GetHeaders.parse(payload)
-        if request.locator:
-            node = self._chain.next(self._chain.fork_point(list(request.locator)))
-        else:
-            node = self._chain.by_hash(request.hash_stop)
-        run: list[BlockNode] = []
-        while node is not None and len(run) < MAX_HEADERS_RESULTS:
-            run.append(node)
-            if node.hash == request.hash_stop or not request.locator:
-                break
-            node = self._chain.next(node)
-        peer.send(_headers(run))
-        peer.best_sent = run[-1] if run else self._chain.tip
-
-    async def on_getblocks(self, peer: Peer, payload: bytes) -> None:
-        request = GetBlocks.parse(payload)
-        node = self._chain.next(self._chain.fork_point(list(request.locator)))
-        run: list[Inventory] = []
-        while node is not None and len(run) < _GETBLOCKS_LIMIT and node.hash != request.hash_stop:
-            run.append(Inventory(InventoryType.MSG_BLOCK, node.hash))
-            node = self._chain.next(node)
-        if run:
-            peer.send(Inv(run))
-
-    async def serve(self, peer: Peer, item: Item) -> bool:
-        """Send the block that the peer asked for; False where it isn't here."""
-        node = self._chain.by_hash(item.hash)
-        if node is None:
-            return False
-        try:
-            raw = await self._chain.read_block(node)
-        except BlockUnavailable:
-            return False
-        if item.kind == InventoryType.MSG_BLOCK:
-            raw = await asyncio.to_thread(_without_witnesses, raw)
-        peer.link.send_raw("block", raw)
-        return True
 
 
-def _without_witnesses(raw: bytes) -> bytes:
-    return BlockContents(raw).block.serialize(False, check_validity=False)
-
-
-def _headers(nodes: Iterable[BlockNode]) -> Headers:
-    return Headers([BlockHeader.parse(node.header, check_validity=False) for node in nodes], check_validity=False)
-
-
-def _pardoned(peer: Peer, reason: str) -> bool:
-    """Whether a peer that sent something refused for this reason is kept (``MaybePunishNodeForBlock``)."""
-    return reason in _BLAMELESS or (peer.manual and reason == _PARDONED)
+#: Deadlines are past a moment after they are reached; those of peers that aren't to blame are looked at again.
+_A_MOMENT, _LOOK_AGAIN = 0.001, 1.0

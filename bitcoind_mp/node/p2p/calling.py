@@ -8,7 +8,7 @@ from typing import Protocol
 
 from .connection import Connection
 from .endpoint import Endpoint, parse_endpoint
-from .peer import Peer
+from .peer import Peer, Role
 
 log = logging.getLogger("bitcoind_mp.net")
 
@@ -31,6 +31,7 @@ class Target:
 
     text: str
     endpoint: Endpoint
+    role: Role = Role.MANUAL
     task: asyncio.Task[None] | None = None
 
 
@@ -39,7 +40,7 @@ class Connections(Protocol):
 
     network_active: bool
 
-    def connection(self, *, inbound: bool) -> Connection: ...
+    def connection(self, role: Role) -> Connection: ...
 
     def connected_to(self, endpoint: Endpoint) -> bool: ...
 
@@ -106,13 +107,13 @@ class Calling:
             target.task.cancel()
         self._targets.remove(target)
 
-    def try_node(self, text: str) -> None:
-        """Call it once (``addnode onetry``).
+    def try_node(self, text: str, role: Role = Role.MANUAL) -> None:
+        """Call it once (``addnode onetry``, ``addconnection``).
 
         Raises:
             ValueError: not a host and port.
         """
-        target = self._target(text)
+        target = Target(text, parse_endpoint(text, self._default_port), role)
         self._targets.append(target)
         target.task = asyncio.get_running_loop().create_task(self._once(target))
 
@@ -144,7 +145,7 @@ class Calling:
         place = target.endpoint
         if not self._connections.network_active or self._connections.connected_to(place):
             return None
-        connection = self._connections.connection(inbound=False)
+        connection = self._connections.connection(target.role)
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await asyncio.get_running_loop().create_connection(lambda: connection, place.host, place.port)

@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 
 from btclib.p2p import Message, Payload
 
 from .peer import Peer
-from .wire import PeerMisbehavedError, Wire
+from .wire import PeerEndedError, Wire
 
 log = logging.getLogger("bitcoind_mp.net")
 
@@ -29,6 +28,7 @@ class Connection(asyncio.Protocol):
         opened: makes the `Peer` when the connection is up.
         handle: processes one message; messages of one connection are processed in order, one at a time.
         closed: told once, with the reason.
+        now: the node's clock.
     """
 
     def __init__(
@@ -37,11 +37,13 @@ class Connection(asyncio.Protocol):
         opened: Callable[["Connection"], Peer | None],
         handle: Callable[[Peer, Message], Awaitable[None]],
         closed: Callable[[Peer, str], None],
+        now: Callable[[], int],
     ) -> None:
         self._wire = wire
         self._opened = opened
         self._handle = handle
         self._closed = closed
+        self._now = now
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()
         self._inbox_bytes = 0
         self._writable = asyncio.Event()
@@ -67,13 +69,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.peer is None or self._reason:
             return
-        self.peer.traffic.last_receive = int(time.time())
+        self.peer.traffic.last_receive = self._now()
         try:
             for message in self._wire.feed(data):
                 self.peer.traffic.count_received(message.command, _HEADER_SIZE + len(message.payload))
                 self._inbox.put_nowait(message)
                 self._inbox_bytes += len(message.payload)
-        except PeerMisbehavedError as error:
+        except PeerEndedError as error:
             self.close(str(error))
         if self._reading and self._is_ahead() and self.transport is not None and not self._reason:
             self._reading = False
@@ -108,7 +110,7 @@ class Connection(asyncio.Protocol):
             self._handling = True
             try:
                 await self._handle(peer, message)
-            except PeerMisbehavedError as error:
+            except PeerEndedError as error:
                 self.close(str(error))
             except Exception:
                 log.exception("processing %s of %s", message.command, peer)
@@ -137,7 +139,7 @@ class Connection(asyncio.Protocol):
             return
         self.transport.write(data)
         self.peer.traffic.sent[command] += len(data)
-        self.peer.traffic.last_send = int(time.time())
+        self.peer.traffic.last_send = self._now()
 
     def close(self, reason: str) -> None:
         """End the connection. What the peer hasn't made room for isn't waited for: it may never read."""

@@ -6,7 +6,7 @@ Bitcoin Core's ``src/net_processing.cpp``: VERSION, WTXIDRELAY, SENDADDRV2, VERA
 from btclib.exceptions import BTClibException
 from btclib.p2p import Message, Payload, ServiceFlags, Verack, Version, WtxidRelay
 
-from .wire import PeerMisbehavedError
+from .wire import PeerEndedError
 
 #: Core's ``MIN_PEER_PROTO_VERSION``: older peers know no ``getheaders``.
 MIN_PROTOCOL_VERSION = 31800
@@ -38,7 +38,7 @@ class Handshake:
         """What to answer. A message that belongs to later is ignored until the handshake is complete.
 
         Raises:
-            PeerMisbehavedError: too old, ourselves, or a message that can't be read.
+            PeerEndedError: too old, ourselves, or a message that can't be read.
         """
         if message.command == Version.command:
             return self._version(message)
@@ -56,11 +56,11 @@ class Handshake:
         try:
             theirs = Version.parse(message.payload)
         except BTClibException as error:
-            raise PeerMisbehavedError(f"bad version message: {error}") from error
+            raise PeerEndedError(f"bad version message: {error}") from error
         if theirs.version < MIN_PROTOCOL_VERSION:
-            raise PeerMisbehavedError(f"obsolete protocol version {theirs.version}")
+            raise PeerEndedError(f"obsolete protocol version {theirs.version}")
         if self.inbound and theirs.nonce in self._our_nonces:
-            raise PeerMisbehavedError("connected to ourselves")
+            raise PeerEndedError("connected to ourselves")
         self.theirs = theirs
         answer: list[Payload] = [self.ours] if self.inbound else []
         if theirs.version >= _WTXID_RELAY_VERSION:

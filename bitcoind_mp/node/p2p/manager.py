@@ -11,7 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
@@ -24,23 +24,23 @@ from bitcoind_mp.node.chain.state import ChainState, Listener
 from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
 from bitcoind_mp.node.mempool.pool import Mempool
 
+from .announcing import ANNOUNCE_INTERVAL
 from .calling import Calling
 from .connection import Connection
 from .endpoint import Endpoint, parse_endpoint
 from .handshake import Handshake
-from .peer import Peer, Traffic
+from .orphans import Orphan
+from .peer import Peer, Role, Traffic
+from .permissions import Permissions, Whitelist
 from .processing import Processing
-from .transactions import ANNOUNCE_INTERVAL
 from .wire import Wire
 
 log = logging.getLogger("bitcoind_mp.net")
 
 #: What we offer: the whole chain, with witnesses.
 LOCAL_SERVICES = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS | ServiceFlags.NODE_NETWORK_LIMITED
-_HANDSHAKE_TIMEOUT = 60.0
-#: Seconds between pings, and without an answer before a peer is given up (``PING_INTERVAL``, ``TIMEOUT_INTERVAL``).
-_PING_INTERVAL = 120.0
-_PING_TIMEOUT = 20 * 60.0
+#: Seconds between looks at what is told to peers from time to time.
+_LOOK_INTERVAL = 60.0
 #: Seconds between announcements of our transactions that nobody has asked for (Core: 10 to 15 minutes).
 _UNBROADCAST_INTERVAL = 12 * 60.0
 
@@ -51,7 +51,8 @@ class PeersConfig:
 
     ``connect`` of None (not given) differs from an empty list (``-noconnect``) only in Core, which would look for
     peers by itself; here both mean that none is called but those in ``add``. Without ``take_transactions``
-    (``-blocksonly``) a peer that tells of one breaks the protocol; ours are still announced.
+    (``-blocksonly``) a peer that tells of one breaks the protocol; ours are still announced. ``timeout``:
+    seconds that a new peer is given (``-peertimeout``).
     """
 
     listen: bool = True
@@ -62,6 +63,8 @@ class PeersConfig:
     user_agent: str = ""
     max_inbound: int = 114
     take_transactions: bool = True
+    whitelist: Whitelist = field(default_factory=Whitelist)
+    timeout: float = 60.0
     announce_interval: tuple[float, float] = ANNOUNCE_INTERVAL
 
 
@@ -85,6 +88,7 @@ class Peers(Listener):
             announce_interval=config.announce_interval,
             take_transactions=config.take_transactions,
         )
+        self._processing.pings.patience = config.timeout
         self._peers: dict[int, Peer] = {}
         self._connections: set[Connection] = set()
         self._next_number = 0
@@ -92,6 +96,7 @@ class Peers(Listener):
         self._servers: list[asyncio.Server] = []
         self._subscriptions: list[object] = []
         self._maintenance: asyncio.Task[None] | None = None
+        self._unbroadcast_due = 0.0
         self._closing = False
         self.network_active = True
         self.on_change: Callable[[], None] = lambda: None
@@ -133,7 +138,8 @@ class Peers(Listener):
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        places = self._config.bind or ("0.0.0.0", "::")
+        bound = [str(each.endpoint) for each in self._config.whitelist.places]
+        places = (*self._config.bind, *bound) or ("0.0.0.0", "::")
         for text in places:
             try:
                 place = parse_endpoint(text, self._port)
@@ -141,10 +147,15 @@ class Peers(Listener):
                 raise FatalError(f"Bad -bind address: {error}.", status=ExitStatus.CONFIG) from error
             try:
                 server = await loop.create_server(
-                    lambda: self.connection(inbound=True), place.host, place.port, reuse_address=True
+                    lambda: self.connection(Role.INBOUND), place.host, place.port, reuse_address=True
                 )
             except OSError as error:
-                if not self._config.bind and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                if (
+                    len(places) == 2
+                    and not bound
+                    and not self._config.bind
+                    and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+                ):
                     continue  # no IPv6 on this machine
                 raise _cannot_listen(text, place, error) from error
             log.info("Bound to %s", place)
@@ -158,39 +169,48 @@ class Peers(Listener):
 
     # --- connections
 
-    def connection(self, *, inbound: bool) -> Connection:
+    def connection(self, role: Role) -> Connection:
         """A connection that is still to be made, ours or a caller's."""
 
         def opened(connection: Connection) -> Peer | None:
-            return self._opened(connection, inbound)
+            return self._opened(connection, role)
 
-        return Connection(Wire(self._chain.params.magic), opened, self._handle, self._lost)
+        return Connection(Wire(self._chain.params.magic), opened, self._handle, self._lost, self._chain.clock.now)
 
     def connected_to(self, endpoint: Endpoint) -> bool:
         """Whether one of the connections leads there."""
         return any(peer.endpoint == endpoint for peer in self._peers.values())
 
-    def _opened(self, connection: Connection, inbound: bool) -> Peer | None:
+    def _opened(self, connection: Connection, role: Role) -> Peer | None:
         if self._closing or not self.network_active:
             return None
+        inbound = role is Role.INBOUND
+        assert connection.transport is not None
+        remote = connection.transport.get_extra_info("peername")
+        sockname = connection.transport.get_extra_info("sockname")
+        endpoint, local = Endpoint(remote[0], remote[1]), Endpoint(sockname[0], sockname[1])
+        permissions = self._config.whitelist.of_peer(endpoint, local, inbound=inbound)
         if inbound and sum(peer.inbound for peer in self._peers.values()) >= self._config.max_inbound:
             log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
             return None
-        assert connection.transport is not None
-        remote = connection.transport.get_extra_info("peername")
-        local = connection.transport.get_extra_info("sockname")
-        endpoint = Endpoint(remote[0], remote[1])
-        handshake = Handshake(self._version(endpoint), inbound=inbound, our_nonces=self._nonces)
+        version = self._version(endpoint, role, permissions)
+        handshake = Handshake(version, inbound=inbound, our_nonces=self._nonces)
         self._nonces.add(handshake.ours.nonce)
         peer = Peer(
-            self._next_number, endpoint, connection, handshake, manual=not inbound, traffic=Traffic(int(time.time()))
+            self._next_number,
+            endpoint,
+            connection,
+            handshake,
+            role=role,
+            traffic=Traffic(self._chain.clock.now()),
+            permissions=permissions,
         )
-        peer.local = Endpoint(local[0], local[1])
+        peer.local = local
         self._next_number += 1
         self._peers[peer.number] = peer
         self._connections.add(connection)
         self._processing.add(peer)
-        asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT, self._check_handshake, peer)
+        self._processing.pings.wait()
         return peer
 
     async def _handle(self, peer: Peer, message: Message) -> None:
@@ -199,7 +219,8 @@ class Peers(Listener):
         if peer.ready and not was_ready:
             self.on_change()
 
-    def _version(self, remote: Endpoint) -> Version:
+    def _version(self, remote: Endpoint, role: Role, permissions: Permissions) -> Version:
+        takes = self._config.take_transactions or Permissions.RELAY in permissions
         return Version(
             PROTOCOL_VERSION,
             LOCAL_SERVICES,
@@ -209,12 +230,8 @@ class Peers(Listener):
             secrets.randbits(64) | 1,
             self._config.user_agent.encode(),
             self._chain.height,
-            self._config.take_transactions,
+            takes and role not in (Role.BLOCK_RELAY, Role.FEELER),
         )
-
-    def _check_handshake(self, peer: Peer) -> None:
-        if peer.number in self._peers and not peer.ready:
-            peer.disconnect("version handshake timeout")
 
     def _lost(self, peer: Peer, reason: str) -> None:
         if peer.ready or not peer.inbound:
@@ -230,31 +247,32 @@ class Peers(Listener):
         self.on_change()
 
     async def _maintain(self) -> None:
-        """Ping, give up the silent, and tell again what nobody has asked for."""
-        told = time.monotonic()
+        """Tell again what nobody has asked for, and what fee we want where that has changed."""
+        self._unbroadcast_due = time.monotonic() + _UNBROADCAST_INTERVAL
         while True:
-            await asyncio.sleep(_PING_INTERVAL)
-            now = time.monotonic()
-            for peer in list(self._peers.values()):
-                if peer.ping.nonce and now - peer.ping.sent > _PING_TIMEOUT:
-                    peer.disconnect("ping timeout")
-                else:
-                    self._processing.ping(peer)
-            if now - told >= _UNBROADCAST_INTERVAL:
-                told = now
-                self._processing.transactions.announce_again(self._mempool.unbroadcast)
+            await asyncio.sleep(_LOOK_INTERVAL)
+            self._processing.tell_fees()
+            self._look_at_unbroadcast()
+
+    def _look_at_unbroadcast(self) -> None:
+        if time.monotonic() >= self._unbroadcast_due:
+            self._unbroadcast_due = time.monotonic() + _UNBROADCAST_INTERVAL
+            self._processing.announcing.announce_again(self._mempool.unbroadcast)
 
     # --- what the chain and the mempool tell
 
     def block_connected(self, node: BlockNode, contents: BlockContents) -> None:
-        """Nothing: whole steps are announced, in `tip_changed`."""
+        self._processing.block_connected(node, contents)
+
+    def block_disconnected(self, node: BlockNode, contents: BlockContents) -> None:
+        self._processing.block_disconnected()
 
     def tip_changed(self, node: BlockNode) -> None:
         self._processing.tip_changed(node)
 
     def added(self, entry: MempoolEntry) -> None:
         """`MempoolListener`."""
-        self._processing.transactions.added(entry)
+        self._processing.announcing.added(entry)
 
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         """`MempoolListener`: what isn't there any more is passed over when its announcement is due."""
@@ -292,7 +310,17 @@ class Peers(Listener):
     def ping_all(self) -> None:
         """Measure every round trip (``ping``)."""
         for peer in self._peers.values():
-            self._processing.ping(peer)
+            self._processing.pings.ask(peer)
+
+    def forward(self, seconds: float) -> None:
+        """Do now what would be done within so many seconds (``mockscheduler``)."""
+        self._unbroadcast_due -= seconds
+        self._look_at_unbroadcast()
+
+    @property
+    def orphans(self) -> list[Orphan]:
+        """Transactions that wait for their parents."""
+        return self._processing.transactions.orphans
 
     def disconnect(self, *, number: int | None = None, address: str | None = None) -> bool:
         """End one connection, by its number or by ``host:port``; whether there was one."""

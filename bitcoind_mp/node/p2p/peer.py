@@ -1,7 +1,8 @@
 """One peer: what it said, what we know of it, and what passed between us. Its socket is in ``connection.py``."""
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from btclib.p2p import Payload, ServiceFlags
@@ -11,6 +12,8 @@ from bitcoind_mp.node.chain.header import BlockNode
 
 from .endpoint import Endpoint
 from .handshake import Handshake
+from .permissions import Permissions
+from .recent import RecentHashes
 
 #: What user agents begin with (BIP14).
 PROGRAM = "bitcoind-mp"
@@ -50,7 +53,7 @@ class Link(Protocol):
 
 @dataclass
 class Traffic:
-    """Bytes and times of a connection; times in seconds since 1970 by the system's clock."""
+    """Bytes and times of a connection; times in seconds since 1970 by the node's clock."""
 
     connected: int
     sent: Counter[str] = field(default_factory=Counter)
@@ -75,62 +78,99 @@ class Traffic:
 
 @dataclass
 class PingState:
-    """Round trips, in seconds; ``nonce`` is that of the ping that is under way, 0 for none."""
+    """Round trips, in seconds; ``nonce`` is that of the ping that is under way, 0 for none, ``sent`` when the last
+    one was, by the node's clock; ``asked``: somebody wants one."""
 
     nonce: int = 0
     sent: float = 0.0
+    asked: bool = False
     last: float | None = None
     best: float | None = None
 
 
-class RecentHashes:
-    """A set that forgets its oldest members past a bound."""
+class Role(StrEnum):
+    """What a connection is for: ``getpeerinfo``'s ``connection_type``. All but the first two are a test's
+    (``addconnection``): this node calls nobody but whom it was told to."""
 
-    def __init__(self, bound: int) -> None:
-        self._bound = bound
-        self._hashes: OrderedDict[bytes, None] = OrderedDict()
+    INBOUND = "inbound"
+    MANUAL = "manual"
+    FULL_RELAY = "outbound-full-relay"
+    BLOCK_RELAY = "block-relay-only"
+    ADDR_FETCH = "addr-fetch"
+    FEELER = "feeler"
 
-    def __contains__(self, hash: bytes) -> bool:
-        return hash in self._hashes
 
-    def add(self, hash: bytes) -> None:
-        self._hashes[hash] = None
-        self._hashes.move_to_end(hash)
-        if len(self._hashes) > self._bound:
-            self._hashes.popitem(last=False)
+@dataclass
+class TxRelay:
+    """The transactions that a peer is told of, and what it asked to be spared.
 
-    def clear(self) -> None:
-        self._hashes.clear()
+    ``wanted``: it asked for announcements (BIP37's flag). ``known``: what it told us or was told. ``to_announce`` maps
+    the txid of what it is to be told to the hash that it is told by. ``next_time`` is when it is next told, by the
+    node's clock, and ``last_sequence`` the mempool's number when it last was: what came later it may not ask for.
+    Fees in sat/kvB: it wants none below ``fee_filter``; it was told ``fee_filter_sent``.
+    """
+
+    wanted: bool
+    known: RecentHashes = field(default_factory=lambda: RecentHashes(KNOWN_TRANSACTIONS))
+    to_announce: dict[bytes, bytes] = field(default_factory=dict)
+    next_time: float = 0.0
+    last_sequence: int = 1
+    fee_filter: int = 0
+    fee_filter_sent: int = 0
+    next_fee_filter: float = 0.0
+
+
+@dataclass
+class HeaderSync:
+    """How far a peer's headers have been asked for. Times by the node's clock; ``asked`` 0 where no answer is awaited.
+    ``low_work``: a chain of too little work so far, which is read without being kept."""
+
+    started: bool = False
+    deadline: float | None = None
+    asked: float = 0.0
+    by_inv: bool = False
+    low_work: HeadersSyncState | None = None
 
 
 class Peer:
     """A connected peer.
 
     ``best_known`` is the block with the most work that it is known to have, ``best_sent`` the newest header that we
-    sent it. ``headers_sync`` is under way while its chain hasn't shown enough work. ``fee_filter`` in sat/kvB: it wants
-    no transactions below. ``manual``: the operator named it.
+    sent it, ``last_common`` the newest block of its chain that we have, ``last_unknown`` the hash of a block that it
+    says to have and we know nothing of. ``continuation``: when it asks for that block, it is told of our tip.
     """
 
     def __init__(
-        self, number: int, endpoint: Endpoint, link: Link, handshake: Handshake, *, manual: bool, traffic: Traffic
+        self,
+        number: int,
+        endpoint: Endpoint,
+        link: Link,
+        handshake: Handshake,
+        *,
+        role: Role,
+        traffic: Traffic,
+        permissions: Permissions = Permissions.NONE,
     ) -> None:
         self.number = number
         self.endpoint = endpoint
         self.local: Endpoint | None = None
         self.link = link
         self.handshake = handshake
-        self.manual = manual
+        self.role = role
+        self.permissions = permissions
         self.traffic = traffic
         self.ping = PingState()
+        self.headers = HeaderSync()
+        self.tx_relay: TxRelay | None = None
         self.best_known: BlockNode | None = None
         self.best_sent: BlockNode | None = None
-        self.announced_unknown: bytes | None = None
+        self.last_common: BlockNode | None = None
+        self.last_unknown: bytes | None = None
+        self.continuation: bytes | None = None
         self.prefers_headers = False
-        self.fee_filter = 0
-        self.known_transactions = RecentHashes(KNOWN_TRANSACTIONS)
-        self.to_announce: dict[bytes, bytes] = {}
-        self.unconnecting_headers = 0
-        self.headers_sync: HeadersSyncState | None = None
+        self.sent_sendheaders = False
+        self.stalling_since: float | None = None
+        self.downloading_since = 0.0
         self.time_offset = 0
 
     @property
@@ -148,13 +188,37 @@ class Peer:
 
     @property
     def serves_blocks(self) -> bool:
-        """Whether blocks with witnesses can be asked of it."""
-        return ServiceFlags.NODE_NETWORK in self.services and ServiceFlags.NODE_WITNESS in self.services
+        """Whether blocks can be asked of it, be it only the newest."""
+        return bool(self.services & (ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_NETWORK_LIMITED))
+
+    @property
+    def serves_witnesses(self) -> bool:
+        return ServiceFlags.NODE_WITNESS in self.services
+
+    @property
+    def serves_newest_only(self) -> bool:
+        """Whether it has but the newest blocks (BIP159)."""
+        return self.serves_blocks and ServiceFlags.NODE_NETWORK not in self.services
+
+    @property
+    def preferred(self) -> bool:
+        """Whether it is asked before others: we called it, or trust it (``fPreferredDownload``)."""
+        trusted = not self.inbound or self.may(Permissions.NO_BAN)
+        return trusted and self.role is not Role.ADDR_FETCH and self.serves_blocks
+
+    @property
+    def spared(self) -> bool:
+        """Whether misbehaving has no consequences for it."""
+        return self.role is Role.MANUAL or self.may(Permissions.NO_BAN)
+
+    def may(self, permission: Permissions) -> bool:
+        """Whether the operator gave it that permission."""
+        return permission in self.permissions
 
     @property
     def wants_transactions(self) -> bool:
-        """BIP37's relay flag."""
-        return self.ready and self.handshake.theirs is not None and self.handshake.theirs.is_relay_requested
+        """Whether it asked to be told of transactions (BIP37's relay flag)."""
+        return self.tx_relay is not None and self.tx_relay.wanted
 
     @property
     def is_of_our_kind(self) -> bool:

@@ -1,129 +1,176 @@
-"""Which announced transactions to ask which peer for. No clock: time is passed in (Core's ``src/txrequest.cpp``).
+"""Which announced transactions to ask which peer for, and when. No clock: time is passed in (Core's
+``src/txrequest.cpp``).
 
-Each is asked for once at a time; where the asked peer is silent, gone or hasn't got it, the next announcer is asked.
+Each is asked for once at a time. Of those whose time to be asked has come, preferred peers (ours, not callers) come
+first, and among equals chance decides; where the asked peer is silent, gone or hasn't got it, the next is asked.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass, field
-from itertools import islice
+import heapq
+import random
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import count
 
 #: Core's ``GETDATA_TX_INTERVAL``: seconds before another announcer is asked.
 REQUEST_TIMEOUT = 60.0
-#: Core's ``MAX_PEER_TX_ANNOUNCEMENTS``, those that it was asked for included.
-MAX_ANNOUNCEMENTS = 5000
-#: Transactions that one peer is asked for at a time (``MAX_PEER_TX_REQUEST_IN_FLIGHT``).
-MAX_IN_FLIGHT = 100
 
 
-@dataclass
-class _Wanted:
-    """``announcers`` may still be asked, in this order."""
+class _State(Enum):
+    DELAYED = auto()
+    READY = auto()
+    REQUESTED = auto()
+    COMPLETED = auto()
 
-    announcers: list[int] = field(default_factory=list)
-    asked: int | None = None
 
+@dataclass(eq=False, slots=True)
+class Announcement:
+    """One peer says that it has one transaction. ``time`` is when it may be asked, once asked when that is too long
+    ago; ``by_wtxid`` says which of the two hashes it named."""
 
-@dataclass
-class _Announcer:
-    """What one peer has ``told`` of and wasn't asked for; those of them that nobody is asked for now, which are
-    ``ready``; and what it was ``asked`` for."""
+    hash: bytes
+    by_wtxid: bool
+    peer: int
+    preferred: bool
+    time: float
+    order: int
+    chance: float
+    state: _State = _State.DELAYED
 
-    told: set[bytes] = field(default_factory=set)
-    ready: dict[bytes, None] = field(default_factory=dict)
-    asked: set[bytes] = field(default_factory=set)
+    @property
+    def rank(self) -> tuple[bool, float]:
+        return self.preferred, self.chance
 
 
 class TxRequests:
     """Announced and not yet received transactions, by the hash they were announced with."""
 
     def __init__(self) -> None:
-        self._wanted: dict[bytes, _Wanted] = {}
-        self._peers: dict[int, _Announcer] = {}
-        self._deadlines: OrderedDict[bytes, float] = OrderedDict()
-        """Of what is asked for, the soonest first."""
+        self._by_hash: dict[bytes, dict[int, Announcement]] = {}
+        self._by_peer: dict[int, dict[bytes, Announcement]] = {}
+        self._in_flight: dict[int, int] = {}
+        self._due: list[tuple[float, int, Announcement]] = []
+        self._next: dict[bytes, Announcement] = {}
+        """Of each transaction that can be asked for now, whose turn it is."""
+        self._order = count()
 
     def __len__(self) -> int:
-        return len(self._wanted)
+        return len(self._by_hash)
 
-    def announced(self, peer: int, hash: bytes) -> None:
-        """A peer says that it has the transaction. Ignored past a bound for each peer."""
-        announcer = self._peers.setdefault(peer, _Announcer())
-        if hash in announcer.told or hash in announcer.asked:
-            return
-        if len(announcer.told) + len(announcer.asked) >= MAX_ANNOUNCEMENTS:
-            return
-        wanted = self._wanted.setdefault(hash, _Wanted())
-        wanted.announcers.append(peer)
-        announcer.told.add(hash)
-        if wanted.asked is None:
-            announcer.ready[hash] = None
+    def count(self, peer: int) -> int:
+        """How many announcements of that peer are kept."""
+        return len(self._by_peer.get(peer, ()))
 
-    def next_requests(self, now: float) -> dict[int, list[bytes]]:
-        """Peer to hashes to ask it for now; they count as asked from here on."""
-        while self._deadlines and next(iter(self._deadlines.values())) <= now:
-            self._free(next(iter(self._deadlines)))
-        requests: dict[int, list[bytes]] = {}
-        for peer, announcer in self._peers.items():
-            hashes = list(islice(announcer.ready, max(0, MAX_IN_FLIGHT - len(announcer.asked))))
-            for hash in hashes:
-                self._ask(peer, hash, now + REQUEST_TIMEOUT)
-            if hashes:
-                requests[peer] = hashes
-        return requests
+    def in_flight(self, peer: int) -> int:
+        """How many of them the peer was asked for and hasn't answered."""
+        return self._in_flight.get(peer, 0)
+
+    def candidates(self, hash: bytes) -> list[int]:
+        """The peers that have it and haven't failed to send it."""
+        return [a.peer for a in self._by_hash.get(hash, {}).values() if a.state is not _State.COMPLETED]
+
+    def announced(self, peer: int, hash: bytes, time: float, *, preferred: bool = True, by_wtxid: bool = True) -> None:
+        """A peer says that it has the transaction; it may be asked from ``time`` on. Said twice counts once."""
+        others = self._by_hash.setdefault(hash, {})
+        if peer in others:
+            return
+        announcement = Announcement(hash, by_wtxid, peer, preferred, time, next(self._order), random.random())
+        others[peer] = announcement
+        self._by_peer.setdefault(peer, {})[hash] = announcement
+        heapq.heappush(self._due, (time, announcement.order, announcement))
+
+    def requestable(self, now: float) -> dict[int, list[Announcement]]:
+        """What to ask each peer for now, in the order it was announced; say `requested` or `forget` of each."""
+        self._advance(now)
+        found: dict[int, list[Announcement]] = {}
+        for announcement in self._next.values():
+            found.setdefault(announcement.peer, []).append(announcement)
+        for announcements in found.values():
+            announcements.sort(key=lambda announcement: announcement.order)
+        return found
+
+    def requested(self, announcement: Announcement, now: float) -> None:
+        """The peer was asked."""
+        self._next.pop(announcement.hash, None)
+        announcement.state = _State.REQUESTED
+        announcement.time = now + REQUEST_TIMEOUT
+        self._in_flight[announcement.peer] = self._in_flight.get(announcement.peer, 0) + 1
+        heapq.heappush(self._due, (announcement.time, announcement.order, announcement))
 
     def next_deadline(self) -> float | None:
-        """When `next_requests` may have something to do again."""
-        return next(iter(self._deadlines.values()), None)
+        """When `requestable` may have something new."""
+        while self._due and not self._counts(*self._due[0]):
+            heapq.heappop(self._due)
+        return self._due[0][0] if self._due else None
 
-    def received(self, *hashes: bytes) -> None:
-        """The transaction came (or is known by now): nobody is asked for it any more."""
-        for hash in hashes:
-            wanted = self._wanted.get(hash)
-            if wanted is not None:
-                for peer in wanted.announcers:
-                    self._peers[peer].told.discard(hash)
-                    self._peers[peer].ready.pop(hash, None)
-                wanted.announcers.clear()
-                self._free(hash)
+    def answered(self, peer: int, hash: bytes) -> None:
+        """The peer sent it, or said that it hasn't got it: it isn't asked for it again."""
+        announcement = self._by_hash.get(hash, {}).get(peer)
+        if announcement is not None:
+            self._complete(announcement)
 
-    def answered(self, peer: int, *hashes: bytes) -> None:
-        """The asked peer hasn't got it, or sent something else by that name: another may be asked at once."""
-        for hash in hashes:
-            wanted = self._wanted.get(hash)
-            if wanted is not None and wanted.asked == peer:
-                self._free(hash)
+    def forget(self, hash: bytes) -> None:
+        """Nobody is to be asked for it any more."""
+        for announcement in self._by_hash.pop(hash, {}).values():
+            self._landed(announcement)
+            announcement.state = _State.COMPLETED
+            self._unlist(announcement)
+        self._next.pop(hash, None)
 
     def forget_peer(self, peer: int) -> None:
         """The peer is gone."""
-        announcer = self._peers.pop(peer, _Announcer())
-        for hash in announcer.told:
-            self._wanted[hash].announcers.remove(peer)
-            self._drop_if_nobody_has(hash)
-        for hash in announcer.asked:
-            self._free(hash)
+        for announcement in list(self._by_peer.get(peer, {}).values()):
+            self._complete(announcement)
+            others = self._by_hash.get(announcement.hash)
+            if others is not None:
+                others.pop(peer, None)
+                self._choose(announcement.hash)
+        self._by_peer.pop(peer, None)
+        self._in_flight.pop(peer, None)
 
-    def _ask(self, peer: int, hash: bytes, deadline: float) -> None:
-        wanted = self._wanted[hash]
-        for announcer in wanted.announcers:
-            del self._peers[announcer].ready[hash]
-        wanted.announcers.remove(peer)
-        wanted.asked = peer
-        self._peers[peer].told.remove(hash)
-        self._peers[peer].asked.add(hash)
-        self._deadlines[hash] = deadline
+    # --- inside
 
-    def _free(self, hash: bytes) -> None:
-        """Nobody is asked for it now."""
-        wanted = self._wanted[hash]
-        if wanted.asked is not None and wanted.asked in self._peers:
-            self._peers[wanted.asked].asked.discard(hash)
-        wanted.asked = None
-        self._deadlines.pop(hash, None)
-        for peer in wanted.announcers:
-            self._peers[peer].ready[hash] = None
-        self._drop_if_nobody_has(hash)
+    def _counts(self, time: float, _order: int, announcement: Announcement) -> bool:
+        """Whether the alarm is still about what it was set for."""
+        return announcement.time == time and announcement.state in (_State.DELAYED, _State.REQUESTED)
 
-    def _drop_if_nobody_has(self, hash: bytes) -> None:
-        wanted = self._wanted[hash]
-        if not wanted.announcers and wanted.asked is None:
-            del self._wanted[hash]
+    def _advance(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            alarm = heapq.heappop(self._due)
+            if not self._counts(*alarm):
+                continue
+            announcement = alarm[2]
+            if announcement.state is _State.REQUESTED:
+                self._complete(announcement)
+            else:
+                announcement.state = _State.READY
+                self._choose(announcement.hash)
+
+    def _complete(self, announcement: Announcement) -> None:
+        self._landed(announcement)
+        announcement.state = _State.COMPLETED
+        self._choose(announcement.hash)
+
+    def _landed(self, announcement: Announcement) -> None:
+        if announcement.state is _State.REQUESTED:
+            self._in_flight[announcement.peer] -= 1
+
+    def _choose(self, hash: bytes) -> None:
+        """Whose turn it is; the transaction is forgotten where nobody is left."""
+        announcements = self._by_hash.get(hash, {})
+        self._next.pop(hash, None)
+        if all(announcement.state is _State.COMPLETED for announcement in announcements.values()):
+            for announcement in announcements.values():
+                self._unlist(announcement)
+            self._by_hash.pop(hash, None)
+            return
+        if any(announcement.state is _State.REQUESTED for announcement in announcements.values()):
+            return
+        ready = [announcement for announcement in announcements.values() if announcement.state is _State.READY]
+        if ready:
+            self._next[hash] = max(ready, key=lambda announcement: announcement.rank)
+
+    def _unlist(self, announcement: Announcement) -> None:
+        own = self._by_peer.get(announcement.peer, {})
+        own.pop(announcement.hash, None)
+        if not own:
+            self._by_peer.pop(announcement.peer, None)

@@ -19,8 +19,13 @@ _LENGTH = slice(16, 20)
 _LONGEST = 4_000_000
 
 
-class PeerMisbehavedError(Exception):
-    """The peer broke the protocol; the text says how. It is disconnected."""
+class PeerEndedError(Exception):
+    """The connection is to end; the text says why."""
+
+
+class PeerMisbehavedError(PeerEndedError):
+    """The peer did what no honest one does; the text says what. It is disconnected, unless the operator named it or
+    said not to (Core's ``Misbehaving``)."""
 
 
 class Wire:
@@ -42,11 +47,11 @@ class Wire:
         """Take what the socket gave; each message that it completes, in order.
 
         Raises:
-            PeerMisbehavedError: another network's message, or no message at all.
+            PeerEndedError: another network's message, or no message at all.
         """
         self._buffer += data
         if self._buffer[: len(self.magic)] != self.magic[: len(self._buffer)]:
-            raise PeerMisbehavedError("message start of another network or transport")
+            raise PeerEndedError("message start of another network or transport")
         if len(self._buffer) < self._wanted:
             return
         stream = BytesIO(bytes(self._buffer))
@@ -65,7 +70,7 @@ class Wire:
                     stream.seek(taken)
                     continue
                 if message.magic != self.magic:
-                    raise PeerMisbehavedError("message start of another network")
+                    raise PeerEndedError("message start of another network")
                 taken = stream.tell()
                 yield message
         finally:
@@ -76,7 +81,7 @@ class Wire:
         header = self._buffer[start : start + _HEADER_SIZE]
         length = int.from_bytes(header[_LENGTH], "little")
         if header[: len(self.magic)] != self.magic or length > _LONGEST:
-            raise PeerMisbehavedError(f"not a message: {error}") from error
+            raise PeerEndedError(f"not a message: {error}") from error
         self._wanted = _HEADER_SIZE + length
         if len(self._buffer) < start + self._wanted:
             return start

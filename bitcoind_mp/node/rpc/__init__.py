@@ -23,9 +23,11 @@ from .mining import LastTemplate, MiningCommands
 from .network import NetworkCommands
 from .psbt import PsbtCommands
 from .rawtransactions import RawTransactionCommands
+from .scan import ScanCommands
 from .scripts import ScriptCommands
 from .send import SendCommands
 from .templates import TemplateCommands
+from .testing import TestingCommands
 from .util import UtilCommands
 from .waiting import WaitingCommands
 
@@ -50,9 +52,11 @@ def command_objects(node: Node) -> list[object]:
         NodeControlCommands(node.clock, indexes, mockable=name == "regtest"),
         PsbtCommands(name, lookup),
         RawTransactionCommands(chain, lookup, indexes.transactions),
+        ScanCommands(chain),
         ScriptCommands(name),
-        SendCommands(Broadcaster(chain, mempool), mempool),
+        SendCommands(Broadcaster(chain, mempool, peers.added), mempool),
         TemplateCommands(chain, mempool, peers, limits, last, verify_scripts),
+        TestingCommands(peers, mockable=name == "regtest"),
         UtilCommands(name),
         WaitingCommands(chain),
     ]

@@ -104,9 +104,9 @@ class NetworkCommands:
         Returns:
             For each its address, services, traffic, times, version, what it has and what it was asked for
         """
-        now = time.monotonic()
+        now = self._chain.clock.exact()
         return [
-            peer_json(peer, now, self._mempool.sequence, self._common_height(peer), self._peers.blocks_in_flight(peer))
+            peer_json(peer, now, self._common_height(peer), self._peers.blocks_in_flight(peer))
             for peer in self._peers.peers
         ]
 

@@ -10,22 +10,23 @@ from bitcoind_mp.node.p2p.peer import Peer
 from bitcoind_mp.render.json_values import real
 
 
-def peer_json(peer: Peer, now: float, sequence: int, common_height: int, in_flight: list[int]) -> dict[str, Any]:
-    """One peer in `getpeerinfo`. ``now`` is monotonic; ``sequence`` the mempool's; ``common_height`` where its chain
-    and ours part; ``in_flight`` the heights of the blocks that it was asked for."""
+def peer_json(peer: Peer, now: float, common_height: int, in_flight: list[int]) -> dict[str, Any]:
+    """One peer in `getpeerinfo`. ``now`` is the node's clock's; ``common_height`` where its chain and ours part;
+    ``in_flight`` the heights of the blocks that it was asked for."""
     traffic, ping, theirs = peer.traffic, peer.ping, peer.handshake.theirs
     info: dict[str, Any] = {"id": peer.number, "addr": str(peer.endpoint)}
     if peer.local is not None:
         info["addrbind"] = str(peer.local)
     if own := _own_address(peer):
         info["addrlocal"] = own
+    relay = peer.tx_relay
     info |= {
         "network": peer.endpoint.network,
         "services": f"{int(peer.services):016x}",
         "servicesnames": service_names(peer.services),
         "relaytxes": peer.wants_transactions,
-        "last_inv_sequence": sequence if peer.ready else 0,
-        "inv_to_send": len(peer.to_announce),
+        "last_inv_sequence": relay.last_sequence if relay is not None else 0,
+        "inv_to_send": len(relay.to_announce) if relay is not None else 0,
         "lastsend": traffic.last_send,
         "lastrecv": traffic.last_receive,
         "last_transaction": traffic.last_transaction,
@@ -48,18 +49,18 @@ def peer_json(peer: Peer, now: float, sequence: int, common_height: int, in_flig
         "inbound": peer.inbound,
         "bip152_hb_to": False,
         "bip152_hb_from": False,
-        "presynced_headers": -1 if peer.headers_sync is None else peer.headers_sync.presync_height,
+        "presynced_headers": -1 if peer.headers.low_work is None else peer.headers.low_work.presync_height,
         "synced_headers": -1 if best is None else best.height,
         "synced_blocks": common_height,
         "inflight": in_flight,
         "addr_relay_enabled": False,
         "addr_processed": 0,
         "addr_rate_limited": 0,
-        "permissions": [],
-        "minfeefilter": btc(peer.fee_filter),
+        "permissions": peer.permissions.names,
+        "minfeefilter": btc(relay.fee_filter if relay is not None else 0),
         "bytessent_per_msg": dict(sorted(traffic.sent.items())),
         "bytesrecv_per_msg": dict(sorted(traffic.received.items())),
-        "connection_type": "inbound" if peer.inbound else "manual",
+        "connection_type": str(peer.role),
         "transport_protocol_type": "v1",
         "session_id": "",
     }

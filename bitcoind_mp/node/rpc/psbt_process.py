@@ -9,8 +9,7 @@ from btclib_wallet.bip32.bip32 import derive, prv_keyinfo_from_xprv
 from btclib_wallet.psbt import Psbt
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.render.descriptor_text import ParsedDescriptors, parse_descriptors, parse_range
-from bitcoind_mp.render.json_values import expect
+from bitcoind_mp.render.descriptor_text import ParsedDescriptors, parse_scan_object
 from bitcoind_mp.signing import psbt as roles
 from bitcoind_mp.signing.keystore import KeyStore
 
@@ -54,29 +53,17 @@ def _pays_segwit(script: bytes, keys: KeyStore) -> bool:
 
 async def add_descriptor(keys: KeyStore, value: Any, chain: str) -> None:
     """Put what a descriptor tells into the key store (``EvalDescriptorStringOrObject``)."""
-    begin, end = 0, 1000
-    if isinstance(value, str):
-        text = value
-    elif isinstance(value, dict):
-        if value.get("desc") is None:
-            raise RpcError(RpcCode.INVALID_PARAMETER, "Descriptor needs to be provided in scan object")
-        text = expect(value["desc"], "string")
-        if value.get("range") is not None:
-            begin, end = parse_range(value["range"])
-    else:
-        raise RpcError(RpcCode.INVALID_PARAMETER, "Scan object needs to be either a string or an object")
-    parsed = parse_descriptors(text, chain)
-    if not parsed.descriptors[0].is_ranged:
-        begin = end = 0
+    asked = parse_scan_object(value, chain)
+    parsed = asked.parsed
     for descriptor in parsed.descriptors:
-        for index in range(begin, end + 1):
+        for index in range(asked.begin, asked.end + 1):
             if index % _EXPAND_AT_ONCE == 0:
                 await asyncio.sleep(0)
             try:
                 keys.add(descriptor.provider(index, parsed.prv_keys))
             except ValueError:
                 raise RpcError(
-                    RpcCode.INVALID_ADDRESS_OR_KEY, f"Cannot derive script without private keys: '{text}'"
+                    RpcCode.INVALID_ADDRESS_OR_KEY, f"Cannot derive script without private keys: '{asked.text}'"
                 ) from None
             _add_secrets(keys, parsed, index)
 

@@ -15,6 +15,7 @@ from btclib.script.witness import Witness
 from btclib.tx import OutPoint, Tx, TxIn, TxOut
 from btclib.tx.coin import Coin
 
+from bitcoind_mp.node.chain.clock import Clock
 from bitcoind_mp.node.chain.params import params_for
 from bitcoind_mp.node.kernel import verify_scripts
 from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
@@ -57,12 +58,16 @@ def fake_header(previous: bytes, time: int, serial: int, version: int = 0x200000
     return pack("<i", version) + previous[::-1] + root + pack("<III", time, 0x207FFFFF, 0)
 
 
-class FakeClock:
-    def __init__(self, now: int) -> None:
-        self.time = now
+class FakeClock(Clock):
+    """The node's, standing still."""
 
-    def now(self) -> int:
-        return self.time
+    @property
+    def time(self) -> int:
+        return self.now()
+
+    @time.setter
+    def time(self, now: int) -> None:
+        self.set_mock(now)
 
 
 class FakeCoins(dict[tuple[bytes, int], Coin]):
@@ -106,6 +111,9 @@ class FakeChain:
 
     def by_height(self, height: int) -> FakeBlock | None:
         return self.blocks[height] if 0 <= height < len(self.blocks) else None
+
+    def locator(self, node: FakeBlock | None = None) -> list[bytes]:
+        return [(node or self.tip).hash]
 
     def subscribe(self, listener: Any) -> FakeHandle:
         self.listeners.append(listener)

@@ -7,7 +7,9 @@ import pytest
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config.option import NODE
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.node.settings import mempool_policy, peers_config, trim_bounds
+from bitcoind_mp.node.p2p.endpoint import Endpoint
+from bitcoind_mp.node.p2p.permissions import Permissions
+from bitcoind_mp.node.settings import block_limits, chain_params, mempool_policy, peers_config, trim_bounds
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_blocksonly_takes_no_transactions_of_peers(tmp_path: Path, arguments: li
 
 def test_where_to_be_called_and_not_to_listen_are_at_odds(tmp_path: Path) -> None:
     config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-bind=127.0.0.1", "-listen=0"], NODE)
-    with pytest.raises(FatalError, match="Cannot set -bind together with -listen=0"):
+    with pytest.raises(FatalError, match="Cannot set -bind or -whitebind together with -listen=0"):
         peers_config(config)
 
 
@@ -62,3 +64,75 @@ def test_limits_that_do_not_go_together_are_refused(tmp_path: Path, arguments: l
     with pytest.raises(FatalError, match=refusal) as refused:
         mempool_policy(config)
     assert refused.value.status is ExitStatus.CONFIG
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (
+            ["-blockmaxweight=4000001"],
+            "Specified -blockmaxweight (4000001) exceeds consensus maximum block weight (4000000)",
+        ),
+        (
+            ["-blockreservedweight=4000001"],
+            "Specified -blockreservedweight (4000001) exceeds consensus maximum block weight (4000000)",
+        ),
+        (
+            ["-blockreservedweight=1999"],
+            "Specified -blockreservedweight (1999) is lower than minimum safety value of (2000)",
+        ),
+    ],
+)
+def test_weights_that_no_block_can_have_are_refused(tmp_path: Path, arguments: list[str], refusal: str) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE)
+    with pytest.raises(FatalError) as refused:
+        block_limits(config)
+    assert refused.value.message == refusal
+    assert refused.value.status == ExitStatus.CONFIG
+
+
+@pytest.mark.parametrize(
+    ("chain", "arguments", "version"),
+    [("regtest", [], None), ("regtest", ["-blockversion=1337"], 1337), ("main", ["-blockversion=1337"], None)],
+)
+def test_a_test_may_choose_the_version_of_blocks(
+    tmp_path: Path, chain: str, arguments: list[str], version: int | None
+) -> None:
+    config = configuration.load([f"-chain={chain}", f"-datadir={tmp_path}", *arguments], NODE)
+    assert block_limits(config).version == version
+
+
+def test_the_work_that_a_chain_must_have(tmp_path: Path) -> None:
+    def work(*arguments: str) -> int:
+        config = configuration.load(["-chain=main", f"-datadir={tmp_path}", *arguments], NODE)
+        return chain_params(config).minimum_chain_work
+
+    assert work() > 1 << 90
+    assert work("-minimumchainwork=1f") == work("-minimumchainwork=0x1F") == 31
+    for bad in ("1g", "0" * 65):
+        with pytest.raises(FatalError, match="must be up to 64 hex digits"):
+            work(f"-minimumchainwork={bad}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "permissions"),
+    [
+        (["-whitelist=127.0.0.1"], Permissions.NO_BAN | Permissions.MEMPOOL | Permissions.RELAY),
+        (["-whitelist=127.0.0.1", "-blocksonly"], Permissions.NO_BAN | Permissions.MEMPOOL),
+        (
+            ["-whitelist=127.0.0.1", "-whitelistforcerelay", "-nowhitelistrelay"],
+            Permissions.NO_BAN | Permissions.MEMPOOL | Permissions.FORCE_RELAY,
+        ),
+        (["-whitebind=addr@127.0.0.1:5"], Permissions.ADDR),
+    ],
+)
+def test_whom_the_operator_trusts(tmp_path: Path, arguments: list[str], permissions: Permissions) -> None:
+    config = peers_config(configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE))
+    place = Endpoint("127.0.0.1", 5)
+    assert config.whitelist.of_peer(Endpoint("127.0.0.1", 9), place, inbound=True) == permissions
+
+
+def test_a_permission_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-whitelist=oops@127.0.0.1"], NODE)
+    with pytest.raises(FatalError, match="Invalid P2P permission: 'oops'"):
+        peers_config(config)

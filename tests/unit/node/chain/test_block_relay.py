@@ -18,11 +18,11 @@ from bitcoind_mp.node.chain.opening import open_chain
 from bitcoind_mp.node.chain.params import params_for
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.p2p.blocks import BlockRelay
-from bitcoind_mp.node.p2p.download import BLOCK_TIMEOUT, LONGEST, MAX_IN_FLIGHT, BlockDownload
+from bitcoind_mp.node.p2p.download import MAX_IN_FLIGHT, BlockDownload
 from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.handshake import Handshake
-from bitcoind_mp.node.p2p.headers import parse_headers
-from bitcoind_mp.node.p2p.peer import Peer, Traffic
+from bitcoind_mp.node.p2p.headerfetch import parse_headers
+from bitcoind_mp.node.p2p.peer import Peer, Role, Traffic
 from bitcoind_mp.node.p2p.wire import PeerMisbehavedError
 
 START = 1_700_000_000
@@ -58,7 +58,7 @@ def new_peer(number: int) -> tuple[Peer, Wire]:
     services = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS
     for payload in (Version(70016, services, nonce=2), Verack()):
         handshake.receive(payload.to_message(MAGIC))
-    return Peer(number, Endpoint("127.0.0.1", number), wire, handshake, manual=False, traffic=Traffic(0)), wire
+    return Peer(number, Endpoint("127.0.0.1", number), wire, handshake, role=Role.INBOUND, traffic=Traffic(0)), wire
 
 
 def mined(previous: bytes, count: int, tag: int = 0) -> list[bytes]:
@@ -104,14 +104,16 @@ def test_a_long_chain_that_has_no_work_leaves_nothing_behind(run: Run, tmp_path:
         chain = await opened(tmp_path, work=3000)
         peer, wire = new_peer(1)
         relay = BlockRelay(chain, {1: peer})
+        relay.greet(peer)
+        wire.sent.clear()
         await relay.on_headers(peer, message(headers[:50]))
         assert not wire.asked(GetHeaders)
         await relay.on_headers(peer, message(headers[:MAX_HEADERS_RESULTS]))
         asked = wire.asked(GetHeaders)
         assert [request.locator[0] for request in asked] == [hash256(headers[MAX_HEADERS_RESULTS - 1])[::-1]]
-        assert peer.headers_sync is not None
+        assert peer.headers.low_work is not None
         await relay.on_headers(peer, message(headers[MAX_HEADERS_RESULTS:]))
-        assert peer.headers_sync is None
+        assert peer.headers.low_work is None
         assert not wire.sent
         assert len(chain.headers) == 1
         await chain.close()
@@ -171,7 +173,8 @@ def test_headers_without_their_work_or_apart_end_the_connection(run: Run, tmp_pa
 
 def test_the_transaction_count_after_a_header_is_passed_over(genesis: bytes) -> None:
     headers = mined(genesis, 2)
-    assert parse_headers(b"\x02" + headers[0] + b"\xfd\x00\x01" + headers[1] + b"\x00") == headers
+    parsed = parse_headers(b"\x02" + headers[0] + b"\xfd\x00\x01" + headers[1] + b"\x00")
+    assert [header.raw for header in parsed] == headers
 
 
 def test_a_block_that_nobody_asked_for_is_stored_only_if_it_may_matter(
@@ -250,20 +253,25 @@ def test_a_peer_is_late_only_while_it_is_waited_for(run: Run, tmp_path: Path, ge
     async def story() -> None:
         chain = await opened(tmp_path)
         await chain.submit_headers(mined(genesis, 3))
-        download = BlockDownload(chain)
-        first, second, _ = download.next_blocks(7, chain.best_header, now=0.0)
-        assert not download.late(BLOCK_TIMEOUT - 1)
-        assert download.late(BLOCK_TIMEOUT) == {7}
-        assert not download.late(BLOCK_TIMEOUT, behind={7})
-        download.received(7, first.hash)
-        assert not download.late(BLOCK_TIMEOUT + 1)  # the kernel is at it
+        peer, wire = new_peer(7)
+        peer.best_known = chain.best_header
+        download = BlockDownload(chain, {7: peer})
+        timeout = chain.params.consensus.pow_target_spacing
+        first, *_ = download.next_blocks(peer, now=0.0)
+        assert not download.late(peer, timeout)
+        assert download.late(peer, timeout + 1)
+        wire.is_behind = True
+        assert not download.late(peer, timeout + 1)
+        wire.is_behind = False
+        download.received(first.hash, peer, now=90.0)
+        assert not download.late(peer, timeout + 91)  # the kernel is at it
         download.processed(first.hash, now=100.0)
-        assert not download.late(100.0 + BLOCK_TIMEOUT - 1)
-        assert download.next_deadline() == 100.0 + BLOCK_TIMEOUT
-        assert download.late(100.0 + BLOCK_TIMEOUT) == {7}
-        download.received(7, second.hash)
-        download.processed(second.hash, now=LONGEST - 1)
-        assert download.late(LONGEST, behind={7}) == {7}  # it can't go on for ever
+        assert not download.late(peer, timeout + 100)
+        assert download.next_deadline() == timeout + 100
+        assert download.late(peer, timeout + 101)
+        wire.is_behind = True
+        assert download.late(peer, timeout + 701)  # it can't go on for ever
+        assert [node.height for node in download.in_flight(7)] == [2, 3]
         await chain.close()
 
     run(story())

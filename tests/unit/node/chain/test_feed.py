@@ -78,7 +78,7 @@ class World:
         self.chain, self.maker = chain, maker
         policy = MempoolPolicy(require_standard=False, min_relay_fee=0, incremental_relay_fee=0)
         self.mempool = Mempool(chain, policy, verify=verify_scripts, directory=None)
-        self.feed = Feed(chain, self.mempool, Broadcaster(chain, self.mempool))
+        self.feed = Feed(chain, self.mempool, Broadcaster(chain, self.mempool, lambda entry: None))
         self.remote: Chain = self.feed
         self.session = self.server = None
 

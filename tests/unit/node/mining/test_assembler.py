@@ -132,7 +132,7 @@ def test_without_a_mempool_there_is_only_the_coinbase(chain: Any) -> None:
 def test_time_is_past_the_median_and_not_before_the_clock(mempool: Mempool, chain: Any) -> None:
     chain.clock.time = chain.tip.time + 5000
     assert template(chain, mempool).time == chain.clock.time
-    chain.clock.time = 0
+    chain.clock.time = 1
     made = template(chain, mempool)
     assert made.time == made.min_time == chain.tip.median_time + 1
 

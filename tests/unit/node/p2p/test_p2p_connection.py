@@ -12,7 +12,7 @@ from btclib.p2p import Message, Ping, Version
 from bitcoind_mp.node.p2p.connection import Connection
 from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.handshake import Handshake
-from bitcoind_mp.node.p2p.peer import OTHER, Peer, Traffic
+from bitcoind_mp.node.p2p.peer import OTHER, Peer, Role, Traffic
 from bitcoind_mp.node.p2p.wire import PeerMisbehavedError, Wire
 
 MAGIC = bytes.fromhex("fabfb5da")
@@ -51,13 +51,13 @@ async def met(handle: Handle) -> AsyncIterator[Meeting]:
 
     def opened(connection: Connection) -> Peer:
         handshake = Handshake(Version(70016, nonce=1), inbound=True, our_nonces=set())
-        return Peer(1, Endpoint("127.0.0.1", 5), connection, handshake, manual=False, traffic=Traffic(0))
+        return Peer(1, Endpoint("127.0.0.1", 5), connection, handshake, role=Role.INBOUND, traffic=Traffic(0))
 
     def closed(peer: Peer, reason: str) -> None:
         meeting.reasons.append(reason)
         meeting.ended.set()
 
-    connection = meeting.connection = Connection(Wire(MAGIC), opened, handle, closed)
+    connection = meeting.connection = Connection(Wire(MAGIC), opened, handle, closed, lambda: 1)
     await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, near)
     try:
         async with asyncio.timeout(PATIENCE):

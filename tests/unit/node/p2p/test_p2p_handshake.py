@@ -4,7 +4,7 @@ import pytest
 from btclib.p2p import Message, Payload, Verack, Version, WtxidRelay
 
 from bitcoind_mp.node.p2p.handshake import Handshake
-from bitcoind_mp.node.p2p.wire import PeerMisbehavedError
+from bitcoind_mp.node.p2p.wire import PeerEndedError
 
 MAGIC = bytes.fromhex("fabfb5da")
 
@@ -62,11 +62,11 @@ def test_a_second_version_changes_nothing() -> None:
 
 def test_a_connection_to_ourselves_is_refused() -> None:
     called = Handshake(version(2), inbound=True, our_nonces={1, 2})
-    with pytest.raises(PeerMisbehavedError, match="ourselves"):
+    with pytest.raises(PeerEndedError, match="ourselves"):
         called.receive(version(1).to_message(MAGIC))
 
 
 @pytest.mark.parametrize("message", [version(1, 31799).to_message(MAGIC), Message(MAGIC, "version", b"\x01")])
 def test_obsolete_and_unreadable_versions_are_refused(message: Message) -> None:
-    with pytest.raises(PeerMisbehavedError):
+    with pytest.raises(PeerEndedError):
         Handshake(version(2), inbound=True, our_nonces=set()).receive(message)

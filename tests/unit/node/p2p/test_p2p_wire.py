@@ -3,7 +3,7 @@
 import pytest
 from btclib.p2p import Message, Ping
 
-from bitcoind_mp.node.p2p.wire import PeerMisbehavedError, Wire
+from bitcoind_mp.node.p2p.wire import PeerEndedError, Wire
 
 MAGIC = bytes.fromhex("fabfb5da")
 
@@ -34,7 +34,7 @@ def test_what_is_packed_is_read_back() -> None:
     ids=["other network", "not bitcoin", "too long", "too long and bad"],
 )
 def test_bytes_that_are_no_message_end_the_connection(data: bytes) -> None:
-    with pytest.raises(PeerMisbehavedError):
+    with pytest.raises(PeerEndedError):
         list(Wire(MAGIC).feed(data))
 
 
@@ -56,14 +56,14 @@ def test_a_whole_message_that_is_bad_is_passed_over(bad: bytes) -> None:
 
 
 def test_another_transport_is_known_by_its_first_byte() -> None:
-    with pytest.raises(PeerMisbehavedError):
+    with pytest.raises(PeerEndedError):
         list(Wire(MAGIC).feed(b"\x01"))
 
 
 def test_messages_before_a_bad_one_are_given() -> None:
     good = Message(MAGIC, "ping", bytes(8))
     got = []
-    with pytest.raises(PeerMisbehavedError):
+    with pytest.raises(PeerEndedError):
         for message in Wire(MAGIC).feed(good.serialize() + bytes(24)):
             got.append(message)
     assert got == [good]

@@ -9,7 +9,7 @@ from btclib.p2p import NetworkAddress, ServiceFlags, Version
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.node.p2p.endpoint import Endpoint
 from bitcoind_mp.node.p2p.handshake import Handshake
-from bitcoind_mp.node.p2p.peer import Peer, Traffic
+from bitcoind_mp.node.p2p.peer import Peer, Role, Traffic, TxRelay
 from bitcoind_mp.node.rpc.network import NetworkCommands
 from bitcoind_mp.node.rpc.peer_json import service_names
 
@@ -48,10 +48,10 @@ def peer(chain: Any) -> Peer:
         addr_recv=NetworkAddress(ServiceFlags(0), "::ffff:5.6.7.8", 50000),
         user_agent=b"/Satoshi:31.0.0/\x1b[31m",
     )
-    peer = Peer(7, Endpoint("1.2.3.4", 8333), link, handshake, manual=True, traffic=Traffic(connected=1000))
+    peer = Peer(7, Endpoint("1.2.3.4", 8333), link, handshake, role=Role.MANUAL, traffic=Traffic(connected=1000))
     peer.local = Endpoint("10.0.0.2", 50000)
     peer.best_known = chain.tip
-    peer.fee_filter = 1000
+    peer.tx_relay = TxRelay(wanted=True, fee_filter=1000)
     peer.traffic.sent.update({"version": 100, "ping": 32})
     peer.traffic.received.update({"pong": 32})
     return peer
@@ -100,7 +100,7 @@ def test_times_of_pings_are_there_once_there_was_one(make: Any, peer: Peer) -> N
 
 
 def test_a_peer_before_its_version_is_described_too(make: Any, peer: Peer) -> None:
-    peer.handshake.theirs, peer.local, peer.best_known = None, None, None
+    peer.handshake.theirs, peer.local, peer.best_known, peer.tx_relay = None, None, None, None
     (info,) = make(peer)[0].getpeerinfo()
     assert "addrbind" not in info
     assert "addrlocal" not in info
