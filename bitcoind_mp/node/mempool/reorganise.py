@@ -62,9 +62,13 @@ class Reorganiser:
         """Whether a reorganisation is under way: the mempool may spend from what is neither there nor in the chain."""
         return bool(self._waiting or self._back)
 
-    def disconnected(self, transactions: Sequence[Tx]) -> None:
-        """The newest block's transactions, coinbase first."""
+    def disconnected(self, transactions: Sequence[Tx], *, lost: bool = False) -> None:
+        """The newest block's transactions, coinbase first. ``lost``: they aren't to come back."""
         now = self._chain.clock.now()
+        if lost:
+            for tx in transactions:
+                self._drop(Incoming.of(tx, now))
+            return
         earlier = {each.txid: each for each in (Incoming.of(tx, now) for tx in transactions)}
         self._waiting = {**earlier, **self._waiting}
         size = sum(len(each.raw) for each in self._waiting.values())

@@ -37,6 +37,7 @@ class FakeBlock:
         self.height = previous.height + 1 if previous else 0
         self.version, self.time, self.bits = (int(unpack_from(kind, header, at)[0]) for kind, at in _FIELDS)
         self.transactions = transactions
+        self.failed = False
 
     @property
     def median_time(self) -> int:

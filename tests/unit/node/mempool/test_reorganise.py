@@ -72,6 +72,26 @@ def test_a_disconnected_block_gives_its_transactions_back(
     assert len(mempool.descendants(entry)) == 2
 
 
+def test_of_many_blocks_called_invalid_the_newest_ten_give_back(
+    run: Run, mempool: Mempool, money: Any, chain: Any
+) -> None:
+    txs = [money.spend(fee=1000) for _ in range(12)]
+    for tx in txs:
+        chain.mine(tx)
+    orphan = money.spend(money.output(txs[1]), fee=1000)
+    stays = money.spend(money.output(txs[2]), fee=1000)
+    accept(run, mempool, orphan, stays)
+    for _ in range(11):
+        chain.tip.failed = True
+        chain.disconnect()
+    chain.finish()
+    assert {entry.txid for entry in mempool.entries()} == {stays.id, *(tx.id for tx in txs[2:])}
+    # the next time is counted from nothing
+    chain.tip.failed = True
+    chain.disconnect(finish=True)
+    assert mempool.entry(txs[0].id) is not None
+
+
 def test_a_transaction_in_both_chains_stays_out(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
     both, lost = money.spend(fee=1000), money.spend(fee=1000)
     accept(run, mempool, both, lost)
