@@ -184,6 +184,10 @@ class Wallet:
         """The node's clock (mock time where set), seconds since 1970."""
         return self._clock.now()
 
+    def clock_set(self, clock: int, *, stands: bool) -> None:
+        """The node says that its clock was put."""
+        self._clock.set(clock, stands=stands)
+
     async def reach(self, block: bytes, height: int, deadline: float) -> bool:
         """Wait until that block's effects are committed, or a later one's; False if that takes too long (seconds).
 

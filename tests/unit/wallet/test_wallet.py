@@ -1,7 +1,5 @@
 """A wallet on the feed: payments, reorganisations, conflicts, a node that goes and comes."""
 
-from dataclasses import replace
-
 from btclib.tx import Tx
 
 from bitcoind_mp.interfaces.errors import RpcError
@@ -403,7 +401,7 @@ def test_a_transaction_with_other_signatures_keeps_what_people_know_of_it(on_ben
         signed_otherwise = Tx.parse(raw, check_validity=False)
         signed_otherwise.vin[0].script_sig = b"\x01\x01"
         clone = signed_otherwise.serialize(include_witness=True, check_validity=False)
-        bench.clock.observe(replace(await bench.chain.status(), clock=bench.NOW + 1000))
+        await bench.chain.put_clock(bench.NOW + 1000)
         bench.chain.mine(clone, time=bench.NOW + 1000)
         await bench.chain.deliver()
         found = wallet.transaction(bench.txid_of(clone))
