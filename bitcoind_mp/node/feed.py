@@ -102,6 +102,9 @@ class Feed(Chain, Listener):
         for stream in self._streams.values():
             stream.transaction_added(entry)
 
+    def returned(self, entry: MempoolEntry) -> None:
+        self.added(entry)
+
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         for stream in self._streams.values():
             stream.transaction_removed(entry, reason)

@@ -220,13 +220,16 @@ class Money:
 
 
 class Recorder:
-    """A listener that remembers: ("+", txid) and (reason, txid)."""
+    """A listener that remembers: ("+", txid), ("back", txid) and (reason, txid)."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, bytes]] = []
 
     def added(self, entry: MempoolEntry) -> None:
         self.events.append(("+", entry.txid))
+
+    def returned(self, entry: MempoolEntry) -> None:
+        self.events.append(("back", entry.txid))
 
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         self.events.append((str(reason), entry.txid))

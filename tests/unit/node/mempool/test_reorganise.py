@@ -64,7 +64,7 @@ def test_a_disconnected_block_gives_its_transactions_back(
     grandchild = money.spend(money.output(child), fee=1000)
     accept(run, mempool, grandchild)
     chain.disconnect(finish=True)
-    assert set(recorder.events[4:]) == {("+", parent.id), ("+", stranger.id)}
+    assert set(recorder.events[4:]) == {("back", parent.id), ("back", stranger.id)}
     entry = mempool.entry(parent.id)
     assert entry is not None
     assert entry.sequence == 0
@@ -200,7 +200,7 @@ def test_a_deep_reorganisation_puts_parents_first(
     for _ in range(blocks):
         chain.disconnect()
     chain.finish()
-    assert [txid for event, txid in recorder.events if event == "+"] == [tx.id for tx in line]
+    assert [txid for event, txid in recorder.events if event == "back"] == [tx.id for tx in line]
 
 
 def test_a_long_reorganisation_is_gone_through_bit_by_bit(
