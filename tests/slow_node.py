@@ -43,6 +43,9 @@ class Gated(Follower):
     async def mempool_told(self, stream: int) -> None:
         await self._follower.mempool_told(stream)
 
+    async def clock_set(self, stream: int, clock: int, stands: bool) -> None:
+        await self._follower.clock_set(stream, clock, stands)
+
 
 def gated(chain: Chain, gate: asyncio.Semaphore) -> Chain:
     """That chain, with a gate before each block it gives."""

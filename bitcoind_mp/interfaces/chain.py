@@ -143,6 +143,11 @@ class Follower(ABC):
     async def mempool_told(self, stream: int) -> None:
         """All that were in the mempool at `synced` have been told. Most followers needn't know."""
 
+    @interface_method("follower.clock_set")  # noqa: B027
+    async def clock_set(self, stream: int, clock: int, stands: bool) -> None:
+        """A test put the node's clock, as `ChainStatus` tells of it; before the blocks that come after. Most followers
+        needn't know."""
+
 
 class Chain(ABC):
     """The node as its wallet sees it. Each method may raise `RpcError`, `Disconnected` or `CallTimeout`."""

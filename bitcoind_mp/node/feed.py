@@ -68,6 +68,7 @@ class Feed(Chain, Listener):
             chain.subscribe(self).close,
             mempool.subscribe(self).close,
         ]
+        chain.clock.watch(self.clock_set)
 
     async def close(self) -> None:
         """End every stream."""
@@ -101,9 +102,17 @@ class Feed(Chain, Listener):
         for stream in self._streams.values():
             stream.transaction_added(entry)
 
+    def returned(self, entry: MempoolEntry) -> None:
+        self.added(entry)
+
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         for stream in self._streams.values():
             stream.transaction_removed(entry, reason)
+
+    def clock_set(self, mock: int) -> None:
+        """A test put the clock."""
+        for stream in self._streams.values():
+            stream.clock_set()
 
     def _wake(self) -> None:
         for stream in self._streams.values():

@@ -155,6 +155,9 @@ class Changes(Listener):
     def added(self, entry: MempoolEntry) -> None:
         self._note()
 
+    def returned(self, entry: MempoolEntry) -> None:
+        self._note()
+
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         self._note()
 

@@ -83,6 +83,7 @@ class Kernel:
     ) -> None:
         self._emit = emit
         self._offered: tuple[bytes, bytes] | None = None
+        self._invalidating = False
         self._checked: dict[bytes, bool] = {}
         self._chunks: list[bytes] = []
         self._write = capi.btck_WriteBytes(self._on_bytes)
@@ -172,7 +173,12 @@ class Kernel:
         """
         state, entry = pbk.BlockValidationState(), self._required_entry(hash)
         with _explaining():
-            if _exports.invalidate_block(self._handle, state._as_parameter_, entry):
+            self._invalidating = True
+            try:
+                done = _exports.invalidate_block(self._handle, state._as_parameter_, entry)
+            finally:
+                self._invalidating = False
+            if done:
                 self._emit(Invalidated(hash))
             self._activate(state)
 
@@ -291,7 +297,8 @@ class Kernel:
 
         def disconnected(user_data: object, block: object, entry: pbk.BlockTreeEntry) -> None:
             hash = self._hash_of(entry)
-            self._emit(Disconnected(hash, self.read_undo(hash) if self._manager is not None else None))
+            spent = self.read_undo(hash) if self._manager is not None else None
+            self._emit(Disconnected(hash, spent, self._invalidating))
 
         def checked(user_data: object, block: pbk.Block, state: pbk.BlockValidationState) -> None:
             hash = bytes(block.block_hash)[::-1]

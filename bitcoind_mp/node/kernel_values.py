@@ -44,10 +44,11 @@ class Connected:
 @dataclass(frozen=True)
 class Disconnected:
     """The block was the tip. ``spent``: the coins it had spent, for each transaction but the coinbase; None where
-    they can't be read, which is so while the kernel opens."""
+    they can't be read, which is so while the kernel opens. ``invalid``: it goes for being marked as such."""
 
     hash: bytes
     spent: list[list[Coin]] | None
+    invalid: bool = False
 
 
 @dataclass(frozen=True)

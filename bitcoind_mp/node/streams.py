@@ -118,11 +118,17 @@ class Stream:
         self._mempool_told = False
         self._told: set[bytes] = set()
         self._untold: dict[bytes, Removal | None] = {}
+        self._clock_was_set = False
 
     # --- what happens ---------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """The chain moved."""
+        self._moved.set()
+
+    def clock_set(self) -> None:
+        """A test put the clock."""
+        self._clock_was_set = True
         self._moved.set()
 
     def transaction_added(self, entry: MempoolEntry) -> None:
@@ -166,6 +172,9 @@ class Stream:
 
     async def _step(self) -> bool:
         """Send one thing; False if there is nothing to send now."""
+        if self._clock_was_set:
+            await self._tell_clock()
+            return True
         if self._cursor is not None and not self._chain.contains(self._cursor):
             await self._disconnect(self._cursor)
             return True
@@ -185,6 +194,12 @@ class Stream:
             self._window.send(self._follower.mempool_told(self.number))
             return True
         return False
+
+    async def _tell_clock(self) -> None:
+        await self._window.admit(0)
+        self._clock_was_set = False
+        clock = self._chain.clock
+        self._window.send(self._follower.clock_set(self.number, clock.now(), bool(clock.mock)))
 
     def _is_beyond(self, node: BlockNode) -> bool:
         return self._stop_height is not None and node.height > self._stop_height

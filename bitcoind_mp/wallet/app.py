@@ -129,7 +129,7 @@ class WalletApp:
             times, Credentials(credentials, escaped), Deadlines(deadlines_file(config), parent_identity())
         )
         self._keeper = config.run_path("wallet.sock"), hello
-        self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain)
+        self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain, clock)
 
     def by_the_keeper(self, wallet: str) -> Carrier:
         """Who carries the backups of a process that reaches its one wallet alone."""

@@ -49,6 +49,9 @@ class LiveFollower(Follower):
     async def transaction_removed(self, stream: int, txid: str, reason: str) -> None:
         self._apply(lambda: self._wallet.mempool_removed(bytes.fromhex(txid), reason))
 
+    async def clock_set(self, stream: int, clock: int, stands: bool) -> None:
+        self._wallet.clock_set(clock, stands=stands)
+
     def _apply(self, change: Callable[[], None]) -> None:
         """Apply in order, nothing after a failure: the file then stands where the next stream goes on."""
         if self.failed.done():

@@ -184,6 +184,10 @@ class Wallet:
         """The node's clock (mock time where set), seconds since 1970."""
         return self._clock.now()
 
+    def clock_set(self, clock: int, *, stands: bool) -> None:
+        """The node says that its clock was put."""
+        self._clock.set(clock, stands=stands)
+
     async def reach(self, block: bytes, height: int, deadline: float) -> bool:
         """Wait until that block's effects are committed, or a later one's; False if that takes too long (seconds).
 
@@ -609,10 +613,16 @@ class Wallet:
 
     async def resubmit(self, before: int | None = None) -> int:
         """Hand all waiting transactions to the node, in the order they came; of those received at or before
-        ``before`` where given (``ResubmitWalletTransactions``). How many it has."""
+        ``before`` where given (``ResubmitWalletTransactions``). How many it has.
+
+        Without ``before`` what is in the node's mempool isn't handed over: peers would be told of it again, at every
+        start, and learn whose it is.
+        """
         self.is_put_off, accepted = self.is_put_off and before is not None, 0
         for tx in self.history.unconfirmed():
-            if not tx.is_abandoned and (before is None or tx.time_received <= before):
+            if before is None and tx.in_mempool:
+                accepted += 1
+            elif not tx.is_abandoned and (before is None or tx.time_received <= before):
                 accepted += not await self.submit(tx)
         return accepted
 

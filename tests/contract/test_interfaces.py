@@ -136,6 +136,9 @@ class Listening(Follower):
     async def transaction_removed(self, stream: int, txid: str, reason: str) -> None:
         await self._tell("removed", stream, txid, reason)
 
+    async def clock_set(self, stream: int, clock: int, stands: bool) -> None:
+        await self._tell("clock", stream, clock, stands)
+
 
 def test_values_come_as_they_are(reach: Any) -> None:
     async def main() -> None:

@@ -90,8 +90,8 @@ class Tracker:
                 self._index(hash, header)
                 self._store(self._node(hash), tx_count, len(raw) if raw is not None else 0)
                 self._connect(self._node(hash), raw)
-            case Disconnected(hash, spent):
-                self._disconnect(self._node(hash), spent)
+            case Disconnected(hash, spent, invalid):
+                self._disconnect(self._node(hash), spent, invalid)
             case TipChanged(hash):
                 self._tell("tip_changed", self._node(hash))
             case Refused(hash, header):
@@ -126,9 +126,10 @@ class Tracker:
         self.coins.connect(node.height, contents)
         self._tell("block_connected", node, contents)
 
-    def _disconnect(self, node: BlockNode, spent: list[list[Coin]] | None) -> None:
+    def _disconnect(self, node: BlockNode, spent: list[list[Coin]] | None, invalid: bool) -> None:
         contents = self.contents(node, None)
         self.tree.disconnected(node)
+        node.failed = node.failed or invalid
         self._download.tip_moved(self.tree.tip)
         if spent is None:
             self.coins.suspend()

@@ -14,6 +14,10 @@ from .reorganise import Reorganiser
 from .store import Store
 from .view import BlockView, ChainView, Contents
 
+#: So many of the blocks that somebody says are invalid give their transactions back, the newest; more is futile
+#: (``Chainstate::InvalidateBlock``).
+_INVALID_GIVING_BACK = 10
+
 
 class Follower:
     """Listens to the chain for one mempool. ``settled`` is called when a step of the chain is over."""
@@ -34,6 +38,7 @@ class Follower:
         self._minimum = minimum
         self._estimator = estimator
         self._settled = settled
+        self._invalid = 0
 
     def block_connected(self, node: BlockView, contents: Contents) -> None:
         """Confirmed transactions leave, and what conflicts with them."""
@@ -45,10 +50,12 @@ class Follower:
 
     def block_disconnected(self, node: BlockView, contents: Contents) -> None:
         """Its transactions come back, once the chain stands again."""
-        self._reorganiser.disconnected(contents.transactions)
+        self._invalid += node.failed
+        self._reorganiser.disconnected(contents.transactions, lost=self._invalid > _INVALID_GIVING_BACK)
 
     def tip_changed(self, node: BlockView) -> None:
         """The chain stands."""
+        self._invalid = 0
         if self._reorganiser.pending:
             self._reorganiser.finish()
         self._settled()

@@ -43,7 +43,10 @@ class MempoolListener(Protocol):
     """Told of every change, in the loop, in order, after it happened."""
 
     def added(self, entry: MempoolEntry) -> None:
-        """``entry`` is in the mempool now."""
+        """``entry`` is in the mempool now, and news."""
+
+    def returned(self, entry: MempoolEntry) -> None:
+        """``entry`` is in the mempool now: a disconnected block gave it back. No news to peers, who had that block."""
 
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         """``entry`` left the mempool; with `Removal.BLOCK` a block confirmed it."""
@@ -241,7 +244,7 @@ class Mempool(MempoolView):
     def _added(self, entry: MempoolEntry) -> None:
         self._limits.added(entry)
         for listener in list(self._listeners):
-            listener.added(entry)
+            (listener.added if entry.sequence else listener.returned)(entry)
 
     def _removed(self, entry: MempoolEntry, reason: Removal) -> None:
         if reason is not Removal.BLOCK:

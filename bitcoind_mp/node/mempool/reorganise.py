@@ -68,10 +68,14 @@ class Reorganiser:
         """Wait until none is. Nothing may come in before: what returns isn't tied yet to what depends on it here."""
         await self._settled.wait()
 
-    def disconnected(self, transactions: Sequence[Tx]) -> None:
-        """The newest block's transactions, coinbase first."""
+    def disconnected(self, transactions: Sequence[Tx], *, lost: bool = False) -> None:
+        """The newest block's transactions, coinbase first. ``lost``: they aren't to come back."""
         self._settled.clear()
         now = self._chain.clock.now()
+        if lost:
+            for tx in transactions:
+                self._drop(Incoming.of(tx, now))
+            return
         earlier = {each.txid: each for each in (Incoming.of(tx, now) for tx in transactions)}
         self._waiting = {**earlier, **self._waiting}
         size = sum(len(each.raw) for each in self._waiting.values())

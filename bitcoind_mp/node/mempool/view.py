@@ -16,7 +16,8 @@ OutPoint = tuple[bytes, int]
 
 
 class BlockView(Protocol):
-    """A block of the header tree. ``median_time`` is this block's own median time past."""
+    """A block of the header tree. ``median_time`` is this block's own median time past; ``failed``: it is invalid, or
+    somebody says so."""
 
     @property
     def hash(self) -> bytes: ...
@@ -32,6 +33,8 @@ class BlockView(Protocol):
     def header(self) -> bytes: ...
     @property
     def version(self) -> int: ...
+    @property
+    def failed(self) -> bool: ...
 
 
 class Clock(Protocol):

@@ -274,6 +274,9 @@ class Peers(Listener):
         """`MempoolListener`."""
         self._processing.announcing.added(entry)
 
+    def returned(self, entry: MempoolEntry) -> None:
+        """`MempoolListener`: they aren't told (``MaybeUpdateMempoolForReorg``)."""
+
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         """`MempoolListener`: what isn't there any more is passed over when its announcement is due."""
 

@@ -38,6 +38,7 @@ class FakeBlock:
         self.height = previous.height + 1 if previous else 0
         self.version, self.time, self.bits = (int(unpack_from(kind, header, at)[0]) for kind, at in _FIELDS)
         self.transactions = transactions
+        self.failed = False
 
     @property
     def median_time(self) -> int:
@@ -227,13 +228,16 @@ class Money:
 
 
 class Recorder:
-    """A listener that remembers: ("+", txid) and (reason, txid)."""
+    """A listener that remembers: ("+", txid), ("back", txid) and (reason, txid)."""
 
     def __init__(self) -> None:
         self.events: list[tuple[str, bytes]] = []
 
     def added(self, entry: MempoolEntry) -> None:
         self.events.append(("+", entry.txid))
+
+    def returned(self, entry: MempoolEntry) -> None:
+        self.events.append(("back", entry.txid))
 
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         self.events.append((str(reason), entry.txid))

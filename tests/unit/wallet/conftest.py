@@ -173,6 +173,12 @@ class FakeChain(Chain):
         del self.mempool[txid]
         self._wake()
 
+    async def put_clock(self, clock: int) -> None:
+        """Put the node's clock, and tell everybody."""
+        self.clock = clock
+        for number, stream in self.streams.items():
+            await stream.follower.clock_set(number, clock, True)
+
     async def deliver(self) -> None:
         """Until every follower knows all."""
         async with asyncio.timeout(10):

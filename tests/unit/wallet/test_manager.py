@@ -178,18 +178,45 @@ def test_waiting_transactions_are_handed_over_again_once_a_block_could_have_had_
         bench.chain.refusal = RpcError(-26, "mempool full")
         await wallet.commit(bench.make_tx([(bench.txid_of(raw), 0)], [(9, bench.STRANGER)]))
         bench.chain.refusal = None
-        again = Rebroadcaster(bench.wallets, bench.node.chain)
+        again = Rebroadcaster(bench.wallets, bench.node.chain, bench.clock)
         assert await again.once() == 0  # it came after the newest block
         bench.chain.clock = bench.NOW + 10_000
         bench.clock.observe(await bench.chain.status())
         bench.chain.mine()
         await bench.chain.deliver()
         bench.chain.downloading = True
-        assert await again.once() == 0
+        assert await again.once() is None
         bench.chain.downloading = False
         assert await again.once() == 1
         await bench.node.go()
-        assert await again.once() == 0
+        assert await again.once() is None
+
+    on_bench(scenario)
+
+
+def test_it_is_the_nodes_clock_that_says_when_they_are_handed_over_again(on_bench):
+    async def scenario(bench):
+        wallet = await bench.wallet()
+        raw = bench.make_tx([(b"\7" * 32, 0)], [(BTC, bench.receive(wallet))])
+        bench.chain.mine(raw)
+        await bench.chain.deliver()
+        ours = bench.make_tx([(bench.txid_of(raw), 0)], [(9, bench.STRANGER)])
+        await wallet.commit(ours)
+        bench.chain.received.clear()
+        handed_over = asyncio.Event()
+        bench.chain.on_broadcast = handed_over.set
+        task = asyncio.create_task(Rebroadcaster(bench.wallets, bench.node.chain, bench.clock, lambda: 40_000).run())
+        await asyncio.sleep(0)
+        await bench.chain.put_clock(bench.NOW + 1000)
+        bench.chain.mine()
+        await bench.chain.deliver()
+        await bench.chain.put_clock(bench.NOW + 39_999)
+        await asyncio.sleep(0.01)
+        assert bench.chain.received == []
+        await bench.chain.put_clock(bench.NOW + 40_000)
+        await asyncio.wait_for(handed_over.wait(), 5)
+        assert bench.chain.received == [ours]
+        task.cancel()
 
     on_bench(scenario)
 

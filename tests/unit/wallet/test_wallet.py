@@ -1,7 +1,5 @@
 """A wallet on the feed: payments, reorganisations, conflicts, a node that goes and comes."""
 
-from dataclasses import replace
-
 from btclib.tx import Tx
 
 from bitcoind_mp.interfaces.errors import RpcError
@@ -311,6 +309,25 @@ def test_what_left_the_mempool_while_the_node_was_away_is_not_taken_to_be_there(
     on_bench(scenario)
 
 
+def test_what_a_node_that_came_back_still_has_is_not_broadcast_again(on_bench):
+    async def scenario(bench):
+        wallet, coins = await funded(bench, count=2)
+        payments = [bench.make_tx([coin], [(9 * BTC, bench.STRANGER)]) for coin in coins]
+        for payment in payments:
+            await wallet.commit(payment)
+        await bench.node.go()
+        bench.chain.received.clear()
+        del bench.chain.mempool[bench.txid_of(payments[0])]
+        bench.node.come()
+        assert await bench.wallets.attachment(wallet).until_live(10)
+        await bench.wallets.attachment(wallet).caught_up()
+        assert bench.chain.received == payments[:1]
+        assert await wallet.resubmit() == 2
+        assert bench.chain.received == payments[:1]
+
+    on_bench(scenario)
+
+
 def test_a_refused_payment_stays_in_the_wallet_and_is_offered_again(on_bench):
     async def scenario(bench):
         wallet, (coin,) = await funded(bench)
@@ -403,7 +420,7 @@ def test_a_transaction_with_other_signatures_keeps_what_people_know_of_it(on_ben
         signed_otherwise = Tx.parse(raw, check_validity=False)
         signed_otherwise.vin[0].script_sig = b"\x01\x01"
         clone = signed_otherwise.serialize(include_witness=True, check_validity=False)
-        bench.clock.observe(replace(await bench.chain.status(), clock=bench.NOW + 1000))
+        await bench.chain.put_clock(bench.NOW + 1000)
         bench.chain.mine(clone, time=bench.NOW + 1000)
         await bench.chain.deliver()
         found = wallet.transaction(bench.txid_of(clone))

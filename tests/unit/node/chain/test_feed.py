@@ -56,6 +56,9 @@ class Notebook(Follower):
         await self.open.wait()
         await self._note(reason, txid)
 
+    async def clock_set(self, stream, clock, stands) -> None:
+        await self._note("clock", (clock, stands))
+
     async def _note(self, what: str, which: object) -> None:
         async with self._moved:
             self.told.append((what, which))
@@ -137,6 +140,20 @@ def test_it_starts_with_genesis_and_goes_on_live(world, run) -> None:
             await w.mine(1)
             await notebook.until(("synced", 3), ("+", 4))
             assert notebook.raws[w.chain.by_height(2).hash.hex()] == blocks[1].hex()
+
+    run(body())
+
+
+def test_a_clock_that_is_set_is_told_before_what_comes_after(world, run) -> None:
+    async def body():
+        async with world() as w:
+            notebook = Notebook()
+            await w.remote.follow([], notebook)
+            await notebook.until(("synced", 0))
+            stands = w.chain.clock.now() + 7
+            w.chain.clock.set_mock(stands)
+            await w.mine(1)
+            await notebook.until(("clock", (stands, True)), ("+", 1))
 
     run(body())
 

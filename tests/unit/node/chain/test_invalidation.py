@@ -54,6 +54,24 @@ def test_an_invalid_block_is_disconnected_and_stays_so_over_a_restart(chain_at, 
     run(body())
 
 
+def test_a_listener_sees_why_a_block_goes(chain_at, run, maker, recorder) -> None:
+    async def body():
+        async with chain_at() as chain:
+            main = maker.chain(maker.genesis_hash, 1, 4, tag=b"main")
+            await submit_all(chain, main)
+            told = recorder(chain)
+            seen = []
+            told.block_disconnected = lambda node, contents: seen.append((node.height, node.failed))
+            chain.subscribe(told)
+            await submit_all(chain, maker.chain(hash_of(main[1]), 3, 3, tag=b"fork"))
+            assert seen == [(4, False), (3, False)]
+            seen.clear()
+            await chain.invalidate(chain.by_height(4))
+            assert seen[:2] == [(5, True), (4, True)]
+
+    run(body())
+
+
 def test_what_was_invalidated_is_on_disk_when_the_call_returns(chain_at, run, maker, tmp_path) -> None:
     """A killed node has closed nothing: a copy of the directory is what it leaves."""
 

@@ -175,6 +175,9 @@ class Back:
         if not self.left:
             self.all_here.set()
 
+    def returned(self, entry: Any) -> None:
+        raise AssertionError(f"{entry.txid.hex()} is no news")
+
     def removed(self, entry: Any, reason: Any) -> None:
         raise AssertionError(f"{entry.txid.hex()} left: {reason}")
 

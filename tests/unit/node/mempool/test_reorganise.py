@@ -64,12 +64,32 @@ def test_a_disconnected_block_gives_its_transactions_back(
     grandchild = money.spend(money.output(child), fee=1000)
     accept(run, mempool, grandchild)
     chain.disconnect(finish=True)
-    assert set(recorder.events[4:]) == {("+", parent.id), ("+", stranger.id)}
+    assert set(recorder.events[4:]) == {("back", parent.id), ("back", stranger.id)}
     entry = mempool.entry(parent.id)
     assert entry is not None
     assert entry.sequence == 0
     assert mempool.cluster(entry)[0].entries[0].txid == parent.id
     assert len(mempool.descendants(entry)) == 2
+
+
+def test_of_many_blocks_called_invalid_the_newest_ten_give_back(
+    run: Run, mempool: Mempool, money: Any, chain: Any
+) -> None:
+    txs = [money.spend(fee=1000) for _ in range(12)]
+    for tx in txs:
+        chain.mine(tx)
+    orphan = money.spend(money.output(txs[1]), fee=1000)
+    stays = money.spend(money.output(txs[2]), fee=1000)
+    accept(run, mempool, orphan, stays)
+    for _ in range(11):
+        chain.tip.failed = True
+        chain.disconnect()
+    chain.finish()
+    assert {entry.txid for entry in mempool.entries()} == {stays.id, *(tx.id for tx in txs[2:])}
+    # the next time is counted from nothing
+    chain.tip.failed = True
+    chain.disconnect(finish=True)
+    assert mempool.entry(txs[0].id) is not None
 
 
 def test_a_transaction_in_both_chains_stays_out(run: Run, mempool: Mempool, money: Any, chain: Any) -> None:
@@ -180,7 +200,7 @@ def test_a_deep_reorganisation_puts_parents_first(
     for _ in range(blocks):
         chain.disconnect()
     chain.finish()
-    assert [txid for event, txid in recorder.events if event == "+"] == [tx.id for tx in line]
+    assert [txid for event, txid in recorder.events if event == "back"] == [tx.id for tx in line]
 
 
 def test_a_long_reorganisation_is_gone_through_bit_by_bit(
