@@ -22,6 +22,8 @@ class Told(set[bytes]):
         assert entry.txid not in self
         self.add(entry.txid)
 
+    returned = added
+
     def removed(self, entry: MempoolEntry, reason: Removal) -> None:
         self.remove(entry.txid)
 
