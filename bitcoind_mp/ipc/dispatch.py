@@ -57,7 +57,7 @@ class Dispatcher:
         if incoming.served is None:
             # Not found; while the server warms up, not everything there will be is there yet.
             code = RpcCode.IN_WARMUP if self._shared.warmup else RpcCode.METHOD_NOT_FOUND
-            return refused(code, self._shared.warmup or "Method not found", incoming.identity), incoming
+            return refused(code, self._shared.warmup or self._shared.unknown, incoming.identity), incoming
         return to_response(request, result), incoming
 
 

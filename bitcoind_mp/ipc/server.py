@@ -21,7 +21,7 @@ from .manifest import describe
 from .openrpc import document
 from .registry import Table, collect
 from .served import ServedBuiltin
-from .session import Session, Shared
+from .session import UNKNOWN, Session, Shared
 from .signature import Method, declared
 from .transport import Wire
 
@@ -33,8 +33,8 @@ class Server:
 
     ``objects`` are instances whose methods are declared; more may follow with `add` (a worker that serves while
     it still loads). ``hello`` is what `init.handshake` answers. While `warmup` holds a text, commands are refused
-    with Core's -28 and that text; interface methods are answered all the same. ``credentials`` is what tells who a
-    peer is, and ``access`` who may be one.
+    with Core's -28 and that text; interface methods are answered all the same. ``unknown`` is what is said to whoever
+    calls what isn't served. ``credentials`` is what tells who a peer is, and ``access`` who may be one.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Server:
         hello: Hello,
         access: AccessRule | None = None,
         warmup: str = "",
+        unknown: str = UNKNOWN,
         credentials: CredentialReader = peer_credentials,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
@@ -52,7 +53,7 @@ class Server:
         self._credentials = credentials
         self._max_connections = max_connections
         self._table: Table = {}
-        self._shared = Shared(self._table, warmup)
+        self._shared = Shared(self._table, warmup, unknown)
         self._sessions: dict[int, Session] = {}
         self._listeners: list[asyncio.Server] = []
         self._count = 0

@@ -35,14 +35,20 @@ class Link(Protocol):
     def resume_reading(self) -> None: ...
 
 
+#: Core's words for it.
+UNKNOWN = "Method not found"
+
+
 class Shared:
     """What a server's sessions have in common: the table of methods, the bytes they hold, the calls that run.
 
-    While ``warmup`` holds a text, commands are refused with it (Core's -28)."""
+    While ``warmup`` holds a text, commands are refused with it (Core's -28); ``unknown`` is what methods are that there
+    aren't."""
 
-    def __init__(self, table: "Table | None" = None, warmup: str = "") -> None:
+    def __init__(self, table: "Table | None" = None, warmup: str = "", unknown: str = UNKNOWN) -> None:
         self.table: Table = {} if table is None else table
         self.warmup = warmup
+        self.unknown = unknown
         self.held = 0
         self.running: set[asyncio.Task[Any]] = set()
         self.closing = False

@@ -29,7 +29,7 @@ from bitcoind_mp.service.worker import Host, Service
 from .app import SignerApp
 from .clock import boot_id, read
 from .counter import Counter
-from .door import Door, Lineage
+from .door import REFUSAL, Door, Lineage
 from .entrance import Entrance, Served
 from .owner import OwnerCommands
 from .reach import confinement, prepare
@@ -111,7 +111,8 @@ class SignerService(Service):
             OwnerCommands(app.vault, tickets, config.chain),
             ProcessCommands(host, "signer"),
         ]
-        owner, nobody = (Server(objects, hello=hello, access=access) for objects in (for_owner, []))
+        owner = Server(for_owner, hello=hello, access=access)
+        nobody = Server(hello=hello, access=access, unknown=REFUSAL)
         self._servers = [owner, nobody]
 
         def for_a_wallet() -> Served:

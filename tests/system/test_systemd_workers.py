@@ -191,6 +191,20 @@ def test_a_service_without_its_socket_unit_binds_its_own_and_stays_stopped(machi
     assert machine.properties(NODE)["ActiveState"] == "inactive", "alice's calls don't start it"
 
 
+@pytest.mark.parametrize("unit", [NODE, ALICE, SIGNER])
+def test_the_supervisor_s_service_and_each_of_these_end_each_other(machine: Container, unit: str) -> None:
+    supervised = "bitcoind-mp.service"
+    machine.systemctl("stop", *(f"{unit}.{kind}" for unit in (ALICE, BOB, NODE) for kind in ("socket", "service")))
+    machine.systemctl("start", supervised)
+    machine.systemctl("start", f"{unit}.service")
+    states = [machine.properties(name)["ActiveState"] for name in (supervised, unit)]
+    assert states == ["inactive", "active"]
+    machine.systemctl("start", supervised)
+    states = [machine.properties(name)["ActiveState"] for name in (supervised, unit)]
+    machine.systemctl("stop", supervised)
+    assert states == ["active", "inactive"]
+
+
 def test_a_signer_as_a_service_of_its_own(machine: Container) -> None:
     """Wallets reach it as wallets, the node not at all, and the owner by the front end."""
     carol, run = "bitcoin-mp-wallet@carol", DATA / "regtest" / "run"

@@ -70,6 +70,14 @@ def test_sysusers_and_tmpfiles_parse(tool: str, arguments: list[str], file: str,
     assert done.returncode == 0, done.stderr
 
 
+def test_one_of_two_ways_has_the_directory() -> None:
+    """Workers as services of their own stop the supervisor's, and the other way round."""
+    alone = {unit.name for unit in UNITS.glob("bitcoin-mp-*.service")}
+    assert len(alone) == 3
+    for name in alone:
+        assert "\nConflicts=bitcoind-mp.service\n" in (UNITS / name).read_text(), name
+
+
 def test_units_name_only_executables_that_are_installed() -> None:
     scripts = {"bitcoind-mp", "bitcoin-mp-node", "bitcoin-mp-wallet", "bitcoin-mp-signer", "bitcoin-mp"}
     for unit in UNITS.glob("*.service"):

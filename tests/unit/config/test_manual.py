@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.config.help import USAGES
+from bitcoind_mp.config.instances import PREFIX
 from bitcoind_mp.config.manual import pages
 from bitcoind_mp.config.option import CLI, PROGRAMS
 from bitcoind_mp.config.options import TABLE
@@ -15,6 +16,7 @@ from bitcoind_mp.interfaces.journal import Event
 from bitcoind_mp.node.service import NodeService
 from bitcoind_mp.service.worker import Service
 from bitcoind_mp.signer.service import SignerService
+from bitcoind_mp.supervisor.plan import STOP_ORDER
 from bitcoind_mp.wallet.service import WalletService
 
 MAN = Path(__file__).resolve().parents[3] / "man"
@@ -95,3 +97,15 @@ def test_the_journal_s_events_are_in_the_manual() -> None:
     for event in Event:
         assert len(str(event)) == 32 and int(event, 16)
         assert f".It Li {event}\n" in manual, event.name
+
+
+def test_the_journal_s_field_names_every_unit() -> None:
+    item = (MAN / "bitcoind-mp.1.in").read_text().partition(".It Cm UNIT\n")[2].partition(".It ")[0]
+    named = set(re.findall(r"[a-z@]+", item.partition("whom")[0]))
+    assert {"supervisor", *STOP_ORDER, PREFIX} <= named
+
+
+def test_it_says_who_is_told_of_credentials() -> None:
+    """As `Manager` hands CREDENTIALS_DIRECTORY on."""
+    item = (MAN / "bitcoind-mp.1.in").read_text().partition(".It Ev CREDENTIALS_DIRECTORY\n")[2].partition(".It ")[0]
+    assert "signer" in item and "wallet" in item
