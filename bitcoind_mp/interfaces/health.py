@@ -11,10 +11,10 @@ class Health:
     """A worker's report on itself.
 
     ``status`` is one line for a person (``synced at height 112``). ``problems`` are sentences, empty when well.
-    ``counters`` are numbers that a non-dumpable process hides from the supervisor's psutil: ``open_files``,
-    ``read_bytes``, ``write_bytes``, and what else the worker counts; ``parts`` are numbers of what it has several of,
-    by name (a wallet's ``height``, and its ``lag`` in blocks). ``protections`` are those that the kernel gives the
-    worker, ``unprotected`` the ones that are missing (``-sandbox``).
+    ``counters`` are numbers that a process may hide from the supervisor's psutil: ``open_files``, ``threads``,
+    ``memory`` (resident bytes), ``cpu_ms``, ``read_bytes``, ``write_bytes``; and what else the worker counts. ``parts``
+    are numbers of what it has several of, by name (a wallet's ``height``, and its ``lag`` in blocks). ``protections``
+    are those that the kernel gives the worker, ``unprotected`` the ones that are missing (``-sandbox``).
     """
 
     status: str

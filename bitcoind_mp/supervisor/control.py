@@ -13,7 +13,7 @@ from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .checks.health import HealthMonitor
-from .checks.vitals import Grade, Resources, measure
+from .checks.vitals import Grade, measure, usage
 from .manager import Manager
 from .output.logs import UnitLog
 from .report import WallClock, sandbox, unit_line, unit_status
@@ -66,20 +66,12 @@ class ControlCommands:
         """
         self._clock.adjust(self._loop.time())
         chosen = [self._named(unit)] if unit else list(self._manager.units.values())
-        return {
-            "supervisor": self._supervisor(),
-            "units": [
-                unit_status(
-                    supervised,
-                    self._health.checkup(supervised),
-                    self._health.diagnosis(supervised),
-                    _measured(supervised.unit.pid),
-                    self._clock,
-                    lines,
-                )
-                for supervised in chosen
-            ],
-        }
+        return {"supervisor": self._supervisor(), "units": [self._status(each, lines) for each in chosen]}
+
+    def _status(self, supervised: Supervised, lines: int) -> dict[str, Any]:
+        checkup = self._health.checkup(supervised)
+        used = usage(supervised.unit.pid, checkup)
+        return unit_status(supervised, checkup, self._health.diagnosis(supervised), used, self._clock, lines)
 
     @command("control")
     async def health(self) -> dict[str, Any]:
@@ -258,7 +250,7 @@ class ControlCommands:
         return unit_line(supervised, self._health.diagnosis(supervised), self._clock)
 
     def _supervisor(self) -> dict[str, Any]:
-        used = _measured(self._about["pid"])
+        used = measure(self._about["pid"])
         return {
             **self._about,
             "since": self._clock.at(self._started),
@@ -286,7 +278,3 @@ def why_down(supervised: Supervised) -> str:
         return unit.reason or str(unit.state)
     words = supervised.last_words[-1:] if not unit.ended.exit.said else []
     return "; ".join([unit.reason, *words])
-
-
-def _measured(pid: int | None) -> Resources | None:
-    return measure(pid) if pid is not None else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from bitcoind_mp.interfaces.failures import BY_CAUSE
 
-from .checks.vitals import Checkup, Diagnosis, Resources, open_files
+from .checks.vitals import Checkup, Diagnosis, Resources
 from .supervised import Supervised
 from .units.states import WAITING, State
 from .units.unit import Ended, Unit
@@ -48,7 +48,7 @@ class WallClock:
 def unit_status(
     supervised: Supervised, checkup: Checkup, diagnosis: Diagnosis, used: Resources | None, clock: WallClock, lines: int
 ) -> dict[str, Any]:
-    """Everything about one unit. ``used`` is measured now; None where there is no process, or it hides."""
+    """Everything about one unit. ``used``: see `vitals.usage`."""
     unit = supervised.unit
     file = supervised.log.file
     cause = unit.ended.cause if unit.ended is not None and _went_wrong(unit) else ""
@@ -71,7 +71,7 @@ def unit_status(
         "memory": used.memory if used is not None else None,
         "cpu": round(used.cpu, 2) if used is not None else None,
         "cpu_percent": round(checkup.cpu_percent, 1) if checkup.cpu_percent is not None else None,
-        "open_files": used.files if used is not None and used.files is not None else open_files(checkup),
+        "open_files": used.files if used is not None else None,
         "threads": used.threads if used is not None else None,
         "limits": _limits(supervised),
         "watchdog": unit.watchdog if unit.pid is not None else supervised.plan.policy.watchdog,

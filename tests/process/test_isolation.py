@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bitcoind_mp.sandbox import landlock
@@ -206,6 +207,10 @@ def test_health_tells_the_protections_and_its_own_figures(both: tuple[Workers, W
     if os.access(descriptors, os.R_OK):  # a privileged tester sees what others don't
         assert confined.counters["open_files"] == pytest.approx(len(list(descriptors.iterdir())), abs=3)
     assert confined.counters["write_bytes"] > 0
+    seen = psutil.Process(both[0].processes[role].pid)
+    assert confined.counters["memory"] == pytest.approx(seen.memory_info().rss, rel=0.2)
+    assert confined.counters["threads"] == pytest.approx(seen.num_threads(), abs=3)
+    assert confined.counters["cpu_ms"] > 100
     assert both[1].health(role).unprotected == ["everything: -sandbox=off"]
 
 

@@ -26,7 +26,7 @@ from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 from bitcoind_mp.supervisor.units.unit import Unit
 
-from .vitals import Checkup, Diagnosis, Grade, judge, measure
+from .vitals import Checkup, Diagnosis, Grade, judge, usage
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 
@@ -169,10 +169,10 @@ class HealthMonitor:
 
     def _measured(self, previous: Checkup, newest: Checkup) -> Checkup:
         now = self._loop.time()
-        used = measure(newest.pid) if newest.pid is not None else None
+        used = usage(newest.pid, newest)
         percent = None
         if used is not None and previous.resources is not None and previous.at is not None and now > previous.at:
-            percent = 100 * (used.cpu - previous.resources.cpu) / (now - previous.at)
+            percent = max(0.0, 100 * (used.cpu - previous.resources.cpu) / (now - previous.at))
         return replace(newest, at=now, resources=used, cpu_percent=percent)
 
     def _log(self, name: str, previous: Checkup, newest: Checkup) -> None:

@@ -1,9 +1,9 @@
-"""What a process uses, by psutil, and whether that and its own answers are well: figures and judgement.
+"""What a process uses, by psutil or by its own word, and whether that and its answers are well: figures and judgement.
 
 Asking the worker is ``health.py``'s part.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import psutil
@@ -72,6 +72,29 @@ class Checkup:
     took: float | None = None
 
 
+def usage(pid: int | None, checkup: Checkup) -> Resources | None:
+    """What a process uses: now, as far as we can see it; the rest as it told in its newest check, if it answered that.
+    None for what neither is there for."""
+    seen = measure(pid) if pid is not None else None
+    answer = checkup.answer if checkup.pid == pid and not checkup.failures else None
+    told = answer.counters if answer is not None else {}
+    if seen is None:
+        return _told(told) if told.keys() >= _FIGURES else None
+    return replace(seen, files=told.get("open_files")) if seen.files is None else seen
+
+
+#: Without all of these a worker doesn't tell what it uses.
+_FIGURES = {"memory", "cpu_ms", "threads", "open_files"}
+
+
+def _told(counters: dict[str, int]) -> Resources:
+    """A worker may say anything: nothing that is no size."""
+    memory, cpu, threads, files = (
+        max(0, min(counters[name], 2**62)) for name in ("memory", "cpu_ms", "threads", "open_files")
+    )
+    return Resources(memory, cpu / 1000, files, threads)
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """A unit's grade, and why it isn't better."""
@@ -112,20 +135,20 @@ def _judge_idle(unit: Unit) -> Diagnosis:
 
 
 def _over_limits(checkup: Checkup, limits: Limits) -> list[str]:
+    """What is too much; and what isn't known, of a process that was asked."""
     found = []
     used = checkup.resources
     if used is not None and 0 < limits.memory < used.memory:
         found.append(f"holds {used.memory >> 20} MiB of memory, limit {limits.memory >> 20}")
     if checkup.cpu_percent is not None and 0 < limits.cpu < checkup.cpu_percent:
         found.append(f"uses {checkup.cpu_percent:.0f} % of a processor, limit {limits.cpu}")
-    files = open_files(checkup)
-    if files is not None and 0 < limits.files < files:
-        found.append(f"holds {files} open files, limit {limits.files}")
+    if used is not None and used.files is not None and 0 < limits.files < used.files:
+        found.append(f"holds {used.files} open files, limit {limits.files}")
+    unseen = {
+        "maxrss": limits.memory > 0 and used is None,
+        "maxcpu": limits.cpu > 0 and used is None,
+        "maxfiles": limits.files > 0 and (used is None or used.files is None),
+    }
+    if checkup.at is not None:
+        found += [f"-{option} is not watched: what it uses can't be seen" for option, is_so in unseen.items() if is_so]
     return found
-
-
-def open_files(checkup: Checkup) -> int | None:
-    """What psutil counts, else what the worker itself reports."""
-    if checkup.resources is not None and checkup.resources.files is not None:
-        return checkup.resources.files
-    return checkup.answer.counters.get("open_files") if checkup.answer is not None else None

@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from bitcoind_mp.supervisor.checks.health import HealthMonitor
-from bitcoind_mp.supervisor.checks.vitals import Checkup, Resources, measure, open_files
+from bitcoind_mp.supervisor.checks.vitals import Checkup, Resources, measure, usage
 from bitcoind_mp.supervisor.manager import Manager
 from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING, State
@@ -74,10 +74,10 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         units = list(self._manager.units.values())
         checkups = [(each, self._health.checkup(each)) for each in units]
-        used = [(each.name, measure(each.unit.pid)) for each in units if each.unit.pid is not None]
+        used = [(each.name, usage(each.unit.pid, checkup)) for each, checkup in checkups]
         yield from self._supervisor()
         yield from self._states(units)
-        yield from self._processes([*used, ("supervisor", measure(os.getpid()))], checkups)
+        yield from self._processes([*used, ("supervisor", measure(os.getpid()))])
         yield from self._checks(checkups)
         yield from _counters(_NODE, "node", checkups)
         yield from _counters(_SIGNER, "signer", checkups)
@@ -122,17 +122,13 @@ class Metrics(Collector):
         left = ((each.name, each.unit.watchdog_at - now) for each in units if each.unit.watchdog_at is not None)
         yield _by_unit("unit_watchdog_left_seconds", "What is left of that.", left)
 
-    def _processes(
-        self, used: Iterable[tuple[str, Resources | None]], checkups: list[tuple[Supervised, Checkup]]
-    ) -> Iterator[Metric]:
-        hidden = {each.name: open_files(checkup) for each, checkup in checkups}
+    def _processes(self, used: Iterable[tuple[str, Resources | None]]) -> Iterator[Metric]:
         gauges = [GaugeMetricFamily(f"{_PREFIX}unit_{name}", about, labels=("unit",)) for name, about in _PROCESS]
         cpu = CounterMetricFamily(_PREFIX + "unit_cpu_seconds", "Processor time of a unit's process.", labels=("unit",))
         for name, found in used:
             if found is None:
                 continue
-            files = found.files if found.files is not None else hidden.get(name)
-            for gauge, value in zip(gauges, (found.memory, files, found.threads), strict=True):
+            for gauge, value in zip(gauges, (found.memory, found.files, found.threads), strict=True):
                 if value is not None:
                     gauge.add_metric((name,), _bounded(value))
             cpu.add_metric((name,), found.cpu)

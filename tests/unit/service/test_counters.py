@@ -3,7 +3,11 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+
+import psutil
 
 from bitcoind_mp.service.counters import OwnCounters
 
@@ -16,6 +20,26 @@ def test_open_files_are_counted_without_the_counting() -> None:
     assert counters.read()["open_files"] == before + 1
     os.close(descriptor)
     assert before == len(list(Path("/proc/self/fd").iterdir())) - 1
+
+
+def test_memory_time_and_threads_are_those_that_others_see() -> None:
+    counters = OwnCounters()
+    before, done = counters.read(), threading.Event()
+    waiting = threading.Thread(target=done.wait)
+    waiting.start()
+    ballast = bytearray(b"x") * (64 << 20)
+    end = time.process_time() + 0.2
+    while time.process_time() < end:
+        pass
+    after, seen = counters.read(), psutil.Process()
+    assert after["threads"] == before["threads"] + 1 == seen.num_threads()
+    assert after["memory"] - before["memory"] > len(ballast) * 0.9
+    assert abs(after["memory"] - seen.memory_info().rss) < 4 << 20
+    times = seen.cpu_times()
+    assert after["cpu_ms"] - before["cpu_ms"] >= 190
+    assert abs(after["cpu_ms"] / 1000 - (times.user + times.system)) < 0.2
+    done.set()
+    waiting.join()
 
 
 def test_written_bytes_are_those_that_the_kernel_counts(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.health import Health
-from bitcoind_mp.supervisor.checks.vitals import Checkup, Grade, Resources, judge, measure, open_files
+from bitcoind_mp.supervisor.checks.vitals import Checkup, Grade, Resources, judge, measure, usage
 from bitcoind_mp.supervisor.plan import MIB, Limits
 from bitcoind_mp.supervisor.units.policy import Exit, Policy
 from bitcoind_mp.supervisor.units.states import State
@@ -16,6 +16,16 @@ from bitcoind_mp.supervisor.units.unit import Ended, Unit
 RUNNING = Unit(Policy(), state=State.RUNNING, pid=7)
 NONE = Limits()
 WELL = Checkup(7, at=1.0, answer=Health("fine"), resources=Resources(50 * MIB, 1.0, 20, 3), cpu_percent=5.0)
+
+
+@pytest.fixture
+def gone() -> int:
+    """The pid of a process that was."""
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    return child
 
 
 def grade(unit: Unit, checkup: Checkup = WELL, limits: Limits = NONE) -> tuple[Grade, list[str]]:
@@ -85,23 +95,46 @@ def test_grades_are_what_monitors_expect() -> None:
     assert [(each.word, int(each)) for each in Grade] == [("ok", 0), ("degraded", 1), ("failed", 2)]
 
 
-def test_open_files_come_from_the_worker_where_they_are_hidden() -> None:
-    hidden = replace(WELL, resources=Resources(1, 1.0, None, 1))
-    assert open_files(WELL) == 20
-    assert open_files(hidden) is None
-    assert open_files(replace(hidden, answer=Health("", counters={"open_files": 9}))) == 9
-    assert open_files(Checkup(7)) is None
+@pytest.mark.parametrize("option", ["maxrss", "maxcpu", "maxfiles"])
+def test_a_limit_on_what_cannot_be_seen_is_a_problem(option: str) -> None:
+    limits = {"maxrss": Limits(memory=1), "maxcpu": Limits(cpu=1), "maxfiles": Limits(files=1)}[option]
+    hidden = replace(WELL, resources=None, cpu_percent=None)
+    assert grade(RUNNING, hidden, limits) == (
+        Grade.DEGRADED,
+        [f"-{option} is not watched: what it uses can't be seen"],
+    )
+    assert grade(RUNNING, hidden) == (Grade.OK, []), "nobody asked"
+    assert grade(RUNNING, Checkup(7), limits) == (Grade.OK, []), "not yet checked is no fault"
 
 
-def test_measuring_ourselves_and_nobody() -> None:
+def test_a_process_that_cannot_be_seen_is_believed(gone: int) -> None:
+    """Its pid is nobody's: as /proc tells of one that it hides."""
+    counters = {"memory": 50 * MIB, "cpu_ms": 1500, "threads": 3, "open_files": 9}
+    telling = Checkup(gone, at=1.0, answer=Health("", counters=counters))
+    assert usage(gone, telling) == Resources(50 * MIB, 1.5, 9, 3)
+    assert usage(gone, replace(telling, failures=1)) is None, "it hangs: that was long ago"
+    assert usage(gone, replace(telling, pid=gone + 1)) is None, "that was another process"
+    assert usage(gone, replace(telling, answer=Health("", counters={"open_files": 9}))) is None
+    assert usage(None, Checkup()) is None
+    lying = replace(telling, answer=Health("", counters={**counters, "cpu_ms": 10**400, "memory": -1}))
+    assert (found := usage(gone, lying)) is not None and (found.memory, found.cpu) == (0, 2**62 / 1000)
+
+
+def test_what_can_be_seen_of_a_process_comes_first() -> None:
+    counters = {"memory": 1, "cpu_ms": 1, "threads": 999, "open_files": 9}
+    found = usage(os.getpid(), Checkup(os.getpid(), at=1.0, answer=Health("", counters=counters)))
+    assert found is not None
+    assert (found.memory > MIB, found.threads < 999) == (True, True)
+
+
+def test_measuring_ourselves() -> None:
     us = measure(os.getpid())
     assert us is not None
     assert us.memory > MIB
     assert us.files is not None
     assert us.files >= 3
     assert us.threads >= 1
-    child = os.fork()
-    if not child:
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert measure(child) is None
+
+
+def test_measuring_nobody(gone: int) -> None:
+    assert measure(gone) is None
