@@ -1,8 +1,8 @@
 """Passphrases that the service manager handed over as credentials (``LoadCredential=``, systemd.exec(5)), and for how
 long they unlock wallets (-walletunlock).
 
-The time counts from the first start under one parent: a process that is killed and started again has what is left of
-it, and nothing after somebody locked the wallet.
+The time counts from the first start since the machine came up, whoever starts the process again, and whether it was
+killed or stopped: that has what is left of it, and nothing after somebody locked the wallet.
 """
 
 import errno
@@ -45,13 +45,13 @@ class Credentials:
 
 
 class Deadlines:
-    """Until when each wallet may be unlocked, kept for a process that is started again by the same parent. Times are
+    """Until when each wallet may be unlocked, kept for a process that is started again in the same ``boot``. Times are
     CLOCK_BOOTTIME: nobody can set that clock, and it runs on while the machine sleeps. Where it can't be kept or read,
     each raises OSError: a time that nobody knows isn't bounded."""
 
-    def __init__(self, path: Path, parent: str, now: Callable[[], float] | None = None) -> None:
+    def __init__(self, path: Path, boot: str, now: Callable[[], float] | None = None) -> None:
         self._path = path
-        self._parent = parent
+        self._boot = boot
         self._now = now or (lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
 
     def left(self, wallet: str, seconds: int) -> int:
@@ -73,7 +73,7 @@ class Deadlines:
     def _read(self) -> dict[str, float]:
         try:
             found = json.loads(self._path.read_text())
-            if found["parent"] != self._parent:
+            if found["parent" if "parent" in found else "boot"] != self._boot:  # the first: an earlier version's
                 return {}
             return {name: float(until) for name, until in found["until"].items()}
         except FileNotFoundError:
@@ -82,7 +82,7 @@ class Deadlines:
             raise OSError(errno.EBADMSG, f"{self._path} is not as it was written") from error
 
     def _write(self, until: Mapping[str, float]) -> None:
-        write_json(self._path, {"parent": self._parent, "until": dict(until)})
+        write_json(self._path, {"boot": self._boot, "until": dict(until)})
 
 
 def unlock_times(config: Config) -> dict[str, int]:
@@ -99,7 +99,9 @@ def read_in_time(credentials: Credentials, deadlines: Deadlines, wallet: str, se
     """The passphrase of a wallet that has ``seconds`` in all. Raises `NotUnlocked`."""
     try:
         if deadlines.is_over(wallet):
-            raise NotUnlocked(f"its {seconds} s from the first start on are over, or somebody locked it")
+            raise NotUnlocked(
+                f"its {seconds} s from the first start since the machine came up are over, or somebody locked it"
+            )
     except OSError as error:
         raise NotUnlocked(f"its time can't be told: {error.strerror}") from error
     try:

@@ -909,9 +909,10 @@ TABLE = (
         (WALLET, SIGNER),
         WALLETS,
         "=<name>:<seconds>",
-        "Unlock the encrypted wallet <name> once it is loaded at startup, for so many seconds from the first start on. "
-        "Its passphrase is the credential wallet.<name>.passphrase that systemd handed over (LoadCredential=): to the "
-        "signer, for wallets whose keys it holds. Can be used multiple times to unlock multiple wallets.",
+        "Unlock the encrypted wallet <name> once it is loaded at startup, for so many seconds from the first start "
+        "since the machine came up. Its passphrase is the credential wallet.<name>.passphrase that systemd handed over "
+        "(LoadCredential=): to the signer, for wallets whose keys it holds. Can be used multiple times to unlock "
+        "multiple wallets.",
         many=True,
         network_only=True,
         negatable=False,

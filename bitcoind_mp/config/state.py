@@ -13,10 +13,10 @@ def parent_identity() -> str:
         started = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         started = ""
-    return f"{_boot()}:{pid}:{started}"
+    return f"{boot_identity()}:{pid}:{started}"
 
 
-def _boot() -> str:
+def boot_identity() -> str:
     """The boot's id; where a service may not read it (ProcSubset=pid), its unit hands it over as %b."""
     try:
         text = Path("/proc/sys/kernel/random/boot_id").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.credentials import Credentials, Deadlines, unlock_times
 from bitcoind_mp.config.instances import escaped
-from bitcoind_mp.config.state import parent_identity
+from bitcoind_mp.config.state import boot_identity
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.render.address import decode_destination
@@ -63,7 +63,7 @@ class SignerApp:
         self.boot_unlock = BootUnlock(
             unlock_times(config),
             Credentials(credentials, escaped),
-            Deadlines(place / "unlocked.json", parent_identity()),
+            Deadlines(place / "unlocked.json", boot_identity()),
         )
 
     def _open_log(self, path: Path, *, anew: bool) -> AuditLog:

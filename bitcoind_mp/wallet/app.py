@@ -7,7 +7,7 @@ from pathlib import Path
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.credentials import Credentials, Deadlines, unlock_times
 from bitcoind_mp.config.instances import escaped
-from bitcoind_mp.config.state import parent_identity
+from bitcoind_mp.config.state import boot_identity, parent_identity
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.signer import Signer
 
@@ -126,7 +126,7 @@ class WalletApp:
         only = config.only_wallet
         times = {name: seconds for name, seconds in unlock_times(config).items() if only in (None, name)}
         self.boot_unlock = BootUnlock(
-            times, Credentials(credentials, escaped), Deadlines(deadlines_file(config), parent_identity())
+            times, Credentials(credentials, escaped), Deadlines(deadlines_file(config), boot_identity())
         )
         self._keeper = config.run_path("wallet.sock"), hello
         self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain, clock)

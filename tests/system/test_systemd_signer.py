@@ -1,4 +1,5 @@
-"""The signer, and the limits on what workers use, under ``bitcoind-mp.service``, whose ProtectProc= hides processes."""
+"""The signer, and the limits on what workers use, under ``bitcoind-mp.service``, whose ProtectProc= hides all processes
+from each other."""
 
 import json
 import re

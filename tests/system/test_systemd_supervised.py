@@ -189,7 +189,7 @@ def test_a_restart_unlocks_a_wallet_by_a_credential_for_a_while(rich: Container)
         assert told not in rich.path(f"/proc/{pid}/environ").read_bytes()
     assert PASSPHRASE not in rich.journal_text(SERVICE)
     boot = rich.path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
-    assert f'"parent": "{boot}:' in rich.path(DATA / "regtest" / "wallets" / "wallet-unlocked.json").read_text()
+    assert f'"boot": "{boot}"' in rich.path(DATA / "regtest" / "wallets" / "wallet-unlocked.json").read_text()
     rich.signal("KILL", wallet)
     until_replaced(rich, "wallet", wallet)
     assert unlocked_until() > 0, "what is left of its time"

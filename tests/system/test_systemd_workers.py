@@ -163,7 +163,7 @@ def test_a_sealed_credential_unlocks_a_wallet_for_a_while(rich: Container) -> No
     for name in ("cmdline", "environ"):
         assert PASSPHRASE.encode() not in rich.path(f"/proc/{pid}/{name}").read_bytes()
     boot = rich.path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
-    assert f'"parent": "{boot}:1:' in rich.path(DATA / "regtest" / "wallets" / "wallet@bob-unlocked.json").read_text()
+    assert f'"boot": "{boot}"' in rich.path(DATA / "regtest" / "wallets" / "wallet@bob-unlocked.json").read_text()
     wallet(rich, "bob", "walletlock")
     rich.signal("KILL", pid)
     until_replaced(rich, BOB, pid)

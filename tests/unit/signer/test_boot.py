@@ -12,7 +12,7 @@ from bitcoind_mp.signer.boot import BootUnlock
 
 
 def boot(directory: Path, now: float = 1000.0, seconds: int = 600) -> BootUnlock:
-    deadlines = Deadlines(directory / "unlocked.json", "1:2", lambda: now)
+    deadlines = Deadlines(directory / "unlocked.json", "b", lambda: now)
     return BootUnlock({"w": seconds}, Credentials(directory, escaped), deadlines)
 
 

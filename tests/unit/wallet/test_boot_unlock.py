@@ -27,9 +27,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def unlocking(directory: Path, clock: Clock, seconds: int = 600, parent: str = "1:2") -> BootUnlock:
+def unlocking(directory: Path, clock: Clock, seconds: int = 600, boot: str = "b") -> BootUnlock:
     """What a process has at its start, with what is in ``directory``."""
-    deadlines = Deadlines(directory / "unlocked.json", parent, clock)
+    deadlines = Deadlines(directory / "unlocked.json", boot, clock)
     return BootUnlock({"w": seconds}, Credentials(directory, escaped), deadlines)
 
 
@@ -86,13 +86,13 @@ def test_a_process_started_again_has_what_is_left_and_nothing_after_a_lock(on_be
         clock.now += 200
         await unlocking(bench.directory, clock).unlock(bench.wallets.get)
         assert bench.loaded().keys.is_locked
-        assert "its 600 s from the first start on are over" in caplog.text
-        # another supervisor, or another boot
-        await unlocking(bench.directory, clock, parent="2:3").unlock(bench.wallets.get)
+        assert "its 600 s from the first start since the machine came up are over" in caplog.text
+        # another boot
+        await unlocking(bench.directory, clock, boot="c").unlock(bench.wallets.get)
         assert bench.loaded().relock.until == bench.NOW + 600
         bench.loaded().relock.lock()
         await bench.restart()
-        await unlocking(bench.directory, clock, parent="2:3").unlock(bench.wallets.get)
+        await unlocking(bench.directory, clock, boot="c").unlock(bench.wallets.get)
         assert bench.loaded().keys.is_locked
 
     on_bench(scenario)
@@ -137,7 +137,7 @@ def test_what_there_is_nothing_to_unlock_of_is_told(on_bench, clock, caplog):
 def test_no_credentials_at_all(on_bench, clock, caplog):
     async def scenario(bench):
         wallet = await bench.wallet("w", passphrase=PASSPHRASE)
-        deadlines = Deadlines(bench.directory / "unlocked.json", "1:2", clock)
+        deadlines = Deadlines(bench.directory / "unlocked.json", "b", clock)
         await BootUnlock({"w": 5}, Credentials(None, escaped), deadlines).unlock(bench.wallets.get)
         assert wallet.keys.is_locked
 
@@ -145,7 +145,18 @@ def test_no_credentials_at_all(on_bench, clock, caplog):
     assert "no credentials were handed over" in caplog.text
 
 
-@pytest.mark.parametrize("content", ["[", "[]", "{}", '{"parent": "1:2", "until": {"w": null}}'])
+def test_a_file_of_an_earlier_version_is_of_no_matter(on_bench, clock):
+    async def scenario(bench):
+        put(bench.directory, PASSPHRASE)
+        (bench.directory / "unlocked.json").write_text('{"parent": "b:2:3", "until": {"w": 0.0}}')
+        wallet = await bench.wallet("w", passphrase=PASSPHRASE)
+        await unlocking(bench.directory, clock).unlock(bench.wallets.get)
+        assert wallet.relock.until == bench.NOW + 600
+
+    on_bench(scenario)
+
+
+@pytest.mark.parametrize("content", ["[", "[]", "{}", '{"boot": "b", "until": {"w": null}}'])
 def test_a_time_that_nobody_knows_is_none(on_bench, clock, caplog, content):
     async def scenario(bench):
         put(bench.directory, PASSPHRASE)
