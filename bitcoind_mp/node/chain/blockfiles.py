@@ -6,6 +6,7 @@ which the kernel, having forgotten them, overwrites: so every record is checked 
 """
 
 import threading
+from collections import OrderedDict
 from pathlib import Path
 
 from btclib.hashes import hash256
@@ -16,6 +17,8 @@ _HEADER = 80
 _PREFIX = 8
 """Four bytes of magic, four of length."""
 _MAX_BLOCK = 4_000_000
+_REMEMBERED = 10_000
+"""Of the blocks written since the start, where so many of the newest are; each block's node knows it from then on."""
 
 
 class BlockFiles:
@@ -32,8 +35,7 @@ class BlockFiles:
         self._magic = magic
         self._start = end
         self._ends: dict[int, int] = {end[0]: end[1]}
-        self._found: dict[bytes, Position] = {}
-        self._sizes: dict[bytes, int] = {}
+        self._found: OrderedDict[bytes, tuple[Position, int]] = OrderedDict()
         self._lock = threading.Lock()
         self._key: bytes | None = None
 
@@ -53,15 +55,20 @@ class BlockFiles:
         """Where a block written since the start is."""
         with self._lock:
             for attempt in (self._follow, self._follow_anew):
-                position = self._found.get(hash)
-                if position is not None and self._is_there(hash, position):
-                    return position
+                found = self._found.get(hash)
+                if found is not None and self._is_there(hash, found[0]):
+                    return found[0]
                 attempt()
-            return self._found.get(hash)
+            found = self._found.get(hash)
+            return found[0] if found is not None else None
 
     def size(self, hash: bytes) -> int | None:
         """The size of a block written since the start, as it was stored; None if it isn't there."""
-        return self._sizes.get(hash) if self.locate(hash) is not None else None
+        if self.locate(hash) is None:
+            return None
+        with self._lock:
+            found = self._found.get(hash)
+            return found[1] if found is not None else None
 
     def read_range(self, hash: bytes, position: Position | None, offset: int, size: int) -> bytes | None:
         """``size`` bytes of the block from ``offset`` on, without reading all of it."""
@@ -103,8 +110,10 @@ class BlockFiles:
             if len(head) < _PREFIX + _HEADER or head[:4] != self._magic or not _HEADER <= size <= _MAX_BLOCK:
                 break
             hash = hash256(head[_PREFIX:])[::-1]
-            self._found[hash] = (number, at + _PREFIX)
-            self._sizes[hash] = size
+            self._found[hash] = ((number, at + _PREFIX), size)
+            self._found.move_to_end(hash)
+            if len(self._found) > _REMEMBERED:
+                self._found.popitem(last=False)
             at += _PREFIX + size
         self._ends[number] = at
 

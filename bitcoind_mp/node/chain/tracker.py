@@ -140,6 +140,7 @@ class Tracker:
     def _store(self, node: BlockNode, tx_count: int, size: int) -> None:
         if not node.has_data:
             self.tree.received(node, tx_count)
+            node.position = self._files.locate(node.hash)
             self.stored_bytes += size
 
     def _index(self, hash: bytes, header: bytes) -> BlockNode | None:

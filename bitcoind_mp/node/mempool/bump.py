@@ -6,7 +6,7 @@ rate, down to the rate asked for; whatever got in needs nothing.
 
 from collections.abc import Sequence
 
-from .entry import MempoolEntry
+from .entry import MempoolEntry, closure
 from .feerate import fee_at
 from .linearize import rate_key
 from .store import Store
@@ -53,14 +53,7 @@ class BumpFees:
 
     def _ancestors(self, *entries: MempoolEntry) -> set[MempoolEntry]:
         """With themselves, of what isn't mined."""
-        found = set(entries)
-        queue = list(entries)
-        while queue:
-            for parent in queue.pop().parents & self._left:
-                if parent not in found:
-                    found.add(parent)
-                    queue.append(parent)
-        return found
+        return closure(entries, lambda entry: entry.parents & self._left)
 
     def _mine(self) -> None:
         """Take what pays the rate with all its ancestors, the best first."""

@@ -1,5 +1,6 @@
 """A transaction in the mempool, and what its acceptance answers."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -77,6 +78,30 @@ class MempoolEntry:
     def tie(self) -> bytes:
         """What orders transactions that are alike in everything else: the txid as it is on the wire."""
         return self.txid[::-1]
+
+
+def ancestors_of(entries: Iterable[MempoolEntry]) -> set[MempoolEntry]:
+    """These and everything they depend on."""
+    return closure(entries, lambda entry: entry.parents)
+
+
+def descendants_of(entries: Iterable[MempoolEntry]) -> set[MempoolEntry]:
+    """These and everything that depends on them."""
+    return closure(entries, lambda entry: entry.children)
+
+
+def closure(
+    entries: Iterable[MempoolEntry], near: Callable[[MempoolEntry], Iterable[MempoolEntry]]
+) -> set[MempoolEntry]:
+    """These, what is ``near`` them, what is near that, and so on."""
+    found = set(entries)
+    queue = list(found)
+    while queue:
+        for other in near(queue.pop()):
+            if other not in found:
+                found.add(other)
+                queue.append(other)
+    return found
 
 
 def signals_rbf(tx: Tx) -> bool:

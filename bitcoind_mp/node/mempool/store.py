@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from btclib.tx import Tx
 
 from .clusters import Clusters, Staged
-from .entry import MempoolEntry, Removal
+from .entry import MempoolEntry, Removal, ancestors_of, descendants_of
 from .memory import Usage
 from .view import OutPoint
 
@@ -61,11 +61,11 @@ class Store:
 
     def ancestors(self, entries: Iterable[MempoolEntry]) -> set[MempoolEntry]:
         """These and everything they depend on."""
-        return _closure(entries, lambda entry: entry.parents)
+        return ancestors_of(entries)
 
     def descendants(self, entries: Iterable[MempoolEntry]) -> set[MempoolEntry]:
         """These and everything that depends on them."""
-        return _closure(entries, lambda entry: entry.children)
+        return descendants_of(entries)
 
     # changes
 
@@ -135,14 +135,3 @@ class Store:
         self.sequence += 1
         self.updates += 1
         self._removed(entry, reason)
-
-
-def _closure(entries: Iterable[MempoolEntry], near: Callable[[MempoolEntry], set[MempoolEntry]]) -> set[MempoolEntry]:
-    found = set(entries)
-    queue = list(found)
-    while queue:
-        for other in near(queue.pop()):
-            if other not in found:
-                found.add(other)
-                queue.append(other)
-    return found

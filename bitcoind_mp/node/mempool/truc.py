@@ -5,7 +5,7 @@ Bitcoin Core's ``src/policy/truc_policy.cpp``, whose words these are.
 
 from collections.abc import Collection, Sequence
 
-from .entry import MempoolEntry
+from .entry import MempoolEntry, ancestors_of, descendants_of
 from .rejected import Kind, Rejected
 
 TRUC_VERSION = 3
@@ -40,19 +40,19 @@ def check_single(entry: MempoolEntry, conflicts: Collection[MempoolEntry]) -> No
     if len(entry.parents) + 1 > _LINE_LIMIT:
         raise TrucViolation(f"tx {_name(entry)} would have too many ancestors")
     for parent in entry.parents:
-        if len(_line(parent, up=True)) + 1 > _LINE_LIMIT:
+        if len(ancestors_of([parent])) + 1 > _LINE_LIMIT:
             raise TrucViolation(f"tx {_name(entry)} would have too many ancestors")
         _check_size(entry, CHILD_MAX_VSIZE, "child tx")
         _check_siblings(parent, conflicts)
 
 
 def _check_siblings(parent: MempoolEntry, conflicts: Collection[MempoolEntry]) -> None:
-    others = _line(parent, up=False) - {parent}
+    others = descendants_of([parent]) - {parent}
     if not others or any(other in conflicts for other in others):
         return
     sibling = next(iter(others))
     # only an only child without a family of its own: anything else is what a reorganisation left
-    alone = len(others) == 1 and len(_line(sibling, up=True)) == _LINE_LIMIT
+    alone = len(others) == 1 and len(ancestors_of([sibling])) == _LINE_LIMIT
     raise TrucViolation(f"tx {_name(parent)} would exceed descendant count limit", sibling if alone else None)
 
 
@@ -73,7 +73,7 @@ def check_package(entry: MempoolEntry, package: Sequence[MempoolEntry]) -> None:
     _check_size(entry, MAX_VSIZE, "tx")
     if len(there) + len(ours) + 1 > _LINE_LIMIT:
         raise TrucViolation(f"tx {_name(entry)} would have too many ancestors")
-    if there and len(_line(there[0], up=True)) + len(ours) + 1 > _LINE_LIMIT:
+    if there and len(ancestors_of(there[:1])) + len(ours) + 1 > _LINE_LIMIT:
         raise TrucViolation(f"tx {_name(entry)} would have too many ancestors")
     if not there and not ours:
         return
@@ -85,7 +85,7 @@ def check_package(entry: MempoolEntry, package: Sequence[MempoolEntry]) -> None:
             raise TrucViolation(f"tx {_name(parent)} would exceed descendant count limit")
         if other is not entry and any(txid == entry.txid for txid, _ in other.spends):
             raise TrucViolation(f"tx {_name(other)} would have too many ancestors")
-    if there and len(_line(parent, up=False)) > 1:
+    if there and len(descendants_of([parent])) > 1:
         raise TrucViolation(f"tx {_name(parent)} would exceed descendant count limit")
 
 
@@ -108,15 +108,3 @@ def _name(entry: MempoolEntry) -> str:
 
 def _in_order(entries: Collection[MempoolEntry]) -> list[MempoolEntry]:
     return sorted(entries, key=lambda entry: entry.tie)
-
-
-def _line(entry: MempoolEntry, *, up: bool) -> set[MempoolEntry]:
-    """The entry with all its ancestors, or all its descendants."""
-    found = {entry}
-    queue = [entry]
-    while queue:
-        member = queue.pop()
-        for other in (member.parents if up else member.children) - found:
-            found.add(other)
-            queue.append(other)
-    return found

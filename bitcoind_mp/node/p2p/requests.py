@@ -13,6 +13,7 @@ from itertools import count
 
 #: Core's ``GETDATA_TX_INTERVAL``: seconds before another announcer is asked.
 REQUEST_TIMEOUT = 60.0
+_SLACK = 1000
 
 
 class _State(Enum):
@@ -76,7 +77,7 @@ class TxRequests:
         announcement = Announcement(hash, by_wtxid, peer, preferred, time, next(self._order), random.random())
         others[peer] = announcement
         self._by_peer.setdefault(peer, {})[hash] = announcement
-        heapq.heappush(self._due, (time, announcement.order, announcement))
+        self._set_alarm(announcement)
 
     def requestable(self, now: float) -> dict[int, list[Announcement]]:
         """What to ask each peer for now, in the order it was announced; say `requested` or `forget` of each."""
@@ -94,7 +95,7 @@ class TxRequests:
         announcement.state = _State.REQUESTED
         announcement.time = now + REQUEST_TIMEOUT
         self._in_flight[announcement.peer] = self._in_flight.get(announcement.peer, 0) + 1
-        heapq.heappush(self._due, (announcement.time, announcement.order, announcement))
+        self._set_alarm(announcement)
 
     def next_deadline(self) -> float | None:
         """When `requestable` may have something new."""
@@ -128,6 +129,13 @@ class TxRequests:
         self._in_flight.pop(peer, None)
 
     # --- inside
+
+    def _set_alarm(self, announcement: Announcement) -> None:
+        """Those that are about nothing any more are dropped now and then: a peer can make many within their minute."""
+        heapq.heappush(self._due, (announcement.time, announcement.order, announcement))
+        if len(self._due) > _SLACK and len(self._due) > 2 * sum(map(len, self._by_peer.values())):
+            self._due = [alarm for alarm in self._due if self._counts(*alarm)]
+            heapq.heapify(self._due)
 
     def _counts(self, time: float, _order: int, announcement: Announcement) -> bool:
         """Whether the alarm is still about what it was set for."""

@@ -161,7 +161,11 @@ class TransactionRelay:
 
     async def _take_package(self, package: Package) -> list[int]:
         """Try the two together; the peers whose orphans may be tried then."""
-        result = await self._mempool.accept_package([package.parent, package.child], local=False)
+        try:
+            result = await self._mempool.accept_package([package.parent, package.child], local=False)
+        except OSError as error:
+            log.error("%s and its parent could not be kept: %s", package.child.id.hex(), error)
+            return []
         if result.package_error:
             self._download.package_refused(package)
         by_wtxid = {each.wtxid: each for each in result.results}

@@ -76,3 +76,16 @@ def test_a_wrong_position_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_missing_directory_has_no_blocks(tmp_path: Path) -> None:
     assert BlockFiles(tmp_path / "nowhere", MAGIC, (0, 0)).read(b"\x01" * 32, (0, 8)) is None
+
+
+def test_of_blocks_without_number_only_the_newest_places_are_remembered(tmp_path: Path) -> None:
+    """The initial download writes hundreds of thousands, and their nodes know where they are."""
+    written = [block(number, 100) for number in range(10_200)]
+    (tmp_path / "blk00000.dat").write_bytes(b"".join(record(raw) for _, raw in written))
+    files = BlockFiles(tmp_path, MAGIC, (0, 0))
+    name, raw = written[-1]
+    assert files.read(name, None) == raw
+    assert files.size(name) == 100
+    assert len(files._found) <= 10_000
+    name, raw = written[0]
+    assert files.read(name, (0, 8)) == raw

@@ -298,6 +298,7 @@ def test_a_clean_stop_keeps_all_and_leaves_nothing_behind(chain_at, run, maker, 
             for height, raw in enumerate(blocks[:10], 1):
                 assert await chain.read_block(chain.by_height(height)) == raw
             await submit_all(chain, blocks[10:])
+            assert all(chain.by_height(height).position is not None for height in range(1, 21))
             assert await chain.read_block(chain.by_height(15)) == blocks[14]
 
     run(body())

@@ -183,3 +183,16 @@ def test_requests_are_in_the_order_of_the_announcements() -> None:
     for number in (5, 3, 9):
         requests.announced(1, name(number), 0.0)
     assert asked(requests, 0.0) == {1: [name(5), name(3), name(9)]}
+
+
+def test_a_peer_that_has_nothing_of_what_it_tells_leaves_nothing_behind() -> None:
+    """It may tell of new ones as fast as it takes the old ones back, which have a minute yet."""
+    requests = TxRequests()
+    for turn in range(20):
+        for n in range(1000):
+            requests.announced(1, (turn * 1000 + n).to_bytes(32, "big"), float(turn))
+        for announcement in requests.requestable(float(turn))[1]:
+            requests.requested(announcement, float(turn))
+            requests.answered(1, announcement.hash)
+    assert len(requests) == 0
+    assert len(requests._due) < 5000

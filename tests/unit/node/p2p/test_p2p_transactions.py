@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 from btclib.p2p import FeeFilter, GetData, Inv, Inventory, InventoryType, NotFound, TxPayload
 from btclib.script.witness import Witness
 from btclib.tx import OutPoint, Tx, TxIn, TxOut
+from p2p_network import Network
 
 from bitcoind_mp.node.p2p.feefilter import FeeRounder
 from bitcoind_mp.node.p2p.peer import Role
@@ -141,6 +143,28 @@ def test_a_child_pays_for_a_parent_that_pays_too_little(
         for tx in (child, parent) if child_first else (parent, child, parent):
             await net.tell(peer, payload(tx))
         assert mempool.have(parent.hash)
+        assert mempool.have(child.hash)
+        net.processing.close()
+
+    run(story())
+
+
+def test_a_package_that_cannot_be_written_down_is_not_held_against_the_peer(
+    run: Run, make_mempool: Any, chain: Any, money: Any, tmp_path: Path
+) -> None:
+    parent = money.spend(fee=0)
+    child = money.spend(money.output(parent), fee=10_000)
+    mempool = make_mempool(tmp_path)
+    (tmp_path / "mempool").rmdir()
+
+    async def story() -> None:
+        net = Network(chain, mempool)
+        peer, _ = await net.meet()
+        for tx in (child, parent):
+            await net.tell(peer, payload(tx))
+        assert len(mempool) == 0
+        (tmp_path / "mempool").mkdir()
+        await net.tell(peer, payload(parent))
         assert mempool.have(child.hash)
         net.processing.close()
 
