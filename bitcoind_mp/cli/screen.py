@@ -12,7 +12,7 @@ from prompt_toolkit.utils import get_cwidth
 from .format import coloured, plain
 from .highlight import Fragments, json_fragments
 from .jsontext import Number, write
-from .printed import error_text
+from .printed import error_text, tamed
 from .style import STYLE
 from .values import to_text_numbers
 
@@ -68,8 +68,8 @@ def result_fragments(value: Any) -> Fragments:
     if value is None:
         return []
     if isinstance(value, str) and not isinstance(value, Number):
-        return [("", value)]
-    return json_fragments(write(value))
+        return [("", tamed(value))]
+    return json_fragments(tamed(write(value)))
 
 
 def narrowed(text: str, width: int) -> str:
