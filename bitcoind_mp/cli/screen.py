@@ -68,8 +68,8 @@ def result_fragments(value: Any) -> Fragments:
     if value is None:
         return []
     if isinstance(value, str) and not isinstance(value, Number):
-        return [("", tamed(value))]
-    return json_fragments(tamed(write(value)))
+        return [("", value)]
+    return json_fragments(write(value))
 
 
 def narrowed(text: str, width: int) -> str:
@@ -99,7 +99,7 @@ class Terminal(Screen):
 
     def pieces(self, fragments: Fragments) -> None:
         self._clear_note()
-        shown = fragments if self._colour else [("", text) for _, text in fragments]
+        shown = [(style if self._colour else "", tamed(text)) for style, text in fragments]
         print_formatted_text(FormattedText(shown), output=self._output, style=STYLE)
 
     def painted(self, text: str) -> None:
