@@ -3,7 +3,8 @@
 from .arguments import BadArgument
 from .calling import call
 from .exchange import NoServer, Refused
-from .printed import print_result
+from .format import harmless
+from .printed import print_result, print_text
 from .terminal import wants_colour
 
 TYPE_CHECKING = False
@@ -25,7 +26,7 @@ def run_composite(config: "Config") -> int:
         if config.get_bool("json"):
             print_result(result)
         else:
-            print_result(getinfo_text(result, colour=wants_colour(config)))
+            print_text(getinfo_text(harmless(result), colour=wants_colour(config)))
         return 0
     print_result(generate_blocks(config))
     return 0

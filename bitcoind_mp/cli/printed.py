@@ -20,10 +20,21 @@ class Unwritable(Exception):
 
 
 def print_result(result: "Any") -> None:
-    """As bitcoin-cli: nothing for null, a string as it is, anything else as JSON."""
+    """As bitcoin-cli: nothing for null, a string as it is, anything else as JSON. On a terminal `tamed`."""
     if result is None:
         return
     text = result if isinstance(result, str) and not isinstance(result, Number) else write(result)
+    print_text(tamed(text) if sys.stdout.isatty() else text)
+
+
+def tamed(text: str) -> str:
+    """Without what a terminal might obey: a server that was broken into, or a stranger whom it quotes, may have said
+    it."""
+    return text.translate(_CONTROLS)
+
+
+def print_text(text: str) -> None:
+    """Text that is ours, or `tamed`."""
     try:
         sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape") + b"\n")
         sys.stdout.buffer.flush()
@@ -34,9 +45,8 @@ def print_result(result: "Any") -> None:
 
 
 def error_text(code: int, message: str) -> str:
-    """An error as bitcoin-cli prints it (``ParseError``); it may quote what a stranger chose, which a terminal is not
-    to obey."""
-    text = f"error code: {code}\nerror message:\n{message.translate(_CONTROLS)}"
+    """An error as bitcoin-cli prints it (``ParseError``), `tamed`."""
+    text = f"error code: {code}\nerror message:\n{tamed(message)}"
     if code == WALLET_NOT_SPECIFIED and "-rpcwallet" not in message:
         text += (
             ' Or for the CLI, specify the "-rpcwallet=<walletname>" option before the command (run "bitcoin-mp -h" '

@@ -12,7 +12,7 @@ from prompt_toolkit.utils import get_cwidth
 from .format import coloured, plain
 from .highlight import Fragments, json_fragments
 from .jsontext import Number, write
-from .printed import error_text
+from .printed import error_text, tamed
 from .style import STYLE
 from .values import to_text_numbers
 
@@ -99,7 +99,7 @@ class Terminal(Screen):
 
     def pieces(self, fragments: Fragments) -> None:
         self._clear_note()
-        shown = fragments if self._colour else [("", text) for _, text in fragments]
+        shown = [(style if self._colour else "", tamed(text)) for style, text in fragments]
         print_formatted_text(FormattedText(shown), output=self._output, style=STYLE)
 
     def painted(self, text: str) -> None:

@@ -12,7 +12,7 @@ from .exchange import Refused
 from .following import follow
 from .format import coloured, harmless, health_text, logs_text, plain, printable, status_text, unit_line
 from .jsontext import quote, write
-from .printed import error_text, print_result
+from .printed import error_text, print_result, print_text
 from .terminal import wants_colour
 
 TYPE_CHECKING = False
@@ -92,7 +92,7 @@ def show(config: "Config", name: str, result: "Any", *, as_json: bool) -> None:
     if as_json or isinstance(result, str):
         print_result(result)
     else:
-        print_result(text_of(name, result, coloured if wants_colour(config) else plain))
+        print_text(text_of(name, result, coloured if wants_colour(config) else plain))
 
 
 def without_json(words: "list[str]") -> "tuple[list[str], bool]":

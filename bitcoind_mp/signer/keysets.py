@@ -117,21 +117,25 @@ class KeySets:
         event: str,
         *,
         again: bool = False,
+        named: bool = True,
     ) -> KeySet:
-        """Seal and store a set; ``again``: over the same one, which is there already."""
+        """Seal and store a set; ``again``: over the same one, which is there already; ``named``: from now on the label
+        stands for it."""
         row = await self._sealed(public, label, secrets, passphrase)
         if public.id in self._sets and not again:
             raise RpcError(RpcCode.WALLET_ERROR, f"The signer has the keys {public.id} already.")
 
         def keep() -> None:
             self._record.store.put(row)
-            self._record.store.name(label, public.id)
+            if named:
+                self._record.store.name(label, public.id)
 
         self._record.put(event, {"keyset": public.id, "wallet": label}, keep)
         if public.id in self._sets:
             self._sets[public.id].lock()
         self._sets[public.id] = Open(row, self._own(row))
-        self._names[label] = public.id
+        if named:
+            self._names[label] = public.id
         self.on_change()
         return public
 
@@ -335,7 +339,7 @@ class KeySets:
 
     async def bring_back(self, id: str, label: str, xprv: str, passphrase: str) -> KeySet:
         """Keep an exported extended private key, under the id that it had; where it is here already, seal it anew under
-        this passphrase. Raises `RpcError`."""
+        this passphrase. No ``label``: what the wallet is called is told when that is loaded. Raises `RpcError`."""
         try:
             read = BIP32KeyData.b58decode(xprv)
             usable = read.is_private and read.version == network_of(self._chain).bip32_prv
@@ -350,8 +354,9 @@ class KeySets:
                 f"That is the extended private key of other keys than {id}: give both as exportsignerkeys showed them.",
             )
         public = describe(id, xprv, self._network)
-        again = id in self._sets
-        return await self._keep(public, label, {public.publics[0]: xprv}, passphrase, "imported", again=again)
+        secrets, again = {public.publics[0]: xprv}, id in self._sets
+        known_as = label or (self._sets[id].row.label if again else "")
+        return await self._keep(public, known_as, secrets, passphrase, "imported", again=again, named=bool(label))
 
     @staticmethod
     def _facts_of(found: Open) -> dict[str, Any]:

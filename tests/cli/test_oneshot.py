@@ -1,6 +1,8 @@
 """One command against servers on sockets: output, errors and exit statuses as bitcoin-cli's."""
 
+import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -102,6 +104,31 @@ def test_parameters_from_standard_input(daemon, bitcoin_mp) -> None:
     assert bitcoin_mp("-stdin", "help", input=f"{odd}\n").stdout == f"help: unknown command: {odd}\n"
     done = bitcoin_mp("-stdinwalletpassphrase", "getblockcount", input="x\n")
     assert (done.returncode, done.stderr[:32]) == (1, "error: -stdinwalletpassphrase is")
+
+
+def test_no_answer_plays_with_a_terminal_and_a_script_has_it_as_it_is(daemon, bitcoin_mp) -> None:
+    """Of a node that was broken into, or of a stranger whom it quotes."""
+    daemon.start()
+    evil = "\x1b]0;owned\x07\x9b2J"
+    text = json.dumps(evil)
+    assert bitcoin_mp("echo", text).stdout == f"{evil}\n"
+    for value in (text, f"[{text}]"):
+        ours, theirs = pty.openpty()
+        command_line = [
+            sys.executable,
+            "-m",
+            "bitcoind_mp.cli",
+            "-regtest",
+            f"-datadir={daemon.datadir}",
+            "echo",
+            value,
+        ]
+        subprocess.run(command_line, cwd=ROOT, stdout=theirs, timeout=20, check=True)
+        os.close(theirs)
+        shown = os.read(ours, 4096).decode()
+        os.close(ours)
+        assert "owned" in shown
+        assert not {"\x1b", "\x07", "\x9b"} & {*shown}
 
 
 @pytest.mark.parametrize("reply", [b"no JSON", b"[]", b"{}", b'{"result":}', b'{"error":7}', b"[" * 100_000])

@@ -1,5 +1,6 @@
 """The shell driven on a pseudo-terminal, against servers on sockets."""
 
+import json
 import os
 import signal
 import stat
@@ -432,6 +433,19 @@ def test_lines_from_a_pipe_are_utf_8_whatever_the_locale_says(daemon) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith("● bitcoind-mp".encode())
     assert done.stdout.endswith("help: unknown command: ü\n".encode())
+
+
+def test_no_answer_plays_with_the_terminal_and_through_a_pipe_it_is_as_it_is(daemon, shell) -> None:
+    daemon.lively()
+    evil = "\x1b]0;owned\x07\x9b2J"
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
+    line = f"echo '{json.dumps(evil)}'\n"
+    done = subprocess.run(command_line, cwd=ROOT, input=line, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{evil}\n")
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type(line.replace("\n", "\r"))
+    terminal.sees("\ufffd]0;owned\ufffd\ufffd2J")
 
 
 def test_of_lines_from_a_pipe_none_is_carried_out_once_nobody_reads_the_answers(daemon) -> None:

@@ -383,6 +383,10 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
         assert await desk.vault.bring_back(keys.id, "w", xprv, "mistyped") == keys
         assert await desk.vault.bring_back(keys.id, "w", xprv, desk.PASSPHRASE) == keys
         assert not await desk.vault.unlock(keys.id, "mistyped", 60)
+        # without a wallet's name no name changes its meaning, the empty one neither
+        assert await desk.vault.bring_back(keys.id, "", xprv, desk.PASSPHRASE) == keys
+        assert (desk.vault.named(""), desk.vault.named("w")) == (None, keys.id)
+        assert [one["wallet"] for one in desk.vault.keysets()] == ["w", "other"]
         desk.close()
         for file in tmp_path.iterdir():
             file.unlink()
@@ -395,7 +399,8 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
             (keys.id, other),
         ]:
             assert (await desk.refused(desk.vault.bring_back(id, "w", secret, "new"))).code in (-5, -8)
-        assert await desk.vault.bring_back(keys.id, "w", xprv, "new") == keys
+        assert await desk.vault.bring_back(keys.id, "", xprv, "new") == keys
+        assert (desk.vault.named(""), desk.store.names()) == (None, {})
         assert await desk.vault.unlock(keys.id, "new", 60)
         text = spend([Coin.to(Address(keys))], [(STRANGER, 5)])
         assert signed_inputs(await desk.vault.sign(keys.id, text)) == [0]
