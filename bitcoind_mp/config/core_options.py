@@ -6,7 +6,7 @@ From ``bitcoind -help-debug`` and ``bitcoin-cli -help``, v31. Refused rather tha
 
 CORE_OPTIONS = frozenset(
     """
-    acceptstalefeeestimates addrinfo allowignoredconf asmap assumevalid bantime
+    acceptstalefeeestimates addrinfo allowignoredconf asmap assumevalid
     blockreconstructionextratxn blocksdir blocksxor capturemessages checkaddrman checkblockindex
     checkblocks checklevel checkmempool checkpoints choosedatadir cjdnsreachable coinstatsindex dbbatchsize
     dbcache debuglogfile deprecatedrpc discover dns dnsseed externalip fastprune fixedseeds forcednsseed

@@ -281,6 +281,15 @@ TABLE = (
         network_only=True,
     ),
     Option(
+        "bantime",
+        INTEGER,
+        86400,
+        (NODE,),
+        CONNECTION,
+        "=<n>",
+        "Default duration (in seconds) of manually configured bans (default: {default}).",
+    ),
+    Option(
         "connect",
         TEXT,
         None,

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
@@ -25,6 +26,7 @@ from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
 from bitcoind_mp.node.mempool.pool import Mempool
 
 from .announcing import ANNOUNCE_INTERVAL
+from .bans import BanList, Network
 from .calling import Calling
 from .connection import Connection
 from .endpoint import Endpoint, parse_endpoint
@@ -33,7 +35,7 @@ from .orphans import Orphan
 from .peer import Peer, Role, Traffic
 from .permissions import Permissions, Whitelist
 from .processing import Processing
-from .wire import Wire
+from .wire import PeerMisbehavedError, Wire
 
 log = logging.getLogger("bitcoind_mp.net")
 
@@ -52,7 +54,7 @@ class PeersConfig:
     ``connect`` of None (not given) differs from an empty list (``-noconnect``) only in Core, which would look for
     peers by itself; here both mean that none is called but those in ``add``. Without ``take_transactions``
     (``-blocksonly``) a peer that tells of one breaks the protocol; ours are still announced. ``timeout``:
-    seconds that a new peer is given (``-peertimeout``).
+    seconds that a new peer is given (``-peertimeout``). ``ban_time``: those that a ban lasts (``-bantime``).
     """
 
     listen: bool = True
@@ -65,6 +67,7 @@ class PeersConfig:
     take_transactions: bool = True
     whitelist: Whitelist = field(default_factory=Whitelist)
     timeout: float = 60.0
+    ban_time: int = 24 * 60 * 60
     announce_interval: tuple[float, float] = ANNOUNCE_INTERVAL
 
 
@@ -74,9 +77,10 @@ class Peers(Listener):
     Args:
         chain, mempool: what is kept the same with the peers.
         config: see `PeersConfig`.
+        directory: the network's, where bans are kept; None keeps none.
     """
 
-    def __init__(self, chain: ChainState, mempool: Mempool, config: PeersConfig) -> None:
+    def __init__(self, chain: ChainState, mempool: Mempool, config: PeersConfig, directory: Path | None = None) -> None:
         self._chain = chain
         self._mempool = mempool
         self._config = config
@@ -89,6 +93,7 @@ class Peers(Listener):
             take_transactions=config.take_transactions,
         )
         self._processing.pings.patience = config.timeout
+        self.bans = BanList(directory / "banlist.json" if directory is not None else None, chain.clock, config.ban_time)
         self._peers: dict[int, Peer] = {}
         self._connections: set[Connection] = set()
         self._next_number = 0
@@ -190,8 +195,7 @@ class Peers(Listener):
         sockname = connection.transport.get_extra_info("sockname")
         endpoint, local = Endpoint(remote[0], remote[1]), Endpoint(sockname[0], sockname[1])
         permissions = self._config.whitelist.of_peer(endpoint, local, inbound=inbound)
-        if inbound and sum(peer.inbound for peer in self._peers.values()) >= self._config.max_inbound:
-            log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
+        if inbound and not self._lets_in(endpoint, permissions):
             return None
         version = self._version(endpoint, role, permissions)
         handshake = Handshake(version, inbound=inbound, our_nonces=self._nonces)
@@ -213,9 +217,28 @@ class Peers(Listener):
         self._processing.pings.wait()
         return peer
 
+    def _lets_in(self, endpoint: Endpoint, permissions: Permissions) -> bool:
+        """Whether a caller may come in."""
+        callers = sum(peer.inbound for peer in self._peers.values())
+        trusted = Permissions.NO_BAN in permissions
+        if not trusted and self.bans.is_banned(endpoint.address):
+            log.debug("connection from %s dropped (banned)", endpoint)
+        elif not trusted and callers + 1 >= self._config.max_inbound and self.bans.is_discouraged(endpoint.address):
+            log.debug("connection from %s dropped (discouraged)", endpoint)
+        elif callers >= self._config.max_inbound:
+            log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
+        else:
+            return True
+        return False
+
     async def _handle(self, peer: Peer, message: Message) -> None:
         was_ready = peer.ready
-        await self._processing.handle(peer, message)
+        try:
+            await self._processing.handle(peer, message)
+        except PeerMisbehavedError:
+            if peer.endpoint.address is not None and not peer.endpoint.address.is_loopback:
+                self.bans.discourage(peer.endpoint.address)
+            raise
         if peer.ready and not was_ready:
             self.on_change()
 
@@ -332,6 +355,19 @@ class Peers(Listener):
                 peer.disconnect("disconnected by request")
                 return True
         return False
+
+    def ban(self, network: Network, seconds: int, *, absolute: bool) -> None:
+        """Have no peer of that network for so long, and end the connections to those that there are.
+
+        Raises:
+            OSError: it couldn't be written down, and holds until the process ends.
+        """
+        try:
+            self.bans.add(network, seconds, absolute=absolute)
+        finally:
+            for peer in list(self._peers.values()):
+                if peer.endpoint.address is not None and peer.endpoint.address in network:
+                    peer.disconnect("banned")
 
     def set_network_active(self, active: bool) -> None:
         """``setnetworkactive``: without it nobody is called, answered or kept."""
