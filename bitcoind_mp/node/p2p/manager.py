@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from btclib.hashes import sha256
 from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
 
@@ -30,6 +31,7 @@ from .bans import BanList, Network
 from .calling import Calling
 from .connection import Connection
 from .endpoint import Endpoint, parse_endpoint
+from .eviction import Candidate, select
 from .handshake import Handshake
 from .orphans import Orphan
 from .peer import Peer, Role, Traffic
@@ -103,6 +105,7 @@ class Peers(Listener):
         self._maintenance: asyncio.Task[None] | None = None
         self._unbroadcast_due = 0.0
         self._closing = False
+        self._secret = secrets.token_bytes(16)
         self.network_active = True
         self.on_change: Callable[[], None] = lambda: None
         """Called when a peer has shaken hands, or is gone."""
@@ -225,11 +228,37 @@ class Peers(Listener):
             log.debug("connection from %s dropped (banned)", endpoint)
         elif not trusted and callers + 1 >= self._config.max_inbound and self.bans.is_discouraged(endpoint.address):
             log.debug("connection from %s dropped (discouraged)", endpoint)
-        elif callers >= self._config.max_inbound:
+        elif callers >= self._config.max_inbound and not self._made_room():
             log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
         else:
             return True
         return False
+
+    def _made_room(self) -> bool:
+        """Whether a caller could be sent away for another."""
+        callers = [peer for peer in self._peers.values() if peer.inbound and not peer.may(Permissions.NO_BAN)]
+        chosen = select([self._candidate(peer) for peer in callers])
+        if chosen is None:
+            return False
+        self._peers[chosen].disconnect("making room for another")
+        return True
+
+    def _candidate(self, peer: Peer) -> Candidate:
+        address = peer.endpoint.address
+        network = b"" if address is None else address.packed[: 2 if address.version == 4 else 4]
+        return Candidate(
+            number=peer.number,
+            connected=peer.traffic.connected,
+            best_ping=peer.ping.best,
+            last_block=peer.traffic.last_block,
+            last_transaction=peer.traffic.last_transaction,
+            serves_blocks=peer.serves_blocks and peer.serves_witnesses,
+            wants_transactions=peer.wants_transactions,
+            network=network,
+            secret=sha256(self._secret + network),
+            local=address is not None and address.is_loopback,
+            discouraged=self.bans.is_discouraged(address),
+        )
 
     async def _handle(self, peer: Peer, message: Message) -> None:
         was_ready = peer.ready
@@ -248,7 +277,7 @@ class Peers(Listener):
             PROTOCOL_VERSION,
             LOCAL_SERVICES,
             self._chain.clock.now(),
-            NetworkAddress(0, remote.host.partition("%")[0], remote.port),
+            _routable(remote),
             NetworkAddress(LOCAL_SERVICES),
             secrets.randbits(64) | 1,
             self._config.user_agent.encode(),
@@ -375,6 +404,13 @@ class Peers(Listener):
         if not active:
             for peer in list(self._peers.values()):
                 peer.disconnect("networking is off")
+
+
+def _routable(remote: Endpoint) -> NetworkAddress:
+    """How a peer is told where we see it; nothing of an address that means nothing elsewhere."""
+    if remote.address is None or not remote.address.is_global:
+        return NetworkAddress()
+    return NetworkAddress(0, str(remote.address), remote.port)
 
 
 def _cannot_listen(text: str, place: Endpoint, error: OSError) -> FatalError:
