@@ -13,7 +13,7 @@ CORE_OPTIONS = frozenset(
     i2pacceptincoming i2psam lang limitancestorsize limitdescendantsize
     listenonion logips loglevel loglevelalways logratelimit logsourcelocations logthreadnames logtimemicros
     logtimestamps maxreceivebuffer maxsendbuffer maxsigcachesize maxuploadtarget min natpmp
-    netinfo networkactive onion onlynet peerblockfilters peerbloomfilters persistmempoolv1
+    netinfo networkactive onion onlynet peerbloomfilters persistmempoolv1
     printpriority privatebroadcast proxy proxyrandomize prune resetguisettings rest rpcallowip rpcauth rpcbind
     rpcconnect rpccookiefile rpccookieperms rpcdoccheck rpcid rpcpassword rpcport rpcservertimeout rpcthreads
     rpcuser rpcwhitelist rpcwhitelistdefault rpcworkqueue seednode server settings shrinkdebugfile

@@ -346,6 +346,15 @@ TABLE = (
         maximum=2000,
     ),
     Option(
+        "peerblockfilters",
+        FLAG,
+        0,
+        (NODE,),
+        CONNECTION,
+        "",
+        "Serve compact block filters to peers per BIP 157 (default: {default}). It needs -blockfilterindex.",
+    ),
+    Option(
         "peertimeout",
         SECONDS,
         60,

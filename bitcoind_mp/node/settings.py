@@ -140,6 +140,8 @@ def peers_config(config: Config) -> PeersConfig:
     Raises:
         FatalError: CONFIG, nobody could call where it is to be, a permission is none, or a comment unfit.
     """
+    if config.get_bool("peerblockfilters") and not wants_filters(config):
+        raise FatalError("Cannot set -peerblockfilters without -blockfilterindex.", status=ExitStatus.CONFIG)
     agent = _user_agent(config.get_list("uacomment"))
     connect = config.get_list("connect")
     if (config.get_list("bind") or config.get_list("whitebind")) and not config.get_bool("listen"):

@@ -21,6 +21,7 @@ from btclib.p2p.limits import PROTOCOL_VERSION
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.node.chain.contents import BlockContents
+from bitcoind_mp.node.chain.filterindex import BlockFilterIndex
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState, Listener
 from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
@@ -41,7 +42,7 @@ from .wire import PeerMisbehavedError, Wire
 
 log = logging.getLogger("bitcoind_mp.net")
 
-#: What we offer: the whole chain, with witnesses.
+#: What we offer in any case: the whole chain, with witnesses.
 LOCAL_SERVICES = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS | ServiceFlags.NODE_NETWORK_LIMITED
 #: Seconds between looks at what is told to peers from time to time.
 _LOOK_INTERVAL = 60.0
@@ -80,9 +81,17 @@ class Peers(Listener):
         chain, mempool: what is kept the same with the peers.
         config: see `PeersConfig`.
         directory: the network's, where bans are kept; None keeps none.
+        filters: the index that peers may ask (``-peerblockfilters``).
     """
 
-    def __init__(self, chain: ChainState, mempool: Mempool, config: PeersConfig, directory: Path | None = None) -> None:
+    def __init__(
+        self,
+        chain: ChainState,
+        mempool: Mempool,
+        config: PeersConfig,
+        directory: Path | None = None,
+        filters: BlockFilterIndex | None = None,
+    ) -> None:
         self._chain = chain
         self._mempool = mempool
         self._config = config
@@ -93,7 +102,10 @@ class Peers(Listener):
             mempool,
             announce_interval=config.announce_interval,
             take_transactions=config.take_transactions,
+            filters=filters,
         )
+        self.services = LOCAL_SERVICES if filters is None else LOCAL_SERVICES | ServiceFlags.NODE_COMPACT_FILTERS
+        """What we offer."""
         self._processing.pings.patience = config.timeout
         self.bans = BanList(directory / "banlist.json" if directory is not None else None, chain.clock, config.ban_time)
         self._peers: dict[int, Peer] = {}
@@ -275,10 +287,10 @@ class Peers(Listener):
         takes = self._config.take_transactions or Permissions.RELAY in permissions
         return Version(
             PROTOCOL_VERSION,
-            LOCAL_SERVICES,
+            self.services,
             self._chain.clock.now(),
             _routable(remote),
-            NetworkAddress(LOCAL_SERVICES),
+            NetworkAddress(self.services),
             secrets.randbits(64) | 1,
             self._config.user_agent.encode(),
             self._chain.height,
@@ -352,6 +364,18 @@ class Peers(Listener):
     def blocks_in_flight(self, peer: Peer) -> list[int]:
         """The heights of the blocks that it was asked for."""
         return [node.height for node in self._processing.blocks.in_flight(peer)]
+
+    def fetch_block(self, number: int, node: BlockNode) -> str:
+        """Ask that peer for the block; why it can't be, empty where it was (``FetchBlock``)."""
+        peer = self._peers.get(number)
+        if peer is None:
+            return "Peer does not exist"
+        if not peer.serves_witnesses:
+            return "Pre-SegWit peer"
+        if not peer.ready:
+            return "Peer not fully connected"
+        self._processing.blocks.fetch(peer, node)
+        return ""
 
     @property
     def total_sent(self) -> int:

@@ -155,3 +155,12 @@ def test_a_comment_that_no_peer_should_be_sent_is_refused(tmp_path: Path, commen
 def test_comments_are_in_what_we_call_ourselves(tmp_path: Path) -> None:
     config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-uacomment=a", "-uacomment=b c"], NODE)
     assert peers_config(config).user_agent.endswith("(a; b c)/")
+
+
+def test_filters_are_for_peers_only_where_there_are_any(tmp_path: Path) -> None:
+    def peers(*arguments: str) -> None:
+        peers_config(configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE))
+
+    peers("-peerblockfilters", "-blockfilterindex")
+    with pytest.raises(FatalError, match="Cannot set -peerblockfilters without -blockfilterindex"):
+        peers("-peerblockfilters")
