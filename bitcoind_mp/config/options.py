@@ -281,6 +281,15 @@ TABLE = (
         network_only=True,
     ),
     Option(
+        "bantime",
+        INTEGER,
+        86400,
+        (NODE,),
+        CONNECTION,
+        "=<n>",
+        "Default duration (in seconds) of manually configured bans (default: {default}).",
+    ),
+    Option(
         "connect",
         TEXT,
         None,
@@ -335,6 +344,15 @@ TABLE = (
         "Keep at most <n> connections to peers (default: {default}), those of -addnode and -connect not counted.",
         minimum=0,
         maximum=2000,
+    ),
+    Option(
+        "peerblockfilters",
+        FLAG,
+        0,
+        (NODE,),
+        CONNECTION,
+        "",
+        "Serve compact block filters to peers per BIP 157 (default: {default}). It needs -blockfilterindex.",
     ),
     Option(
         "peertimeout",

@@ -117,7 +117,8 @@ class Node:
         self._on_close("Closing the indexes…", self.indexes.close)
         self.mempool = Mempool(self.chain, policy, verify=verify_scripts, directory=self.directory)
         self._on_close("Saving the mempool…", self.mempool.close)
-        self.peers = Peers(self.chain, self.mempool, peers)
+        served = self.indexes.filters if self.config.get_bool("peerblockfilters") else None
+        self.peers = Peers(self.chain, self.mempool, peers, self.directory, served)
 
     async def go_online(self) -> None:
         """Load what was given to load, read the mempool, listen and call peers.

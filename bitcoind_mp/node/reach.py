@@ -15,7 +15,7 @@ from .settings import peers_config
 #: What looking up a peer's name reads (resolv.conf(5), nsswitch.conf(5), hosts(5)); /run is where some of it leads to.
 _NAMES = ("/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/var/run/nscd")
 #: The node's directories in the network's.
-_OWN = ("blocks", "chainstate", "indexes", "mempool", COPIES)
+_OWN = ("blocks", "chainstate", "indexes", "mempool", "peers", COPIES)
 
 
 def prepare(directory: Path) -> None:
@@ -30,6 +30,7 @@ def prepare(directory: Path) -> None:
         Journal(directory / JOURNAL).close()
     for name in ("mempool.dat", "fee_estimates.dat"):
         keep_in(directory / "mempool", directory / name)
+    keep_in(directory / "peers", directory / "banlist.json")
 
 
 def confinement(config: Config, bound: Path | None = None) -> Confinement:
@@ -53,7 +54,9 @@ def _ports(config: Config) -> tuple[int, ...]:
     peers = peers_config(config)
     if not peers.listen:
         return ()
-    found = {peers.port} if not peers.bind else set()
+    found = {place.endpoint.port for place in peers.whitelist.places}
+    if not peers.bind and not found:
+        found.add(peers.port)
     for text in peers.bind:
         with contextlib.suppress(ValueError):  # which is said when it is listened on
             found.add(parse_endpoint(text, peers.port).port)

@@ -138,9 +138,11 @@ def peers_config(config: Config) -> PeersConfig:
     """Whom to call, and where to be called.
 
     Raises:
-        FatalError: CONFIG, nobody could call where it is to be, or a permission is none.
+        FatalError: CONFIG, nobody could call where it is to be, a permission is none, or a comment unfit.
     """
-    comments = config.get_list("uacomment")
+    if config.get_bool("peerblockfilters") and not wants_filters(config):
+        raise FatalError("Cannot set -peerblockfilters without -blockfilterindex.", status=ExitStatus.CONFIG)
+    agent = _user_agent(config.get_list("uacomment"))
     connect = config.get_list("connect")
     if (config.get_list("bind") or config.get_list("whitebind")) and not config.get_bool("listen"):
         raise FatalError("Cannot set -bind or -whitebind together with -listen=0", status=ExitStatus.CONFIG)
@@ -150,12 +152,37 @@ def peers_config(config: Config) -> PeersConfig:
         port=config.get_int("port"),
         connect=() if connect == ["0"] else tuple(connect),  # -connect=0 has always been -noconnect
         add=tuple(config.get_list("addnode")),
-        user_agent=f"/{PROGRAM}:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/",
+        user_agent=agent,
         take_transactions=not config.get_bool("blocksonly"),
         max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),
         whitelist=_whitelist(config),
         timeout=config.get_seconds("peertimeout"),
+        ban_time=config.get_int("bantime"),
     )
+
+
+#: What a comment may hold besides letters and digits (``SAFE_CHARS_UA_COMMENT``), and how long the whole may be.
+_HARMLESS = " .,;-_?@"
+_LONGEST_AGENT = 256
+
+
+def _user_agent(comments: list[str]) -> str:
+    """What we call ourselves (BIP14).
+
+    Raises:
+        FatalError: CONFIG, a comment that no peer should be sent.
+    """
+    for comment in comments:
+        if set(comment) - set(string.ascii_letters + string.digits + _HARMLESS):
+            raise FatalError(f"User Agent comment ({comment}) contains unsafe characters.", status=ExitStatus.CONFIG)
+    agent = f"/{PROGRAM}:{__version__}{'(' + '; '.join(comments) + ')' if comments else ''}/"
+    if len(agent) > _LONGEST_AGENT:
+        raise FatalError(
+            f"Total length of network version string ({len(agent)}) exceeds maximum length ({_LONGEST_AGENT}). "
+            "Reduce the number or size of uacomments.",
+            status=ExitStatus.CONFIG,
+        )
+    return agent
 
 
 def _whitelist(config: Config) -> Whitelist:

@@ -82,6 +82,12 @@ class BlockRelay:
             self._headers.announced(peer, unknown)
         self._go_on()
 
+    def fetch(self, peer: Peer, node: BlockNode) -> None:
+        """Ask this peer for the block (``getblockfrompeer``)."""
+        self._download.fetch(peer, node, self._chain.clock.exact())
+        peer.send(GetData([Inventory(InventoryType.MSG_WITNESS_BLOCK, node.hash)]))
+        self._set_alarm()
+
     def refused(self, peer: Peer, hashes: Iterable[bytes]) -> None:
         """The peer hasn't got these blocks after all: it would only be asked again."""
         if owed := {node.hash for node in self.in_flight(peer)} & set(hashes):

@@ -132,6 +132,11 @@ class BlockDownload:
             peer.downloading_since = now
         self._in_flight[node.hash] = InFlight(node, peer.number)
 
+    def fetch(self, peer: Peer, node: BlockNode, now: float) -> None:
+        """Ask this peer for the block, whoever was asked before; told by whoever sends the request."""
+        self._in_flight.pop(node.hash, None)
+        self.requested(peer, node, now)
+
     def received(self, hash: bytes, peer: Peer, now: float) -> bool:
         """The block came from the peer, and goes to the kernel: not asked for again meanwhile. Whether it was asked of
         anybody."""

@@ -12,32 +12,37 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from btclib.hashes import sha256
 from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.node.chain.contents import BlockContents
+from bitcoind_mp.node.chain.filterindex import BlockFilterIndex
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState, Listener
 from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
 from bitcoind_mp.node.mempool.pool import Mempool
 
 from .announcing import ANNOUNCE_INTERVAL
+from .bans import BanList, Network
 from .calling import Calling
 from .connection import Connection
 from .endpoint import Endpoint, parse_endpoint
+from .eviction import Candidate, select
 from .handshake import Handshake
 from .orphans import Orphan
 from .peer import Peer, Role, Traffic
 from .permissions import Permissions, Whitelist
 from .processing import Processing
-from .wire import Wire
+from .wire import PeerMisbehavedError, Wire
 
 log = logging.getLogger("bitcoind_mp.net")
 
-#: What we offer: the whole chain, with witnesses.
+#: What we offer in any case: the whole chain, with witnesses.
 LOCAL_SERVICES = ServiceFlags.NODE_NETWORK | ServiceFlags.NODE_WITNESS | ServiceFlags.NODE_NETWORK_LIMITED
 #: Seconds between looks at what is told to peers from time to time.
 _LOOK_INTERVAL = 60.0
@@ -52,7 +57,7 @@ class PeersConfig:
     ``connect`` of None (not given) differs from an empty list (``-noconnect``) only in Core, which would look for
     peers by itself; here both mean that none is called but those in ``add``. Without ``take_transactions``
     (``-blocksonly``) a peer that tells of one breaks the protocol; ours are still announced. ``timeout``:
-    seconds that a new peer is given (``-peertimeout``).
+    seconds that a new peer is given (``-peertimeout``). ``ban_time``: those that a ban lasts (``-bantime``).
     """
 
     listen: bool = True
@@ -65,6 +70,7 @@ class PeersConfig:
     take_transactions: bool = True
     whitelist: Whitelist = field(default_factory=Whitelist)
     timeout: float = 60.0
+    ban_time: int = 24 * 60 * 60
     announce_interval: tuple[float, float] = ANNOUNCE_INTERVAL
 
 
@@ -74,9 +80,18 @@ class Peers(Listener):
     Args:
         chain, mempool: what is kept the same with the peers.
         config: see `PeersConfig`.
+        directory: the network's, where bans are kept; None keeps none.
+        filters: the index that peers may ask (``-peerblockfilters``).
     """
 
-    def __init__(self, chain: ChainState, mempool: Mempool, config: PeersConfig) -> None:
+    def __init__(
+        self,
+        chain: ChainState,
+        mempool: Mempool,
+        config: PeersConfig,
+        directory: Path | None = None,
+        filters: BlockFilterIndex | None = None,
+    ) -> None:
         self._chain = chain
         self._mempool = mempool
         self._config = config
@@ -87,8 +102,12 @@ class Peers(Listener):
             mempool,
             announce_interval=config.announce_interval,
             take_transactions=config.take_transactions,
+            filters=filters,
         )
+        self.services = LOCAL_SERVICES if filters is None else LOCAL_SERVICES | ServiceFlags.NODE_COMPACT_FILTERS
+        """What we offer."""
         self._processing.pings.patience = config.timeout
+        self.bans = BanList(directory / "banlist.json" if directory is not None else None, chain.clock, config.ban_time)
         self._peers: dict[int, Peer] = {}
         self._connections: set[Connection] = set()
         self._next_number = 0
@@ -98,6 +117,7 @@ class Peers(Listener):
         self._maintenance: asyncio.Task[None] | None = None
         self._unbroadcast_due = 0.0
         self._closing = False
+        self._secret = secrets.token_bytes(16)
         self.network_active = True
         self.on_change: Callable[[], None] = lambda: None
         """Called when a peer has shaken hands, or is gone."""
@@ -190,8 +210,7 @@ class Peers(Listener):
         sockname = connection.transport.get_extra_info("sockname")
         endpoint, local = Endpoint(remote[0], remote[1]), Endpoint(sockname[0], sockname[1])
         permissions = self._config.whitelist.of_peer(endpoint, local, inbound=inbound)
-        if inbound and sum(peer.inbound for peer in self._peers.values()) >= self._config.max_inbound:
-            log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
+        if inbound and not self._lets_in(endpoint, permissions):
             return None
         version = self._version(endpoint, role, permissions)
         handshake = Handshake(version, inbound=inbound, our_nonces=self._nonces)
@@ -213,9 +232,54 @@ class Peers(Listener):
         self._processing.pings.wait()
         return peer
 
+    def _lets_in(self, endpoint: Endpoint, permissions: Permissions) -> bool:
+        """Whether a caller may come in."""
+        callers = sum(peer.inbound for peer in self._peers.values())
+        trusted = Permissions.NO_BAN in permissions
+        if not trusted and self.bans.is_banned(endpoint.address):
+            log.debug("connection from %s dropped (banned)", endpoint)
+        elif not trusted and callers + 1 >= self._config.max_inbound and self.bans.is_discouraged(endpoint.address):
+            log.debug("connection from %s dropped (discouraged)", endpoint)
+        elif callers >= self._config.max_inbound and not self._made_room():
+            log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
+        else:
+            return True
+        return False
+
+    def _made_room(self) -> bool:
+        """Whether a caller could be sent away for another."""
+        callers = [peer for peer in self._peers.values() if peer.inbound and not peer.may(Permissions.NO_BAN)]
+        chosen = select([self._candidate(peer) for peer in callers])
+        if chosen is None:
+            return False
+        self._peers[chosen].disconnect("making room for another")
+        return True
+
+    def _candidate(self, peer: Peer) -> Candidate:
+        address = peer.endpoint.address
+        network = b"" if address is None else address.packed[: 2 if address.version == 4 else 4]
+        return Candidate(
+            number=peer.number,
+            connected=peer.traffic.connected,
+            best_ping=peer.ping.best,
+            last_block=peer.traffic.last_block,
+            last_transaction=peer.traffic.last_transaction,
+            serves_blocks=peer.serves_blocks and peer.serves_witnesses,
+            wants_transactions=peer.wants_transactions,
+            network=network,
+            secret=sha256(self._secret + network),
+            local=address is not None and address.is_loopback,
+            discouraged=self.bans.is_discouraged(address),
+        )
+
     async def _handle(self, peer: Peer, message: Message) -> None:
         was_ready = peer.ready
-        await self._processing.handle(peer, message)
+        try:
+            await self._processing.handle(peer, message)
+        except PeerMisbehavedError:
+            if peer.endpoint.address is not None and not peer.endpoint.address.is_loopback:
+                self.bans.discourage(peer.endpoint.address)
+            raise
         if peer.ready and not was_ready:
             self.on_change()
 
@@ -223,10 +287,10 @@ class Peers(Listener):
         takes = self._config.take_transactions or Permissions.RELAY in permissions
         return Version(
             PROTOCOL_VERSION,
-            LOCAL_SERVICES,
+            self.services,
             self._chain.clock.now(),
-            NetworkAddress(0, remote.host.partition("%")[0], remote.port),
-            NetworkAddress(LOCAL_SERVICES),
+            _routable(remote),
+            NetworkAddress(self.services),
             secrets.randbits(64) | 1,
             self._config.user_agent.encode(),
             self._chain.height,
@@ -301,6 +365,18 @@ class Peers(Listener):
         """The heights of the blocks that it was asked for."""
         return [node.height for node in self._processing.blocks.in_flight(peer)]
 
+    def fetch_block(self, number: int, node: BlockNode) -> str:
+        """Ask that peer for the block; why it can't be, empty where it was (``FetchBlock``)."""
+        peer = self._peers.get(number)
+        if peer is None:
+            return "Peer does not exist"
+        if not peer.serves_witnesses:
+            return "Pre-SegWit peer"
+        if not peer.ready:
+            return "Peer not fully connected"
+        self._processing.blocks.fetch(peer, node)
+        return ""
+
     @property
     def total_sent(self) -> int:
         """Bytes, those of ended connections included."""
@@ -333,12 +409,32 @@ class Peers(Listener):
                 return True
         return False
 
+    def ban(self, network: Network, seconds: int, *, absolute: bool) -> None:
+        """Have no peer of that network for so long, and end the connections to those that there are.
+
+        Raises:
+            OSError: it couldn't be written down, and holds until the process ends.
+        """
+        try:
+            self.bans.add(network, seconds, absolute=absolute)
+        finally:
+            for peer in list(self._peers.values()):
+                if peer.endpoint.address is not None and peer.endpoint.address in network:
+                    peer.disconnect("banned")
+
     def set_network_active(self, active: bool) -> None:
         """``setnetworkactive``: without it nobody is called, answered or kept."""
         self.network_active = active
         if not active:
             for peer in list(self._peers.values()):
                 peer.disconnect("networking is off")
+
+
+def _routable(remote: Endpoint) -> NetworkAddress:
+    """How a peer is told where we see it; nothing of an address that means nothing elsewhere."""
+    if remote.address is None or not remote.address.is_global:
+        return NetworkAddress()
+    return NetworkAddress(0, str(remote.address), remote.port)
 
 
 def _cannot_listen(text: str, place: Endpoint, error: OSError) -> FatalError:

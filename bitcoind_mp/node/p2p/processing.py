@@ -15,6 +15,7 @@ from btclib.p2p.limits import MAX_ADDR_TO_SEND, MAX_HEADERS_RESULTS, MAX_INV_SZ,
 
 from bitcoind_mp.interfaces.amounts import MAX_MONEY
 from bitcoind_mp.node.chain.contents import BlockContents
+from bitcoind_mp.node.chain.filterindex import BlockFilterIndex
 from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
@@ -22,6 +23,7 @@ from bitcoind_mp.node.mempool.pool import Mempool
 from .announcing import TransactionAnnouncing
 from .blocks import BLOCK_TYPES, BlockRelay
 from .feefilter import FeeFilters
+from .filterserving import FilterServing
 from .inventory import Item, parse_items, serialize_items
 from .peer import Peer, Role, TxRelay
 from .permissions import Permissions
@@ -52,10 +54,20 @@ _NOT_OFFERED = ("filterload", "filteradd", "filterclear", "getcfilters", "getcfh
 
 
 class Processing:
-    """All peers' messages, against one chain and one mempool. Lives in the loop."""
+    """All peers' messages, against one chain and one mempool. Lives in the loop.
+
+    Args:
+        filters: what peers may ask of them (BIP157); None where they may not.
+    """
 
     def __init__(
-        self, chain: ChainState, mempool: Mempool, *, announce_interval: tuple[float, float], take_transactions: bool
+        self,
+        chain: ChainState,
+        mempool: Mempool,
+        *,
+        announce_interval: tuple[float, float],
+        take_transactions: bool,
+        filters: BlockFilterIndex | None = None,
     ) -> None:
         self._chain = chain
         self._take_transactions = take_transactions
@@ -82,6 +94,8 @@ class Processing:
             **dict.fromkeys(_TOO_LATE, self._on_late_feature),
             **dict.fromkeys(_NOT_OFFERED, self._on_unoffered),
         }
+        if filters is not None:
+            self._handlers |= FilterServing(chain, filters, self.blocks.serving.may_be_served).handlers
 
     def add(self, peer: Peer) -> None:
         """The peer is connected; the handshake comes first."""

@@ -45,7 +45,7 @@ class BlockServing:
             node = chain.next(chain.fork_point(list(request.locator)))
         else:
             node = chain.by_hash(request.hash_stop)
-            if node is None or not self._may_be_served(node):
+            if node is None or not self.may_be_served(node):
                 return
         run: list[BlockNode] = []
         while node is not None:
@@ -75,7 +75,7 @@ class BlockServing:
         node = self._chain.by_hash(item.hash)
         if node is None or not node.has_data:
             return
-        if not self._may_be_served(node):
+        if not self.may_be_served(node):
             log.debug("not serving %s the old block %s outside the best chain", peer, node.hash.hex())
             return
         try:
@@ -89,8 +89,8 @@ class BlockServing:
             peer.continuation = None
             peer.send(Inv([Inventory(InventoryType.MSG_BLOCK, self._chain.tip.hash)]))
 
-    def _may_be_served(self, node: BlockNode) -> bool:
-        """``BlockRequestAllowed``."""
+    def may_be_served(self, node: BlockNode) -> bool:
+        """Whether a peer may have the block (``BlockRequestAllowed``)."""
         if self._chain.contains(node):
             return True
         best = self._chain.best_header

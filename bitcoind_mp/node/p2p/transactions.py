@@ -99,12 +99,13 @@ class TransactionRelay:
 
     def _ask(self) -> None:
         for number, announcements in self._download.to_request(self._chain.clock.exact()).items():
+            peer = self._peers[number]
+            by_txid = InventoryType.MSG_WITNESS_TX if peer.serves_witnesses else InventoryType.MSG_TX
             items = [
-                Inventory(InventoryType.MSG_WTX if each.by_wtxid else InventoryType.MSG_WITNESS_TX, each.hash)
-                for each in announcements
+                Inventory(InventoryType.MSG_WTX if each.by_wtxid else by_txid, each.hash) for each in announcements
             ]
             for start in range(0, len(items), _ASK_AT_ONCE):
-                self._peers[number].send(GetData(items[start : start + _ASK_AT_ONCE]))
+                peer.send(GetData(items[start : start + _ASK_AT_ONCE]))
         self._alarm.set(self._download.requests.next_deadline())
 
     async def on_tx(self, peer: Peer, payload: bytes) -> None:

@@ -9,6 +9,7 @@ from bitcoind_mp.node.app import Node
 from bitcoind_mp.node.broadcast import Broadcaster
 from bitcoind_mp.node.kernel import verify_scripts
 
+from .banning import BanCommands
 from .blockchain import BlockchainCommands
 from .blocks import BlockCommands
 from .coins import CoinCommands
@@ -39,6 +40,7 @@ def command_objects(node: Node) -> list[object]:
     lookup = Lookup(chain, mempool, indexes.transactions)
     last = LastTemplate()
     return [
+        BanCommands(peers, node.clock),
         BlockchainCommands(chain),
         BlockCommands(chain, indexes.filters),
         CoinCommands(chain, lookup),

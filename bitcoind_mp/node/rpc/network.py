@@ -7,12 +7,12 @@ from btclib.p2p.limits import PROTOCOL_VERSION
 
 from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.amounts import btc
-from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.command import command, parse_hash
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.state import ChainState
 from bitcoind_mp.node.mempool.pool import Mempool
 from bitcoind_mp.node.p2p.calling import NodeAlreadyAddedError, NodeNotAddedError
-from bitcoind_mp.node.p2p.manager import LOCAL_SERVICES, Peers
+from bitcoind_mp.node.p2p.manager import Peers
 from bitcoind_mp.node.p2p.peer import Peer
 from bitcoind_mp.render.json_values import expect
 
@@ -82,8 +82,8 @@ class NetworkCommands:
             "version": _version_number(__version__),
             "subversion": self._peers.user_agent,
             "protocolversion": PROTOCOL_VERSION,
-            "localservices": f"{int(LOCAL_SERVICES):016x}",
-            "localservicesnames": service_names(LOCAL_SERVICES),
+            "localservices": f"{int(self._peers.services):016x}",
+            "localservicesnames": service_names(self._peers.services),
             "localrelay": self._peers.takes_transactions,
             "timeoffset": _median([peer.time_offset for peer in peers if peer.ready and not peer.inbound]),
             "networkactive": self._peers.network_active,
@@ -191,6 +191,27 @@ class NetworkCommands:
             raise RpcError(RpcCode.INVALID_PARAMS, "Only one of address and nodeid should be provided.")
         if not found:
             raise RpcError(RpcCode.CLIENT_NODE_NOT_CONNECTED, "Node not found in connected nodes")
+
+    @command("blockchain", changes=True)
+    def getblockfrompeer(self, blockhash: str, peer_id: int) -> dict[str, Any]:
+        """Attempts to fetch a block from a given peer. Its header must be known (e.g. by submitheader); whether it came
+        is for getblock to say.
+
+        Args:
+            blockhash: The block hash to try to fetch
+            peer_id: The peer to fetch it from (see getpeerinfo for peer IDs)
+
+        Returns:
+            An empty object
+        """
+        node = self._chain.by_hash(parse_hash(blockhash, "blockhash"))
+        if node is None:
+            raise RpcError(RpcCode.MISC_ERROR, "Block header missing")
+        if node.has_data:
+            raise RpcError(RpcCode.MISC_ERROR, "Block already downloaded")
+        if problem := self._peers.fetch_block(peer_id, node):
+            raise RpcError(RpcCode.MISC_ERROR, problem)
+        return {}
 
     @command("network", changes=True)
     def setnetworkactive(self, state: bool) -> bool:

@@ -136,3 +136,31 @@ def test_a_permission_that_there_is_not_is_refused(tmp_path: Path) -> None:
     config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-whitelist=oops@127.0.0.1"], NODE)
     with pytest.raises(FatalError, match="Invalid P2P permission: 'oops'"):
         peers_config(config)
+
+
+@pytest.mark.parametrize(
+    ("comment", "refusal"),
+    [
+        ("a/b", "User Agent comment (a/b) contains unsafe characters."),
+        ("x" * 300, "Total length of network version string (321) exceeds maximum length (256)."),
+    ],
+)
+def test_a_comment_that_no_peer_should_be_sent_is_refused(tmp_path: Path, comment: str, refusal: str) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", f"-uacomment={comment}"], NODE)
+    with pytest.raises(FatalError) as refused:
+        peers_config(config)
+    assert refused.value.message.startswith(refusal)
+
+
+def test_comments_are_in_what_we_call_ourselves(tmp_path: Path) -> None:
+    config = configuration.load(["-regtest", f"-datadir={tmp_path}", "-uacomment=a", "-uacomment=b c"], NODE)
+    assert peers_config(config).user_agent.endswith("(a; b c)/")
+
+
+def test_filters_are_for_peers_only_where_there_are_any(tmp_path: Path) -> None:
+    def peers(*arguments: str) -> None:
+        peers_config(configuration.load(["-regtest", f"-datadir={tmp_path}", *arguments], NODE))
+
+    peers("-peerblockfilters", "-blockfilterindex")
+    with pytest.raises(FatalError, match="Cannot set -peerblockfilters without -blockfilterindex"):
+        peers("-peerblockfilters")

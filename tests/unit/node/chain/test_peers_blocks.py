@@ -330,3 +330,20 @@ def test_more_blocks_than_one_inv_holds_go_on_when_the_last_is_asked_for(story: 
         assert wire.hashes("inv")[500:] == [chain.tip.hash]
 
     story(body, blocks=502)
+
+
+def test_a_block_can_be_asked_of_one_peer_whoever_was_asked_before(story: Any, maker: Any) -> None:
+    async def body(chain: Any, net: Network, made: list[bytes]) -> None:
+        first, _ = await net.meet(services=FULL)
+        second, wire = await net.meet(services=FULL)
+        news = maker.block(chain.tip.hash, 11)
+        await net.tell(first, headers(news))
+        node = chain.by_hash(hashes(news)[0])
+        net.processing.blocks.fetch(second, node)
+        assert wire.hashes("getdata") == hashes(news)
+        assert net.processing.blocks.in_flight(first) == []
+        await send_block(net, second, news)
+        assert chain.tip is node
+        assert net.processing.blocks.in_flight(second) == []
+
+    story(body)

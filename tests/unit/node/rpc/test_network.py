@@ -25,9 +25,14 @@ class FakePeers:
         self.network_active = True
         self.takes_transactions = True
         self.user_agent = "/bitcoind-mp:0.1.0/"
+        self.services = WITNESS
 
     def blocks_in_flight(self, peer: Peer) -> list[int]:
         return [101, 102]
+
+    def fetch_block(self, number: int, node: Any) -> str:
+        self.told.append((number, node.height))
+        return "" if number == 7 else "Peer does not exist"
 
     def ping_all(self) -> None:
         self.told.append("ping")
@@ -140,3 +145,19 @@ def test_an_unknown_peer_is_not_disconnected(make: Any, params: Any, code: int, 
 
 def test_unknown_services_are_named_by_their_bit() -> None:
     assert service_names(ServiceFlags(1 << 40 | 1)) == ["NETWORK", "UNKNOWN[2^40]"]
+
+
+def test_a_block_is_fetched_from_the_peer_that_was_named(make: Any, peer: Peer, chain: Any) -> None:
+    commands, peers = make(peer)
+    block = chain.tip
+    block.has_data = False
+    assert commands.getblockfrompeer(block.hash.hex(), 7) == {}
+    assert peers.told == [(7, block.height)]
+    for hash, number, had, message in (
+        ("00" * 32, 7, False, "Block header missing"),
+        (block.hash.hex(), 8, False, "Peer does not exist"),
+        (block.hash.hex(), 7, True, "Block already downloaded"),
+    ):
+        block.has_data = had
+        with pytest.raises(RpcError, match=message):
+            commands.getblockfrompeer(hash, number)
