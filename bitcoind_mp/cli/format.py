@@ -79,7 +79,8 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
         lines.append(_row("Cause", paint("red", str(unit["cause"]))))
         lines.append(_row("What to do", str(unit["advice"])))
     if unit.get("pid") is not None:
-        lines.append(_row("Main PID", str(unit["pid"])))
+        adopted = " (adopted from an earlier supervisor: how it ends will not be known)" if unit.get("adopted") else ""
+        lines.append(_row("Main PID", f"{unit['pid']}{adopted}"))
     if unit.get("preloaded") is not None:
         lines.append(_row("Preloaded", f"{unit['preloaded']} (what the next is forked from)"))
     lines.append(_row("Restarts", _restarts(unit, now)))

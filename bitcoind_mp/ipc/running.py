@@ -48,6 +48,10 @@ class Running:
             if incoming.identity == identity and not incoming.committed:
                 task.cancel()
 
+    def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
+        """Those that began after that (monotonic seconds)."""
+        return [task for task, incoming in self._tasks.items() if incoming.started > moment]
+
     def cancel_all(self) -> None:
         """Cancel what has not passed its commit point."""
         for task, incoming in self._tasks.items():

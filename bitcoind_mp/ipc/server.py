@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
@@ -24,6 +25,10 @@ from .served import ServedBuiltin
 from .session import UNKNOWN, Session, Shared
 from .signature import Method, declared
 from .transport import Wire
+
+#: Seconds that a call which has just begun has to end by itself when the server closes, and a connection that was just
+#: accepted to say what it is for.
+_BRIEF = 0.25
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -125,9 +130,11 @@ class Server:
         self._listeners.clear()
 
     async def close(self, deadline: float = 5.0) -> None:
-        """Stop accepting, cancel what hasn't committed, wait up to ``deadline`` seconds for the rest, disconnect."""
-        self._shared.closing = True
+        """Stop accepting, let brief calls end, cancel what hasn't committed, wait up to ``deadline`` seconds for the
+        rest, disconnect."""
         self.stop_accepting()
+        await self._let_brief_calls_end()
+        self._shared.closing = True
         for session in self.sessions:
             session.cancel_all()
         if self._shared.running:
@@ -144,6 +151,18 @@ class Server:
             _, open_ = await asyncio.wait([session.closed for session in sessions], timeout=min(deadline, 1.0))
             for session in sessions if open_ else ():
                 session.abort()
+
+    async def _let_brief_calls_end(self) -> None:
+        """Whoever restarts us keeps the next callers waiting: those who just came needn't be refused."""
+        now = time.monotonic()
+        end, recently = now + _BRIEF, now - _BRIEF
+        while now < end:
+            young = [task for session in self.sessions for task in session.begun_since(recently)]
+            silent = any(session.is_silent and session.began > recently for session in self.sessions)
+            if not young and not silent:
+                return
+            await asyncio.wait(young, timeout=min(0.01, end - now)) if young else await asyncio.sleep(0.01)
+            now = time.monotonic()
 
     def _admit(self, link: Wire, connected: socket.socket) -> Session | None:
         """The session of a new connection; None, and a word to the peer and the log, where it is refused."""

@@ -101,6 +101,10 @@ class Serving:
         """The caller no longer wants the answer of that id."""
         self._running.cancel(identity)
 
+    def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
+        """The calls that began after that (monotonic seconds)."""
+        return self._running.begun_since(moment)
+
     def cancel_all(self) -> None:
         """Cancel everything that hasn't passed its commit point."""
         self._running.cancel_all()

@@ -69,7 +69,7 @@ class Session:
     ) -> None:
         self.peer: Hello | None = None
         self.number = number
-        self.last_heard = time.monotonic()
+        self.began = self.last_heard = time.monotonic()
         self._loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self._loop.create_future()
         self._link = link
@@ -84,6 +84,11 @@ class Session:
         self._writable = asyncio.Event()
         self._writable.set()
         self._reason = ""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was heard yet."""
+        return self.last_heard == self.began
 
     @property
     def reason(self) -> str:
@@ -316,6 +321,10 @@ class Session:
         tell = self._progress.get(identity) if type(identity) is int else None
         if tell is not None and type(text) is str:
             tell(text)
+
+    def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
+        """The calls being served that began after that (monotonic seconds)."""
+        return self._serving.begun_since(moment) if self._serving is not None else []
 
     def cancel_all(self) -> None:
         """Cancel every call being served that hasn't passed its commit point."""

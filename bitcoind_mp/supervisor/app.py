@@ -247,6 +247,7 @@ class Supervisor:
         doors.push_async_callback(streams.close)
         doors.callback(doorman.close)
         health.on_round(upkeep.look)
+        health.on_round(manager.register.look)
         doors.callback(upkeep.close)
         doors.push_async_callback(outward.close)
 

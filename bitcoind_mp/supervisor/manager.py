@@ -70,7 +70,7 @@ class Manager:
         self._outlived = outlived
         self._fifos = run_dir
         self._notify = notify
-        self._register = register
+        self.register = register
         self._starvation = Starvation(own_counter())
         # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
         self._lifeline, self._lifeline_writer = lifeline or os.pipe2(os.O_CLOEXEC)
@@ -88,7 +88,7 @@ class Manager:
         del self.units[supervised.name]
         self._give_back(supervised)
         try:
-            self._register.remove(supervised.name)
+            self.register.remove(supervised.name)
         except OSError as error:
             log.warning("%s: could not note that it is no more: %s", supervised.name, error.strerror)
 
@@ -106,7 +106,7 @@ class Manager:
         unit = Supervised(plan, pump, listener, environ, lambda: self._loaded(unit), now, origin)
         self._prepare(unit)
         try:
-            self._register.add(plan.name)
+            self.register.add(plan.name)
         except OSError as error:  # a full disk: it is noted with its first process, if there is room by then
             log.warning("%s: could not be noted: %s", plan.name, error.strerror)
         self.units[plan.name] = unit
@@ -249,7 +249,7 @@ class Manager:
         self._loop.remove_reader(self._notify.fileno())
         for supervised in self.units.values():
             self._give_back(supervised)
-        self._register.close()
+        self.register.close()
         self._notify.close()
         os.close(self._lifeline_writer)
         os.close(self._lifeline)
@@ -334,9 +334,9 @@ class Manager:
     def _remember(self, name: str, pid: int | None) -> None:
         try:
             if pid is None:
-                self._register.clear(name)
+                self.register.clear(name)
             else:
-                self._register.put(name, pid)
+                self.register.put(name, pid)
         except OSError as error:
             log.warning("%s: could not note its pid: %s", name, error.strerror)
 

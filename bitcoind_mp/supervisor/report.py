@@ -9,6 +9,7 @@ from typing import Any
 from bitcoind_mp.interfaces.failures import BY_CAUSE
 
 from .checks.vitals import Checkup, Diagnosis, Resources
+from .processes.process import Foundling
 from .supervised import Supervised
 from .units.states import WAITING, State
 from .units.unit import Ended, Unit
@@ -57,6 +58,7 @@ def unit_status(
         "active": _ACTIVE[unit.state],
         "enabled": supervised.plan.enabled,
         "command": list(supervised.plan.argv),
+        "adopted": isinstance(supervised.process, Foundling),
         "preloaded": supervised.origin.template_pid,
         "started": clock.at(unit.started) if unit.pid is not None else None,
         "next_start": clock.at(unit.deadline) if unit.state is State.BACKOFF else None,

@@ -6,6 +6,7 @@ listens doesn't notice: nobody would reach it until its next start. How a socket
 
 import contextlib
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Upkeep:
         write: Write,
     ) -> None:
         self._spares: dict[Path, Path] = {}
+        self._gone: set[Path] = set()
         self._tables = dict(tables)
         self._serves = serves
         self._read = read
@@ -70,6 +72,15 @@ class Upkeep:
 
     def look(self) -> None:
         """Put right what isn't. What can't be, for want of room, is tried again the next time."""
+        gone = {socket.parent for socket in self._spares if not socket.parent.is_dir()}
+        for directory in gone - self._gone:
+            log.error(
+                "%s had been removed: nobody new reaches what listened there. Stop this supervisor (kill %d) and start "
+                "it again.",
+                directory,
+                os.getpid(),
+            )
+        self._gone = gone
         for socket, spare in self._spares.items():
             if not socket.exists() and spare.exists():
                 with contextlib.suppress(OSError):

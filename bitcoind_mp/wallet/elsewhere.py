@@ -26,8 +26,9 @@ from .shelf import chosen_of
 
 log = logging.getLogger("bitcoind_mp.wallet")
 
-#: Seconds that a supervisor which isn't there is waited for: it may just be taking over from another.
-_PATIENCE = 3.0
+#: Seconds that a supervisor which isn't there is waited for: it may just be taking over from another, which takes it
+#: longer the more wallets it has.
+_PATIENCE = 30.0
 #: Seconds for starting and stopping a wallet's process: the supervisor has deadlines of its own for both.
 _ANSWER = 600.0
 #: A call that is handed on is the caller's to give up. Seconds.

@@ -24,6 +24,10 @@ log = logging.getLogger("bitcoind_mp.wallet")
 
 #: After it went away, a node is waited for by those who call it: it may just be restarting. Seconds.
 _PATIENCE = 2.0
+#: So long where its socket keeps us waiting, as it does any caller of a node that is being started again. Seconds.
+_LONG_PATIENCE = 30.0
+#: Seconds between two looks at whether it still does.
+_LOOK_AGAIN = 0.1
 #: Seconds that a block may be old before a node takes itself to be in initial download (Core's ``-maxtipage``).
 _MAX_TIP_AGE = 24 * 3600
 
@@ -43,7 +47,7 @@ class Upstream:
         self.busy_at: float | None = None
         """When the node last answered that it is still coming up (the loop's clock), None where it didn't since."""
         self._clock_of_loop = asyncio.get_running_loop().time
-        self._patient_until = self._clock_of_loop() + _PATIENCE
+        self._patient_until = self._kept_waiting_until = self._clock_of_loop() + _PATIENCE
         self._downloading = False
 
     async def up(self, patience: float) -> None:
@@ -100,9 +104,11 @@ class Upstream:
             await attachment.stop()
 
     async def _present(self) -> Chain:
-        if self._node is None and self._clock_of_loop() < self._patient_until:
+        while self._node is None and self._clock_of_loop() < (
+            self._patient_until if self.is_refused else self._kept_waiting_until
+        ):
             with suppress(CallTimeout):
-                await self._link.up(self._patient_until - self._clock_of_loop())
+                await self._link.up(_LOOK_AGAIN)
         if self._node is None:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
@@ -141,6 +147,7 @@ class Upstream:
         if self._node is not None or self.away_since is None:
             self.away_since = self._clock.now()
             self._patient_until = self._clock_of_loop() + _PATIENCE
+            self._kept_waiting_until = self._clock_of_loop() + _LONG_PATIENCE
         self._node = None
         log.warning("the node can't be reached: %s", reason, extra=event(Event.NODE_LOST))
         for attachment in self._attachments.values():

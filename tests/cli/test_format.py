@@ -211,6 +211,11 @@ def test_all_of_it_with_numbers_as_they_came_on_the_wire() -> None:
     )
 
 
+def test_a_process_that_was_taken_over_is_told_apart() -> None:
+    text = unit_text(node(adopted=True), NOW)
+    assert "   Main PID: 4242 (adopted from an earlier supervisor: how it ends will not be known)\n" in text
+
+
 def test_lines_that_were_lost_are_told() -> None:
     assert "             7 lines lost: No space left on device" in unit_text(
         node(log_lost=7, log_error="No space left on device"), NOW

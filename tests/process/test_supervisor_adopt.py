@@ -46,6 +46,7 @@ def test_workers_run_on_and_are_taken_over(
     assert pids(supervisor) == orphaned
     for name, pid in orphaned.items():
         assert supervisor.worker(name, "pid") == pid
+        assert supervisor.unit(name)["adopted"]
     assert supervisor.unit("node")["health"] == "ok"
     supervisor.worker("node", "say", "heard again")
     until(lambda: "heard again" in supervisor.log("node"), "its output")
@@ -60,6 +61,7 @@ def test_one_that_was_taken_over_is_restarted_when_it_dies_and_its_callers_wait(
     os.kill(orphaned["node"], signal.SIGKILL)
     assert supervisor.worker("node", "pid") == supervisor.wait_new("node", orphaned["node"])["pid"]
     assert supervisor.unit("node")["last_exit"]["why"] == LOST
+    assert not supervisor.unit("node")["adopted"]
     assert supervisor.unit("node")["restarts"] == 1
     assert supervisor.pid("wallet") == orphaned["wallet"]
 

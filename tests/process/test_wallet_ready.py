@@ -228,3 +228,23 @@ def test_a_wallet_comes_up_beside_a_node_that_hangs(daemon: Daemon) -> None:
     finally:
         os.kill(node, signal.SIGCONT)
     wait_until("it to find the node again", lambda: "synced at height 0" in daemon.unit("wallet")["status"])
+
+
+def test_a_payment_waits_for_a_node_that_is_being_started_again(daemon: Daemon) -> None:
+    """As any caller of the node does: whoever pays meanwhile is not refused."""
+    daemon.options += ("-fallbackfee=0.0002",)
+    daemon.start()
+    daemon.wallet(None, "createwallet", "w", False, False, "", False, True, True)
+    daemon.node("generatetoaddress", 101, daemon.wallet("w", "getnewaddress"))
+    supervisor, node = int(daemon.supervisor("status")["supervisor"]["pid"]), daemon.pid("node")
+    os.kill(supervisor, signal.SIGSTOP)  # nobody starts the node again for a while
+    try:
+        os.kill(node, signal.SIGKILL)
+        paying = waiting(daemon, "-rpcwallet=w", "sendtoaddress", STRANGER, "1")
+        with pytest.raises(subprocess.TimeoutExpired):
+            paying.communicate(timeout=5)  # longer than one that is not on its way is waited for
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    out, err = paying.communicate(timeout=60)
+    assert (paying.returncode, err) == (0, "")
+    assert daemon.node("getrawmempool") == [out.strip()]

@@ -17,7 +17,7 @@ from bitcoind_mp.supervisor.places import Bind
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 
-#: Connections at once. Further ones are closed at once.
+#: Connections at once. One more ends the oldest: whoever asks is answered at once, and only who does not waits.
 _MOST = 8
 #: Bytes that a request may have, headers included.
 _LONGEST = 8192
@@ -66,7 +66,7 @@ class Scraping:
         self._path = path
         self._text = text
         self._server: asyncio.Server | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}
         self._made: tuple[float, bytes] = (float("-inf"), b"")
 
     async def start(self) -> None:
@@ -96,7 +96,7 @@ class Scraping:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, text: Callable[[], bytes], all: "set[_Connection]", patience: float) -> None:
+    def __init__(self, text: Callable[[], bytes], all: "dict[_Connection, None]", patience: float) -> None:
         self._text = text
         self._patience = patience
         self._all = all
@@ -112,9 +112,8 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if len(self._all) >= _MOST:
-            transport.abort()
-            return
-        self._all.add(self)
+            next(iter(self._all)).abort()  # the oldest: whoever asks is answered at once
+        self._all[self] = None
         self._timer = asyncio.get_running_loop().call_later(self._patience, transport.abort)
 
     def data_received(self, data: bytes) -> None:
@@ -127,7 +126,7 @@ class _Connection(asyncio.Protocol):
             self._answer("431 Request Header Fields Too Large", b"The request is too long.\n")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._all.discard(self)
+        self._all.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -8,12 +8,15 @@ hidepid= (systemd's ProtectProc=). Then the number counts that the kernel gives 
 6.9), and before that the worker's own lock, which the kernel holds for as long as it lives.
 """
 
+import contextlib
 import fcntl
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+log = logging.getLogger("bitcoind_mp.supervisor")
 #: The longest name (`config.instances`), a pid, a start time, a number and a boot.
 _RECORD = 320
 #: What a record says in place of what isn't known.
@@ -37,6 +40,7 @@ class Register:
     def __init__(self, path: Path, units: Sequence[str], left: Sequence[Orphan] = (), *, boot: str) -> None:
         self._places = {unit: place for place, unit in enumerate(units)}
         self._boot = boot
+        self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         running = {orphan.unit: orphan.pid for orphan in left}
         for unit in units:
@@ -67,6 +71,28 @@ class Register:
     def clear(self, unit: str) -> None:
         """The unit has no process."""
         self._write(unit, "")
+
+    def look(self) -> None:
+        """Write it anew where somebody removed it, or put another in its place: the next supervisor would take our
+        processes for strangers. What can't be, for want of room or of the directory, is tried again the next time."""
+        own = os.fstat(self._fd)
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.lstat(self._path), own):
+                return
+        try:
+            self._path.unlink(missing_ok=True)
+            anew = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        try:
+            os.pwrite(anew, os.pread(self._fd, own.st_size, 0), 0)
+            os.dup2(anew, self._fd, inheritable=False)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            return
+        finally:
+            os.close(anew)
+        log.warning("%s had been removed: it was written anew", self._path)
 
     def _write(self, unit: str, text: str) -> None:
         record = text.encode().ljust(_RECORD - 1) + b"\n"

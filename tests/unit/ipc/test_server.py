@@ -102,7 +102,46 @@ def test_closing_cancels_what_waits_and_lets_what_has_committed_end(serving: Any
     asyncio.run(main())
 
 
-def test_what_comes_while_it_closes_is_not_begun(serving: Any, example: Any) -> None:
+class Brief:
+    """Takes a moment, as most calls do."""
+
+    @command("control")
+    async def brief(self) -> str:
+        """Take a moment."""
+        await asyncio.sleep(0.03)
+        return "done"
+
+
+def test_who_just_came_is_answered_before_it_closes(serving: Any, until: Any) -> None:
+    """A worker that is restarted refuses nobody whose call takes a moment: the next one has the others."""
+
+    async def main() -> None:
+        async with serving(Brief()) as (server, session):
+            called = asyncio.ensure_future(session.call("brief"))
+            await until(lambda: server._shared.running)
+            await server.close()
+            assert await called == "done"
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_was_just_accepted_may_say_what_it_is_for(serving: Any) -> None:
+    async def main() -> None:
+        async with serving(Brief()) as (server, _):
+            ours, theirs = socket.socketpair()
+            await server.adopt(theirs)
+            closing = asyncio.ensure_future(server.close())
+            await asyncio.sleep(0)
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+            writer.write(b'{"jsonrpc":"2.0","id":1,"method":"brief"}\n')
+            assert json.loads(await reader.readline())["result"] == "done"
+            await closing
+            writer.close()
+
+    asyncio.run(main())
+
+
+def test_what_comes_while_it_closes_is_not_begun(serving: Any, example: Any, until: Any) -> None:
     """What it needs would be closed under it. Its caller may ask the next process."""
 
     async def main() -> None:
@@ -111,7 +150,7 @@ def test_what_comes_while_it_closes_is_not_begun(serving: Any, example: Any) -> 
             commits = asyncio.ensure_future(session.call("commit", ["b"]))
             await asyncio.wait_for(commands.started.wait(), 5)
             closing = asyncio.ensure_future(server.close(5))
-            await asyncio.sleep(0)
+            await until(lambda: server._shared.closing)
             for late in ("note", "anote"):
                 with pytest.raises(RpcError, match="Shutting down") as refused:
                     await session.call(late, ["late"])

@@ -46,6 +46,40 @@ def test_a_process_is_found_again(tmp_path: Path, sleeper: "subprocess.Popen[byt
     register.close()
 
 
+@pytest.mark.parametrize("in_its_place", [None, "", "node 1 - - -"])
+def test_a_register_that_was_removed_is_written_anew(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes], in_its_place: str | None
+) -> None:
+    path = tmp_path / "units"
+    register = register_at(path, ["node", "wallet"])
+    register.put("wallet", sleeper.pid)
+    path.unlink()
+    if in_its_place is not None:
+        path.write_text(in_its_place)
+    assert orphans(path) == []
+    register.look()
+    assert orphans(path) == [("wallet", sleeper.pid)]
+    register.put("node", os.getpid())
+    assert orphans(path) == [("node", os.getpid()), ("wallet", sleeper.pid)]
+    register.look()
+    assert orphans(path) == [("node", os.getpid()), ("wallet", sleeper.pid)]
+    register.close()
+
+
+def test_without_its_directory_it_waits(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    path = tmp_path / "run" / "units"
+    path.parent.mkdir()
+    register = register_at(path, ["node"])
+    path.unlink()
+    path.parent.rmdir()
+    register.look()
+    register.put("node", sleeper.pid)
+    path.parent.mkdir()
+    register.look()
+    assert orphans(path) == [("node", sleeper.pid)]
+    register.close()
+
+
 def test_units_come_and_go(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     path = tmp_path / "units"
     register = register_at(path, ["node"])

@@ -1,6 +1,7 @@
 """Serving metrics: one kind of request over HTTP, whatever else comes, and however slowly."""
 
 import asyncio
+import contextlib
 import socket
 import stat
 import subprocess
@@ -94,12 +95,15 @@ def test_an_endless_request_is_cut(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
-def test_those_that_say_nothing_keep_nobody_out_for_long(tmp_path: Path) -> None:
+def test_those_that_say_nothing_keep_nobody_out(tmp_path: Path) -> None:
     async def scenario(ask: Callable[..., Awaitable[bytes]], path: str) -> None:
-        silent = [await asyncio.open_unix_connection(path) for _ in range(8)]
-        assert await ask(GET) == b"", "there is no room"
-        assert [await reading.read() for reading, _ in silent] == [b""] * 8, "each was closed after its time"
-        assert (await ask(GET)).startswith(b"HTTP/1.1 200 OK")
+        silent = []
+        for _ in range(5):
+            silent += [await asyncio.open_unix_connection(path) for _ in range(8)]
+            assert (await ask(GET)).startswith(b"HTTP/1.1 200 OK")
+        for reading, _ in silent:  # each was closed, for the next or after its time
+            with contextlib.suppress(ConnectionError):
+                assert await reading.read() == b""
         for _, writing in silent:
             writing.close()
 

@@ -1,6 +1,7 @@
 """What lies beside the processes is put right: removed sockets' files, torn and removed tables."""
 
 import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -128,3 +129,16 @@ def test_one_that_came_later_is_kept_too_until_it_is_forgotten(tmp_path: Path) -
         (tmp_path / "wallet@w.json").unlink()
         keeping.look()
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_was_removed_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    keeping = Upkeep([place / "node.sock"], {}, serves=lambda name: True, read=manifest.read, write=manifest.write)
+    place.rmdir()
+    for _ in range(3):
+        keeping.look()
+    assert [record.message for record in caplog.records if "nobody new reaches" in record.message] == [
+        f"{place} had been removed: nobody new reaches what listened there. Stop this supervisor (kill {os.getpid()}) "
+        "and start it again."
+    ]
