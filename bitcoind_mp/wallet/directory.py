@@ -15,6 +15,7 @@ from .core_file import CORE_FILE_NAME, HOW_TO_BRING_IT
 from .ledger import FILE_NAME, WalletFileError, is_wallet_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
+_OF_CORE = "This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"
 
 
 class Directory:
@@ -39,6 +40,7 @@ class Directory:
     def existing(self, name: str) -> Path:
         """The file of a wallet that is to be loaded. Raises `WalletFileError` in Core's words."""
         path = self.path(name)
+        self._require_place(name)
         if not _exists(path):
             raise WalletFileError(
                 f"Failed to load database path '{path}'. Path does not exist.", RpcCode.WALLET_NOT_FOUND
@@ -62,6 +64,7 @@ class Directory:
         """The file of a wallet that is to be made, its directory made; and what undoes that as long as nothing is
         written to the file. Raises `WalletFileError`."""
         path = self.path(name)
+        self._require_place(name)
         self._require_reach(path)
         file = path / FILE_NAME
         if (_exists(file) and file.stat().st_size > 0) or _exists(path / CORE_FILE_NAME):
@@ -129,6 +132,17 @@ class Directory:
             raise RpcError(RpcCode.WALLET_ERROR, f"Unexpected exception: {error}") from error
         return undo
 
+    def _require_place(self, name: str) -> None:
+        """Refuse what can be no wallet's directory: a file that isn't right below `root`, a link that leads to none."""
+        path = self.path(name)
+        if not os.path.lexists(path) or path.is_dir():
+            return
+        if path.is_symlink() or not path.is_file() or Path(name).name != name:
+            raise WalletFileError(
+                f"Invalid -wallet path '{name}'. -wallet path should point to a directory where {FILE_NAME} can be "
+                f"stored, or a location where such a directory could be created ({self.root})"
+            )
+
     def _require_reach(self, path: Path) -> None:
         if self.reach is None or "\0" in str(path):  # there is no such path: whoever uses it says so
             return
@@ -143,14 +157,16 @@ class Directory:
         """What `listwalletdir` shows: the name of each wallet below the directory, and warnings about it."""
         if not self.root.is_dir():
             return
-        for directory, inside, files in os.walk(self.root, followlinks=False):
+        for directory, inside, _ in os.walk(self.root, followlinks=False):
             inside.sort()
             path = Path(directory)
-            name = "" if path == self.root else str(path.relative_to(self.root))
-            if FILE_NAME in files and is_wallet_file(path / FILE_NAME):
-                yield name, []
-            elif CORE_FILE_NAME in files and _is_sqlite(path / CORE_FILE_NAME):
-                yield name, ["This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"]
+            for candidate in (path, *(path / link for link in inside if (path / link).is_symlink())):
+                name = "" if candidate == self.root else str(candidate.relative_to(self.root))
+                with suppress(OSError):  # a directory that we may not look into
+                    if is_wallet_file(candidate / FILE_NAME):
+                        yield name, []
+                    elif _is_sqlite(candidate / CORE_FILE_NAME):
+                        yield name, [_OF_CORE]
 
 
 def _exists(path: Path) -> bool:

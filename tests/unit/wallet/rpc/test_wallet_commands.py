@@ -110,6 +110,41 @@ def test_names_that_are_taken_or_unknown(on_bench):
     on_bench(scenario)
 
 
+def test_a_path_where_no_wallet_can_lie_is_told_from_one_where_none_lies(on_bench):
+    async def scenario(bench):
+        answers = shelf(bench)
+        root = bench.options.wallets_dir
+        (root / "d").mkdir()
+        (root / "file").write_bytes(b"x")
+        (root / "d" / "file").write_bytes(b"x")
+        (root / "to_file").symlink_to("file")
+        (root / "dangling").symlink_to("nowhere")
+        for name in ("d/file", "to_file", "dangling"):
+            for refused in (answers.loadwallet(name), answers.createwallet(name)):
+                error = await bench.refused(refused)
+                assert error.code == -4
+                assert error.message.startswith(f"Wallet file verification failed. Invalid -wallet path '{name}'.")
+        error = await bench.refused(answers.loadwallet("file"))
+        assert (error.code, error.message[-33:]) == (-18, "Data is not in recognized format.")
+
+    on_bench(scenario)
+
+
+def test_wallets_behind_links_are_listed_and_loaded(on_bench):
+    async def scenario(bench):
+        answers = shelf(bench)
+        root = bench.options.wallets_dir
+        await answers.createwallet("w")
+        await answers.unloadwallet(Call("", None), "w")
+        (root / "link").symlink_to("w")
+        (root / "loop").symlink_to(".")
+        (root / "elsewhere").symlink_to("nowhere")
+        assert [wallet["name"] for wallet in answers.listwalletdir()["wallets"]] == ["link", "w"]
+        assert (await answers.loadwallet("link"))["name"] == "link"
+
+    on_bench(scenario)
+
+
 def test_the_wallet_of_a_call_is_the_one_named_or_the_only_one(on_bench):
     async def scenario(bench):
         answers = commands(bench)
