@@ -145,6 +145,18 @@ class TestingCommands:
     ) -> list[Any]:
         """Gives back what it was given.
 
+        Args:
+            arg0: Anything
+            arg1: Anything
+            arg2: Anything
+            arg3: Anything
+            arg4: Anything
+            arg5: Anything
+            arg6: Anything
+            arg7: Anything
+            arg8: Anything
+            arg9: Anything
+
         Returns:
             The arguments, up to the last that isn't null
         """
@@ -168,6 +180,18 @@ class TestingCommands:
         arg9: Any = None,
     ) -> list[Any]:
         """Gives back what it was given; bitcoin-cli reads its arguments as JSON.
+
+        Args:
+            arg0: Anything
+            arg1: Anything
+            arg2: Anything
+            arg3: Anything
+            arg4: Anything
+            arg5: Anything
+            arg6: Anything
+            arg7: Anything
+            arg8: Anything
+            arg9: Anything
 
         Returns:
             The arguments, up to the last that isn't null

@@ -58,5 +58,5 @@ def test_nothing_that_there_is_does_the_readme_call_missing() -> None:
     readme = (Path(__file__).resolve().parents[3] / "README.md").read_text()
     told = readme.partition("What Bitcoin Core has and this doesn't yet:")[2].partition("`bitcoin-mp help`")[0]
     words = re.findall("`(-?[a-z]+)`", told)
-    assert {"-dbcache", "scantxoutset", "migratewallet"} <= set(words)
+    assert {"-dbcache", "verifychain", "migratewallet"} <= set(words)
     assert [word for word in words if word in ALL or word.removeprefix("-") in BY_NAME] == []
