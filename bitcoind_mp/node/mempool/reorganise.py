@@ -20,8 +20,8 @@ from .view import ChainView
 
 #: Transactions taken back at once when the new chain stands, some half a second's work; what is left of a long
 #: reorganisation comes so many at a time, and everybody else has a turn in between.
-_AT_ONCE = 1000
-_AT_A_TIME = 50
+AT_ONCE = 1000
+AT_A_TIME = 50
 #: Bytes of disconnected transactions kept at most; the newest go first (``MAX_DISCONNECTED_TX_POOL_BYTES``).
 _MAX_BYTES = 20_000_000
 
@@ -54,7 +54,9 @@ class Reorganiser:
         self._record = record
         self._over = over
         self._waiting: dict[bytes, Incoming] = {}
-        self._back: list[Incoming] = []
+        self.at_once, self.at_a_time = AT_ONCE, AT_A_TIME
+        self._links: list[tuple[MempoolEntry, MempoolEntry]] = []
+        """Those that have come back, and the children that they had here already."""
         self._next: asyncio.Handle | None = None
         self._settled = asyncio.Event()
         self._settled.set()
@@ -65,12 +67,13 @@ class Reorganiser:
         return not self._settled.is_set()
 
     async def settled(self) -> None:
-        """Wait until none is. Nothing may come in before: what returns isn't tied yet to what depends on it here."""
+        """Wait until none is. Nothing may come in before: what it would spend may be yet to return."""
         await self._settled.wait()
 
     def disconnected(self, transactions: Sequence[Tx], *, lost: bool = False) -> None:
         """The newest block's transactions, coinbase first. ``lost``: they aren't to come back."""
         self._settled.clear()
+        self._pause()
         now = self._chain.clock.now()
         if lost:
             for tx in transactions:
@@ -93,32 +96,33 @@ class Reorganiser:
     def finish(self) -> None:
         """The new chain stands: take back what it lacks, drop what it forbids; now, or bit by bit from now on."""
         if self._next is None:
-            self._go_on(_AT_ONCE)
+            self._go_on(self.at_once)
 
     async def close(self) -> None:
         """Do what is left."""
         while self.pending:
-            self._go_on(_AT_A_TIME)
+            self._go_on(self.at_a_time)
             await asyncio.sleep(0)
 
     def _go_on(self, count: int) -> None:
-        if self._next is not None:
-            self._next.cancel()
-            self._next = None
+        self._pause()
         for txid in list(islice(self._waiting, count)):
             incoming = self._waiting.pop(txid)
             if incoming.tx.is_coinbase or not self._take_back(incoming):
                 self._drop(incoming)
-            else:
-                self._back.append(incoming)
         if self._waiting:
-            self._next = asyncio.get_running_loop().call_later(0, self._go_on, _AT_A_TIME)
+            self._next = asyncio.get_running_loop().call_later(0, self._go_on, self.at_a_time)
             return
-        back, self._back = self._back, []
-        self._adopt(back)
+        self._adopt()
         self._store.remove(self._store.descendants(self._impossible()), Removal.REORG)
         self._settled.set()
         self._over()
+
+    def _pause(self) -> None:
+        """Until the chain stands again."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
 
     def _take_back(self, incoming: Incoming) -> bool:
         try:
@@ -127,22 +131,26 @@ class Reorganiser:
         except Rejected:
             return False
         self._record(plan)
-        self._store.apply(plan.staged, plan.evicted, [plan.candidates[0].entry])
+        entry = plan.candidates[0].entry
+        self._store.apply(plan.staged, plan.evicted, [entry])
+        for child in self._store.children_of(incoming.tx, incoming.txid) - entry.children:
+            self._store.link(entry, child)
+            self._links.append((entry, child))
         return True
 
-    def _adopt(self, back: Sequence[Incoming]) -> None:
-        """Connect these to the children that they have here already (``UpdateTransactionsFromBlock``)."""
+    def _adopt(self) -> None:
+        """Put what came back into one cluster with its children (``UpdateTransactionsFromBlock``)."""
         links: dict[MempoolEntry, set[MempoolEntry]] = {}
-        for incoming in back:
-            if (entry := self._store.entries.get(incoming.txid)) is not None:
-                for child in self._store.children_of(incoming.tx, incoming.txid) - entry.children:
-                    links.setdefault(child, set()).add(entry)
+        for parent, child in self._links:
+            if parent in child.parents and child in parent.children:  # both are still here
+                links.setdefault(child, set()).add(parent)
+        self._links.clear()
         gone = excess(links, self._store.clusters)
         # what goes takes its children to be with it: they are in `gone` too, for want of their parent
         for child, parents in links.items():
             for parent in parents - gone:
                 if child not in gone:
-                    self._store.adopt(parent, [child])
+                    self._store.adopt(parent, child)
         self._store.remove(gone, Removal.SIZELIMIT)
 
     def _drop(self, incoming: Incoming) -> None:

@@ -83,12 +83,14 @@ class Store:
         for entry in sorted(entries, key=lambda entry: entry.sequence, reverse=True):
             self._forget(entry, reason)
 
-    def adopt(self, parent: MempoolEntry, children: Collection[MempoolEntry]) -> None:
-        """A parent came after its children: during a reorganisation. Limits are the caller's."""
-        for child in children:
-            parent.children.add(child)
-            child.parents.add(parent)
-        self.clusters.merge([parent, *children])
+    def link(self, parent: MempoolEntry, child: MempoolEntry) -> None:
+        """A parent came after its child: during a reorganisation. Their clusters are two until `adopt`."""
+        parent.children.add(child)
+        child.parents.add(parent)
+
+    def adopt(self, parent: MempoolEntry, child: MempoolEntry) -> None:
+        """Make one cluster of two that are linked. Limits are the caller's."""
+        self.clusters.merge([parent, child])
 
     def set_delta(self, txid: bytes, total: int) -> None:
         """What ``prioritisetransaction`` has added to this one in all."""

@@ -258,3 +258,23 @@ def test_nothing_comes_in_while_a_reorganisation_is_gone_through(
         assert child.id not in mempool
 
     run(story())
+
+
+def test_what_goes_again_while_a_reorganisation_is_gone_through_takes_its_children_along(
+    run: Run, mempool: Mempool, money: Any, chain: Any
+) -> None:
+    txs = [money.spend(fee=1000) for _ in range(1200)]
+    child = money.spend(money.output(txs[0]), fee=1000)
+    instead = money.spend(txs[0].vin[0].prev_out, fee=1)
+
+    async def story() -> None:
+        chain.mine(*txs)
+        await mempool.accept(child)
+        chain.disconnect(finish=True)
+        assert {txs[0].id, child.id} <= {entry.txid for entry in mempool.entries()}
+        assert len(mempool) < len(txs)
+        chain.mine(instead)
+        assert txs[0].id not in mempool
+        assert child.id not in mempool
+
+    run(story())
