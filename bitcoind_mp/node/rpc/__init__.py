@@ -25,6 +25,7 @@ from .network import NetworkCommands
 from .psbt import PsbtCommands
 from .rawtransactions import RawTransactionCommands
 from .scan import ScanCommands
+from .scanblocks import ScanBlocksCommands
 from .scripts import ScriptCommands
 from .send import SendCommands
 from .templates import TemplateCommands
@@ -54,6 +55,7 @@ def command_objects(node: Node) -> list[object]:
         NodeControlCommands(node.clock, indexes, mockable=name == "regtest"),
         PsbtCommands(name, lookup),
         RawTransactionCommands(chain, lookup, indexes.transactions),
+        ScanBlocksCommands(chain, indexes.filters),
         ScanCommands(chain),
         ScriptCommands(name),
         SendCommands(Broadcaster(chain, mempool, peers.added), mempool),
