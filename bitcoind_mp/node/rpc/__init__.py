@@ -9,6 +9,7 @@ from bitcoind_mp.node.app import Node
 from bitcoind_mp.node.broadcast import Broadcaster
 from bitcoind_mp.node.kernel import verify_scripts
 
+from .activity import ActivityCommands
 from .banning import BanCommands
 from .blockchain import BlockchainCommands
 from .blocks import BlockCommands
@@ -41,6 +42,7 @@ def command_objects(node: Node) -> list[object]:
     lookup = Lookup(chain, mempool, indexes.transactions)
     last = LastTemplate()
     return [
+        ActivityCommands(chain, mempool, lookup),
         BanCommands(peers, node.clock),
         BlockchainCommands(chain),
         BlockCommands(chain, indexes.filters),

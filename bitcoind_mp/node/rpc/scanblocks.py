@@ -15,6 +15,7 @@ from bitcoind_mp.node.chain.header import BlockNode
 from bitcoind_mp.node.chain.state import ChainState
 
 from .scan import derive
+from .stored import stored_block, stored_undo
 
 _AT_ONCE = 100
 """Filters looked through on another thread at a time."""
@@ -132,11 +133,11 @@ class ScanBlocksCommands:
 
     async def _is_about(self, node: BlockNode, scripts: set[bytes]) -> bool:
         """Whether the block really pays to or spends from one of them."""
-        contents = BlockContents(await self._chain.read_block(node))
+        contents = BlockContents(await stored_block(self._chain, node))
         paid = (tx_out.script_pub_key.script for tx in contents.transactions for tx_out in tx.vout)
         if any(script in scripts for script in paid):
             return True
-        spent = await self._chain.read_undo(node)
+        spent = await stored_undo(self._chain, node)
         return any(coin.tx_out.script_pub_key.script in scripts for coins in spent for coin in coins)
 
 
