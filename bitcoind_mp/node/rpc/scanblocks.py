@@ -22,7 +22,11 @@ _AT_ONCE = 100
 
 
 class ScanBlocksOptions(TypedDict, total=False):
-    """``scanblocks``'s options."""
+    """Options of `scanblocks`.
+
+    Args:
+        filter_false_positives: Look into each block that a filter names, and leave out where it errs. Default: false.
+    """
 
     filter_false_positives: bool
 
@@ -63,7 +67,7 @@ class ScanBlocksCommands:
             start_height: Height to start to scan from
             stop_height: Height to stop to scan; the tip if not given
             filtertype: The type name of the filter
-            options: filter_false_positives, to look into each block that a filter names, and leave out where it errs
+            options: filter_false_positives
 
         Returns:
             For "start" the heights scanned, the hashes of the blocks found, and whether it came to the end; for
