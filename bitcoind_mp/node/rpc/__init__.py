@@ -9,6 +9,7 @@ from bitcoind_mp.node.app import Node
 from bitcoind_mp.node.broadcast import Broadcaster
 from bitcoind_mp.node.kernel import verify_scripts
 
+from .activity import ActivityCommands
 from .banning import BanCommands
 from .blockchain import BlockchainCommands
 from .blocks import BlockCommands
@@ -25,6 +26,7 @@ from .network import NetworkCommands
 from .psbt import PsbtCommands
 from .rawtransactions import RawTransactionCommands
 from .scan import ScanCommands
+from .scanblocks import ScanBlocksCommands
 from .scripts import ScriptCommands
 from .send import SendCommands
 from .templates import TemplateCommands
@@ -40,6 +42,7 @@ def command_objects(node: Node) -> list[object]:
     lookup = Lookup(chain, mempool, indexes.transactions)
     last = LastTemplate()
     return [
+        ActivityCommands(chain, mempool, lookup),
         BanCommands(peers, node.clock),
         BlockchainCommands(chain),
         BlockCommands(chain, indexes.filters),
@@ -54,6 +57,7 @@ def command_objects(node: Node) -> list[object]:
         NodeControlCommands(node.clock, indexes, mockable=name == "regtest"),
         PsbtCommands(name, lookup),
         RawTransactionCommands(chain, lookup, indexes.transactions),
+        ScanBlocksCommands(chain, indexes.filters),
         ScanCommands(chain),
         ScriptCommands(name),
         SendCommands(Broadcaster(chain, mempool, peers.added), mempool),

@@ -1,10 +1,11 @@
 """The command that looks for descriptors' coins without a wallet (``src/rpc/blockchain.cpp``)."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 from btclib.tx.coin import Coin
-from btclib_wallet.descriptors import infer_descriptor
+from btclib_wallet.descriptors import Provider, infer_descriptor
 
 from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.command import command
@@ -17,6 +18,25 @@ from bitcoind_mp.render.network import network_name
 
 _DERIVE_AT_ONCE = 50
 """Derive so many scripts before others get a turn."""
+
+
+async def derive(scanobject: Any, chain: str) -> AsyncIterator[tuple[bytes, Provider]]:
+    """The scripts of one scan object, each with what is known of its keys. Raises `RpcError`."""
+    asked = parse_scan_object(scanobject, chain)
+    parsed = asked.parsed
+    for index in range(asked.begin, asked.end + 1):
+        if index % _DERIVE_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        for descriptor in parsed.descriptors:
+            try:
+                scripts = descriptor.script_pub_keys(index, parsed.prv_keys)
+                provider = descriptor.provider(index, parsed.prv_keys)
+            except ValueError:
+                raise RpcError(
+                    RpcCode.INVALID_ADDRESS_OR_KEY, f"Cannot derive script without private keys: '{asked.text}'"
+                ) from None
+            for script in scripts:
+                yield script.script, provider
 
 
 class ScanCommands:
@@ -57,7 +77,8 @@ class ScanCommands:
         scan = self._scan = CoinScan(self._chain.tip, descriptors)
         try:
             for scanobject in scanobjects:
-                await self._derive(scanobject, descriptors)
+                async for script, provider in derive(scanobject, self._chain.params.name):
+                    descriptors.setdefault(script, infer_descriptor(script, provider, self._network))
             if not self._chain.coins.available:
                 await self._chain.settle()
             scan.tip = self._chain.tip
@@ -65,25 +86,6 @@ class ScanCommands:
         finally:
             self._scan = None
         return self._result(scan, descriptors, success)
-
-    async def _derive(self, scanobject: Any, descriptors: dict[bytes, str]) -> None:
-        """Add the scripts of one scan object, each with the descriptor that fits it alone."""
-        asked = parse_scan_object(scanobject, self._chain.params.name)
-        parsed = asked.parsed
-        for index in range(asked.begin, asked.end + 1):
-            if index % _DERIVE_AT_ONCE == 0:
-                await asyncio.sleep(0)
-            for descriptor in parsed.descriptors:
-                try:
-                    scripts = descriptor.script_pub_keys(index, parsed.prv_keys)
-                    provider = descriptor.provider(index, parsed.prv_keys)
-                except ValueError:
-                    raise RpcError(
-                        RpcCode.INVALID_ADDRESS_OR_KEY, f"Cannot derive script without private keys: '{asked.text}'"
-                    ) from None
-                for script in scripts:
-                    inferred = infer_descriptor(script.script, provider, self._network)
-                    descriptors.setdefault(script.script, inferred)
 
     def _result(self, scan: CoinScan, descriptors: dict[bytes, str], success: bool) -> dict[str, Any]:
         return {
