@@ -42,12 +42,9 @@ class Broadcaster:
         try:
             if any(self._chain.coins.get((txid, index)) is not None for index in range(len(tx.vout))):
                 raise RpcError(RpcCode.VERIFY_ALREADY_IN_UTXO_SET, "Transaction outputs already in utxo set")
-            entry = self._mempool.entry(txid)
-            if entry is not None:
+            if not await self._accepted(tx, max_fee_rate) and (entry := self._mempool.entry(txid)) is not None:
                 self._mempool.add_unbroadcast(txid)
                 self._announce(entry)
-            else:
-                await self._mempool.accept(tx, max_fee_rate=max_fee_rate, unbroadcast=True)
         except CoinsUnavailable as error:
             raise RpcError(RpcCode.CLIENT_IN_INITIAL_DOWNLOAD, f"{error}") from error
         except Rejected as rejected:
@@ -56,6 +53,19 @@ class Broadcaster:
             text = f"The transaction could not be written down: {error.strerror}. See to the disk and try again."
             raise RpcError(RpcCode.DATABASE_ERROR, text) from error
         return txid
+
+    async def _accepted(self, tx: Tx, max_fee_rate: int | None) -> bool:
+        """Put it into the mempool; False where it is there already, be it that a peer's came while ours was looked at.
+        Raises as `Mempool.accept`."""
+        if tx.id in self._mempool:
+            return False
+        try:
+            await self._mempool.accept(tx, max_fee_rate=max_fee_rate, unbroadcast=True)
+        except Rejected:
+            if tx.id not in self._mempool:
+                raise
+            return False
+        return True
 
     @staticmethod
     def _refused(rejected: Rejected) -> RpcError:
