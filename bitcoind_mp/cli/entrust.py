@@ -133,15 +133,26 @@ def whose(secrets: Secrets, named: "str | None", loaded: "list[str]") -> "str | 
 
 def replaced(
     secrets: Secrets, words: "list[str]", answer: "dict[str, Any]", *, is_named: bool, wallet: str
-) -> "list[str]":
-    """The words for the wallet, after the signer's answer. ``is_named``: the person named the wallet.
+) -> "list[str] | None":
+    """The words for the wallet, after the signer's answer; None where the signer doesn't know it, and it is to be asked
+    itself first (`by_its_word`). ``is_named``: the person named the wallet.
 
     Raises `BadArgument` where the passphrase may not be sent to it."""
     if answer.get("ticket") is not None:
         return secrets.with_ticket(str(answer["ticket"]))
-    if int(answer["keysets"]) and not is_named and secrets.purpose != "lock":
+    if secrets.purpose == "lock":
+        return words
+    if answer.get("absent") is True:
+        return secrets.with_ticket(VOID)
+    if int(answer["keysets"]) and not is_named:
         raise BadArgument(
             f"the signer knows no wallet named '{wallet}', whose process would be told the passphrase. If that is "
             f"meant, name it: -rpcwallet={wallet}, or use {wallet} in the shell"
         )
-    return words
+    return None
+
+
+def by_its_word(secrets: Secrets, words: "list[str]", info: "dict[str, Any]") -> "list[str]":
+    """The words for a wallet that the signer doesn't know, after its getwalletinfo: one whose keys the signer ought to
+    have isn't told."""
+    return secrets.with_ticket(VOID) if info.get("external_signer") is True else words

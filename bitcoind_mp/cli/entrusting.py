@@ -4,11 +4,12 @@ import os
 
 from .arguments import Command
 from .client import Connections
-from .entrust import METHOD, VOID, Secrets, replaced, whose
+from .entrust import METHOD, VOID, Secrets, by_its_word, replaced, whose
 
 #: The signer's command, whether or not its table can be read just now.
 _ENTRUST = Command({"name": METHOD, "changes": True})
 _LIST = Command({"name": "listwallets"})
+_INFO = Command({"name": "getwalletinfo"})
 
 
 async def entrusted(
@@ -28,4 +29,10 @@ async def entrusted(
     if about is None:
         return secrets.with_ticket(VOID)
     answer = await connections.call(signer, _ENTRUST, secrets.told(about))
-    return replaced(secrets, words, answer, is_named=is_named, wallet=about)
+    left = replaced(secrets, words, answer, is_named=is_named, wallet=about)
+    if left is not None:
+        return left
+    found = connections.find(_INFO.name, about)
+    if found is None:
+        return secrets.with_ticket(VOID)
+    return by_its_word(secrets, words, await connections.call(found[0], _INFO, [], wallet=about))

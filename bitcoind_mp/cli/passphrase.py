@@ -5,7 +5,7 @@ import time
 
 from .arguments import Command, request
 from .calling import RETRY, call
-from .entrust import METHOD, VOID, Secrets, replaced, whose
+from .entrust import METHOD, VOID, Secrets, by_its_word, replaced, whose
 from .exchange import NoServer, connected, exchange, read_reply
 from .jsontext import compact
 from .routing import Server, Servers, chosen_wallet
@@ -35,7 +35,8 @@ def entrusted(config: "Config", command: Command, words: "list[str]") -> "list[s
         return secrets.with_ticket(VOID)
     answer = _ask(config, signer, secrets.told(wallet))
     is_named = chosen is not None or secrets.wallet is not None
-    return replaced(secrets, words, answer, is_named=is_named, wallet=wallet)
+    left = replaced(secrets, words, answer, is_named=is_named, wallet=wallet)
+    return left if left is not None else by_its_word(secrets, words, call(config, "getwalletinfo", [], wallet=wallet))
 
 
 def signer_of(config: "Config") -> "Server | None":

@@ -45,7 +45,7 @@ class BootUnlock:
 
     async def _unlock(self, vault: Vault, wallet: str, seconds: int) -> int:
         """For how many seconds it is unlocked now. Raises `NotUnlocked`."""
-        id = vault.named(wallet)
+        id = vault.names.of(wallet)
         if id is None:
             raise NotUnlocked("the signer has no keys of a wallet of that name")
         passphrase = read_in_time(self._credentials, self._deadlines, wallet, seconds)

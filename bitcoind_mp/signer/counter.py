@@ -48,6 +48,7 @@ class Counter(Signer):
         return await self._vault.introduce(id, wallet)
 
     async def unlock(self, id: str, passphrase: str, seconds: int) -> bool:
+        await self._vault.describe(id)  # keys that aren't here are what is wrong, whatever was told
         told = self._told(passphrase, Purpose.UNLOCK, id, seconds=seconds)
         opened = await self._vault.unlock(id, told.passphrase, min(seconds, told.seconds))
         if opened:
@@ -58,6 +59,7 @@ class Counter(Signer):
         await self._vault.lock(id)
 
     async def change_passphrase(self, id: str, old: str, new: str) -> bool:
+        await self._vault.describe(id)
         told = self._told(old, Purpose.CHANGE, id, new=new)
         if is_ticket(old) and new != old:
             raise RpcError(RpcCode.WALLET_ERROR, _NOT_BY_THE_WALLET)

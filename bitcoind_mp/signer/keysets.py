@@ -32,11 +32,10 @@ from bitcoind_mp.signing.seeds import new_master_key as new_seed
 
 from .backup import NoBackup, read, written
 from .keyset import OwnScripts, derived, describe, id_of, sealed_text, secrets_in
+from .names import Names
 from .record import Record
 from .store import KeySetRow
 
-#: Names of wallets that one key set may have: a wallet that was broken into could make them up for ever.
-_MOST_NAMES = 100
 _LOCKED = "Error: Please enter the wallet passphrase with walletpassphrase first."
 _ABSENT = (
     "The signer has no keys by the name of {}: they were made in another data directory, or its key store is gone. "
@@ -81,7 +80,7 @@ class KeySets:
         self._network = network_name(chain)
         self._cost = cost
         self._sets = {row.id: Open(row, self._own(row)) for row in record.store.keysets()}
-        self._names = record.store.names()
+        self.names = Names(record)
         self.on_change: Callable[[], None] = lambda: None
         """Called after a set was made, locked or unlocked."""
 
@@ -125,17 +124,17 @@ class KeySets:
         if public.id in self._sets and not again:
             raise RpcError(RpcCode.WALLET_ERROR, f"The signer has the keys {public.id} already.")
 
+        names = {**self.names.awaiting([public.id]), **({label: public.id} if named else {})}
+
         def keep() -> None:
             self._record.store.put(row)
-            if named:
-                self._record.store.name(label, public.id)
+            self.names.write(names)
 
         self._record.put(event, {"keyset": public.id, "wallet": label}, keep)
         if public.id in self._sets:
             self._sets[public.id].lock()
         self._sets[public.id] = Open(row, self._own(row))
-        if named:
-            self._names[label] = public.id
+        self.names.learn(names)
         self.on_change()
         return public
 
@@ -168,33 +167,15 @@ class KeySets:
         """See `Signer.describe`."""
         return self._set(id).own.public
 
-    def named(self, wallet: str) -> str | None:
-        """Which set a wallet's name stands for, None for none."""
-        return self._names.get(wallet)
-
     async def introduce(self, id: str, wallet: str) -> int:
         """See `Signer.introduce`."""
+        if id not in self._sets:
+            self.names.await_keys(id, wallet)
         found = self._set(id)
-        if self._names.get(wallet) != id:
-            if sum(known == id for known in self._names.values()) >= _MOST_NAMES:
-                raise RpcError(RpcCode.WALLET_ERROR, f"The keys {id} have {_MOST_NAMES} wallets' names already.")
-            self._record.put(
-                "named", {**self._facts_of(found), "as": wallet}, lambda: self._record.store.name(wallet, id)
-            )
-            self._names[wallet] = id
+        self.names.introduce(id, wallet, self._facts_of(found))
         if found.on_lock is None or found.timer is None:
             return 0
         return max(1, int(found.timer.when() - asyncio.get_running_loop().time()))
-
-    def forget_name(self, wallet: str) -> None:
-        """That name stands for no keys here any more. Raises `RpcError` -8 where it stands for none."""
-        id = self._names.get(wallet)
-        if id is None:
-            raise RpcError(RpcCode.INVALID_PARAMETER, f"The signer has no keys of a wallet named {wallet}")
-        self._record.put(
-            "name forgotten", {"keyset": id, "wallet": wallet}, lambda: self._record.store.name(wallet, None)
-        )
-        del self._names[wallet]
 
     async def unlock(self, id: str, passphrase: str, seconds: int) -> bool:
         """See `Signer.unlock`."""
@@ -306,7 +287,7 @@ class KeySets:
 
     def back_up(self) -> str:
         """All of them, sealed, as text."""
-        text = written(self._chain, self._record.store.keysets(), self._names)
+        text = written(self._chain, self._record.store.keysets(), self.names.known)
         self._record.put("backed up", {"keysets": len(self._sets)})
         return text
 
@@ -323,17 +304,21 @@ class KeySets:
             raise RpcError(RpcCode.INVALID_PARAMETER, f"Nothing was restored. {error}") from error
         except (BTClibException, ValueError, LookupError, TypeError, AttributeError) as error:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Nothing was restored. It is no backup of a signer.") from error
-        names = {name: id for name, id in backup.names.items() if id in new and name not in self._names}
+        names = {
+            name: id
+            for name, id in backup.names.items()
+            if id in new and name not in self.names.known and not self.names.is_awaited(name)
+        }
+        names |= self.names.awaiting(new)
 
         def keep() -> None:
             for found in new.values():
                 self._record.store.put(found.row)
-            for name, id in names.items():
-                self._record.store.name(name, id)
+            self.names.write(names)
 
         self._record.put("restored", {"keysets": list(new)}, keep)
         self._sets |= new
-        self._names |= names
+        self.names.learn(names)
         self.on_change()
         return list(new)
 

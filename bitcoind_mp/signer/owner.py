@@ -96,17 +96,19 @@ class OwnerCommands:
 
         Returns:
             ticket, to be given to the wallet in the passphrase's place (of change, in both), null where the signer has
-            no keys by the wallet's name; and keysets, how many the signer has at all
+            no keys by the wallet's name; absent, whether it ought to have them, by the wallet's word; and keysets, how
+            many the signer has at all
         """
         ticket = None
-        id = self._vault.named(wallet)
+        id = self._vault.names.of(wallet)
         if purpose in (Purpose.MAKE, Purpose.MOVE):
             ticket = self._tickets.issue(Purpose(purpose), wallet, passphrase)
         elif id is not None and purpose in (Purpose.UNLOCK, Purpose.CHANGE):
             ticket = self._tickets.issue(Purpose(purpose), id, passphrase, new=newpassphrase, seconds=seconds)
         elif id is not None and purpose == "lock":
             await self._vault.lock(id)
-        return {"ticket": ticket, "keysets": len(self._vault.keysets())}
+        absent = self._vault.names.is_awaited(wallet)
+        return {"ticket": ticket, "absent": absent, "keysets": len(self._vault.keysets())}
 
     @command("signer", changes=True)
     def forgetsignername(self, wallet: str) -> None:
@@ -116,7 +118,7 @@ class OwnerCommands:
         Args:
             wallet: The wallet's name
         """
-        self._vault.forget_name(wallet)
+        self._vault.names.forget(wallet)
 
     @command("signer", changes=True)
     def backupsigner(self) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from bitcoind_mp.cli.arguments import BadArgument, Command
-from bitcoind_mp.cli.entrust import VOID, Secrets, replaced, whose
+from bitcoind_mp.cli.entrust import VOID, Secrets, by_its_word, replaced, whose
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.signer import is_ticket
 from bitcoind_mp.ipc.manifest import describe
@@ -71,11 +71,17 @@ def test_no_wallet_is_told_that_nobody_named() -> None:
     """A wallet that was broken into would say that another one is loaded, and be told."""
     unlock, words = secrets("walletpassphrase p 60"), ["p", "60"]
 
-    def left(answer: dict[str, object], *, is_named: bool) -> list[str]:
+    def left(answer: dict[str, object], *, is_named: bool) -> list[str] | None:
         return replaced(unlock, words, answer, is_named=is_named, wallet="w")
 
     assert left({"ticket": "T", "keysets": "1"}, is_named=False) == ["T", "60"]
-    assert left({"ticket": None, "keysets": "0"}, is_named=False) == words
-    assert left({"ticket": None, "keysets": "1"}, is_named=True) == words
+    assert left({"ticket": None, "absent": True, "keysets": "1"}, is_named=True) == [VOID, "60"]
+    assert left({"ticket": None, "absent": True, "keysets": "0"}, is_named=False) == [VOID, "60"]
+    assert left({"ticket": None, "absent": False, "keysets": "0"}, is_named=False) is None
+    assert left({"ticket": None, "absent": False, "keysets": "1"}, is_named=True) is None
     with pytest.raises(BadArgument, match="-rpcwallet=w"):
-        left({"ticket": None, "keysets": "1"}, is_named=False)
+        left({"ticket": None, "absent": False, "keysets": "1"}, is_named=False)
+    assert by_its_word(unlock, words, {"external_signer": True}) == [VOID, "60"]
+    assert by_its_word(unlock, words, {"external_signer": False}) == words
+    lock = secrets("walletlock")
+    assert replaced(lock, [], {"ticket": None, "absent": True, "keysets": "1"}, is_named=False, wallet="w") == []

@@ -106,25 +106,56 @@ def test_a_wallet_that_is_loaded_by_another_name(daemon: Daemon) -> None:
     assert found_in_memory(daemon.pid("wallet"), [FIRST.encode()]) == [False]
 
 
+def typed(daemon: Daemon, *lines: str) -> str:
+    """What the shell says to these lines."""
+    done = subprocess.run(
+        [str(BIN / "bitcoin-mp"), "-regtest", f"-datadir={daemon.directory}"],
+        input="\n".join(lines) + "\n",
+        env=daemon.environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_wallet_that_is_restored_before_its_keys(daemon: Daemon) -> None:
+    """In a new data directory, under another name: its process is told no passphrase, before its keys are there nor
+    after."""
+    daemon.run("bitcoin-mp", "createwallet", "w", "false", "false", FIRST)
+    daemon.run("bitcoin-mp", "backupwallet", str(daemon.directory / "copy"))
+    keys = daemon.run("bitcoin-mp", "backupsigner").stdout.strip()
+    new = Daemon(daemon.directory / "new", *daemon.options)
+    new.start()
+    try:
+        new.run("bitcoin-mp", "restorewallet", "x", str(daemon.directory / "copy"))
+        for complaint in (
+            said(new, "walletpassphrase", FIRST, "60"),
+            said(new, "-rpcwallet=x", "walletpassphrase", FIRST, "60"),
+            said(new, "-rpcwallet=x", "walletpassphrasechange", FIRST, SECOND),
+            typed(new, "use x", f"walletpassphrase {FIRST} 60"),
+        ):
+            assert "Bring them back with restoresigner" in complaint
+        new.run("bitcoin-mp", "restoresigner", keys)
+        new.run("bitcoin-mp", "-rpcwallet=x", "walletpassphrase", FIRST, "60")
+        assert unlocked(new) == [True]
+        new.run("bitcoin-mp", "-rpcwallet=x", "walletlock")
+        new.run("bitcoin-mp", "-rpcwallet=x", "walletpassphrasechange", FIRST, SECOND)
+        assert found_in_memory(new.pid("wallet"), [FIRST.encode(), SECOND.encode()]) == [False, False]
+    finally:
+        new.clean_up()
+
+
 def test_in_the_shell(daemon: Daemon) -> None:
     daemon.run("bitcoin-mp", "createwallet", "own")
 
-    def typed(*lines: str) -> str:
-        done = subprocess.run(
-            [str(BIN / "bitcoin-mp"), "-regtest", f"-datadir={daemon.directory}"],
-            input="\n".join(lines) + "\n",
-            env=daemon.environment,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-        )
-        return done.stdout + done.stderr
-
-    answer = typed(f"createwallet w false false {FIRST}", "use w", f"walletpassphrase {FIRST} 60", "getsignerinfo")
+    answer = typed(
+        daemon, f"createwallet w false false {FIRST}", "use w", f"walletpassphrase {FIRST} 60", "getsignerinfo"
+    )
     assert '"unlocked": true' in answer
     assert unlocked(daemon) == [True]
-    assert "error code: -19" in typed(f"walletpassphrase {WRONG} 60")
-    typed("use w", f"-named walletpassphrasechange newpassphrase={SECOND} oldpassphrase={FIRST}", "walletlock")
+    assert "error code: -19" in typed(daemon, f"walletpassphrase {WRONG} 60")
+    typed(daemon, "use w", f"-named walletpassphrasechange newpassphrase={SECOND} oldpassphrase={FIRST}", "walletlock")
     assert unlocked(daemon) == [False]
     daemon.run("bitcoin-mp", "-rpcwallet=w", "walletpassphrase", SECOND, "60")
     secrets = [text.encode() for text in (FIRST, SECOND, WRONG)]

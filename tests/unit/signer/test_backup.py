@@ -36,7 +36,7 @@ def test_round_trip(on_desk):
         assert sorted(desk.vault.restore(text)) == sorted([first.id, second.id])
         assert desk.vault.restore(text) == []
         desk.restart()
-        names = {name: desk.vault.named(name) for name in ("w", "restored", "other")}
+        names = {name: desk.vault.names.of(name) for name in ("w", "restored", "other")}
         assert names == {"w": first.id, "restored": first.id, "other": third.id}
         assert await desk.vault.describe(second.id) == second
         assert await desk.vault.unlock(first.id, desk.PASSPHRASE, 60)

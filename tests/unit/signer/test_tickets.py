@@ -79,7 +79,8 @@ def test_a_wallet_s_life_without_its_learning_a_passphrase(on_desk):
             return (await owner.entrustpassphrase(*about))["ticket"]
 
         keys = await counter.make("w", await told("make", "w", "first"))
-        assert await owner.entrustpassphrase("unlock", "other", "x", "", 60) == {"ticket": None, "keysets": 1}
+        answer = await owner.entrustpassphrase("unlock", "other", "x", "", 60)
+        assert answer == {"ticket": None, "absent": False, "keysets": 1}
         assert await counter.unlock(keys.id, await told("unlock", "w", "wrong", "", 60), 60) is False
         assert await counter.unlock(keys.id, await told("unlock", "w", "first", "", 60), 60) is True
         text = spend([Coin.to(Address(keys))], [(STRANGER, 5)])
@@ -162,6 +163,43 @@ def test_relayed_where_the_owner_allows_it(on_desk):
     at_the_counter(on_desk, scenario, relay=True)
 
 
+def test_a_wallet_whose_keys_are_not_here_yet_is_known_by_its_name(on_desk):
+    """Whatever comes first, the wallet or its keys: no passphrase is for the wallet's process then."""
+
+    async def scenario(desk):
+        tickets = Tickets(Clock())
+
+        async def entrusted(wallet):
+            answer = await owner.entrustpassphrase("unlock", wallet, desk.PASSPHRASE)
+            return answer["ticket"] is not None, answer["absent"]
+
+        keys = await desk.vault.make("w", desk.PASSPHRASE)
+        text = desk.vault.back_up()
+        desk.close()
+        for file in desk.directory.iterdir():
+            file.unlink()
+        desk.start()
+        other = await desk.vault.make("mine", desk.PASSPHRASE)
+        counter, owner = Counter(desk.vault, tickets, relay=False), OwnerCommands(desk.vault, tickets, "regtest")
+        assert await entrusted("again") == (False, False)
+        assert (await desk.refused(counter.introduce(keys.id, "again"))).code == RpcCode.WALLET_ERROR
+        assert "restoresigner" in (await desk.refused(counter.unlock(keys.id, f"{TICKET}x", 5))).message
+        assert "restoresigner" in (await desk.refused(counter.change_passphrase(keys.id, "a", "a"))).message
+        await desk.refused(counter.introduce(keys.id, "mine"))
+        assert [await entrusted(name) for name in ("again", "mine")] == [(False, True), (False, True)], "the newest"
+        await counter.introduce(other.id, "mine")
+        assert await entrusted("mine") == (True, False)
+        await desk.refused(counter.introduce(keys.id, "gone"))
+        owner.forgetsignername("gone")
+        assert await entrusted("gone") == (False, False)
+        desk.vault.restore(text)
+        assert [await entrusted(name) for name in ("again", "mine")] == [(True, False), (True, False)]
+        desk.restart()
+        assert [desk.vault.names.of(name) for name in ("again", "mine")] == [keys.id, other.id]
+
+    on_desk(scenario)
+
+
 def test_names_that_wallets_tell(on_desk):
     """What is said about a wallet goes to its keys by whatever name it was loaded last, also after a restart."""
 
@@ -171,14 +209,14 @@ def test_names_that_wallets_tell(on_desk):
         assert await counter.introduce(keys.id, "restored") == 0
         assert [event["event"] for event in desk.events()] == ["made", "named"]
         desk.restart()
-        assert [desk.vault.named(name) for name in ("w", "restored", "other")] == [keys.id, keys.id, None]
+        assert [desk.vault.names.of(name) for name in ("w", "restored", "other")] == [keys.id, keys.id, None]
         newer = await desk.vault.make("w", "first")
-        assert desk.vault.named("w") == newer.id
-        desk.vault.forget_name("w")
+        assert desk.vault.names.of("w") == newer.id
+        desk.vault.names.forget("w")
         desk.restart()
-        assert desk.vault.named("w") is None
+        assert desk.vault.names.of("w") is None
         with pytest.raises(RpcError, match="no keys of a wallet named w"):
-            desk.vault.forget_name("w")
+            desk.vault.names.forget("w")
         assert (await desk.refused(desk.vault.introduce("00" * 16, "w"))).code == RpcCode.WALLET_ERROR
         for number in range(99):
             await desk.vault.introduce(keys.id, f"name {number}")

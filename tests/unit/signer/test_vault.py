@@ -385,7 +385,7 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
         assert not await desk.vault.unlock(keys.id, "mistyped", 60)
         # without a wallet's name no name changes its meaning, the empty one neither
         assert await desk.vault.bring_back(keys.id, "", xprv, desk.PASSPHRASE) == keys
-        assert (desk.vault.named(""), desk.vault.named("w")) == (None, keys.id)
+        assert (desk.vault.names.of(""), desk.vault.names.of("w")) == (None, keys.id)
         assert [one["wallet"] for one in desk.vault.keysets()] == ["w", "other"]
         desk.close()
         for file in tmp_path.iterdir():
@@ -400,7 +400,7 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
         ]:
             assert (await desk.refused(desk.vault.bring_back(id, "w", secret, "new"))).code in (-5, -8)
         assert await desk.vault.bring_back(keys.id, "", xprv, "new") == keys
-        assert (desk.vault.named(""), desk.store.names()) == (None, {})
+        assert (desk.vault.names.of(""), desk.store.names()) == (None, {})
         assert await desk.vault.unlock(keys.id, "new", 60)
         text = spend([Coin.to(Address(keys))], [(STRANGER, 5)])
         assert signed_inputs(await desk.vault.sign(keys.id, text)) == [0]
@@ -443,9 +443,9 @@ def test_a_store_of_the_first_version_is_taken_over(on_desk, tmp_path):
         connection.commit()
         connection.close()
         desk.start()
-        assert desk.vault.named("w") == newest.id
+        assert desk.vault.names.of("w") == newest.id
         desk.restart()
-        assert desk.vault.named("w") == newest.id
+        assert desk.vault.names.of("w") == newest.id
         assert await desk.vault.describe(newest.id) == newest
 
     on_desk(scenario)
