@@ -25,13 +25,15 @@ from bitcoind_mp.ipc.unix import is_answered
 from .absent import command_line
 from .arguments import Command
 from .link import Link
-from .routing import Server, Servers, chosen_wallet
+from .routing import EXPECTED, Server, Servers, chosen_wallet
 from .toolbar import Seen
 
 #: Seconds that a command waits for its server while there is no supervisor: systemd may start both again.
 ALONE = 5.0
 #: A unit's states in which nobody serves its socket, and nobody will until a person says so.
 AT_REST = ("stopped", "failed")
+#: Those in which somebody comes who will.
+COMING = ("starting", "backoff", "stopping", "aborting", "killing")
 #: A unit's state in which it waits for something that may stay in its way for ever.
 HELD = "held"
 #: What is answered for all wallets, whoever has them.
@@ -121,6 +123,41 @@ class Connections:
             )
         at_once = (entry for entry in ranked if entry[0].session is not None or entry[0].is_one_wallet_s)
         return next(at_once, ranked[0] if ranked else None)
+
+    async def found(self, name: str, wallet: str | None, waiting: Callable[[str], None]) -> tuple[Link, Command] | None:
+        """`find`; where no table has the command, and one is still to be written, once that is so or nobody comes:
+        ``waiting`` is told of whom."""
+        changed = asyncio.Event()
+
+        def notice(topic: str) -> None:
+            changed.set()
+
+        self.listeners.add(notice)
+        try:
+            while (found := self.find(name, wallet)) is None and (coming := self._coming()):
+                waiting(f"waiting for the {coming}…")
+                await changed.wait()
+                changed.clear()
+            return found
+        finally:
+            self.listeners.discard(notice)
+
+    async def introduced(self, waiting: Callable[[str], None]) -> None:
+        """Wait for every table that is still to be written."""
+        await self.found("", None, waiting)
+
+    def _coming(self) -> str:
+        """Who comes up for the first time, and has written no table yet; or whose word on that is to come. Else empty."""
+        if all(server.table for server in Servers.of(self._config).all() if server.role in EXPECTED):
+            return ""
+        supervisor = self.link("supervisor")
+        told = self.seen.connected.get("supervisor") and self.seen.unit is not None
+        if supervisor is not None and not told and is_answered(supervisor.server.socket):
+            return "supervisor"
+        for server in Servers.of(self._config).all():
+            if server.table is None and self.unit_state(server.unit) in COMING:
+                return server.unit
+        return ""
 
     def has_process(self, wallet: str) -> bool:
         """Whether a process that serves that wallet alone answers."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.cli.waiting import _Progress
+from bitcoind_mp.cli.waiting import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -245,7 +245,7 @@ def test_progress_stays_on_one_line_of_a_narrow_terminal() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 5, 20, 0, 0))
     with os.fdopen(theirs, "w") as terminal:
-        progress = _Progress(terminal)
+        progress = Progress(terminal)
         progress.show("node starting (verifying blocks: 17 %)")
         assert os.read(ours, 4096).decode() == "\r\x1b[Knode starting (verif"[: 4 + 19]
         progress.show("node starting (verifying blocks: 18 %)")
