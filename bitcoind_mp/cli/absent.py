@@ -5,6 +5,8 @@ Only such a command imports this (``calling.py``).
 
 import os.path
 
+from bitcoind_mp.config.invocation import command_line
+
 from .arguments import request
 from .exchange import (
     METHOD_NOT_FOUND,
@@ -143,21 +145,3 @@ def absent_text(config: "Config", server: Server) -> str:
         return text
     program = "bitcoind-mp" if server.role == "supervisor" else f"bitcoin-mp-{server.role}"
     return f"{text} Start it with: {command_line(config, program)}"
-
-
-def command_line(config: "Config", program: str = "bitcoin-mp") -> str:
-    """How this front end was called, as far as it says with whom to talk; the same for another program."""
-    parts = [program]
-    if config.chain != "main":
-        parts.append(f"-chain={config.chain}" if config.chain == "test" else f"-{config.chain}")
-    elif any(config.is_set(network) for network in ("chain", "regtest", "signet", "testnet4")):
-        parts.append("-chain=main")  # somebody said so, a file perhaps something else
-    parts += [f"-{name}={quoted(config.get_str(name))}" for name in ("datadir", "conf") if config.is_set(name)]
-    return " ".join(parts)
-
-
-def quoted(text: str) -> str:
-    """As a shell reads it back."""
-    from shlex import quote
-
-    return quote(text)

@@ -13,6 +13,7 @@ from typing import Any
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
@@ -22,7 +23,6 @@ from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.ipc.unix import is_answered
 
-from .absent import command_line
 from .arguments import Command
 from .link import Link
 from .routing import EXPECTED, Server, Servers, chosen_wallet
@@ -147,7 +147,7 @@ class Connections:
         await self.found("", None, waiting)
 
     def _coming(self) -> str:
-        """Who comes up for the first time, and has written no table yet; or whose word on that is to come. Else empty."""
+        """Who comes up for the first time, and has no table yet, or whose word on that is to come; else empty."""
         if all(server.table for server in Servers.of(self._config).all() if server.role in EXPECTED):
             return ""
         supervisor = self.link("supervisor")
@@ -254,8 +254,8 @@ class Connections:
         if state == HELD:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
-                f"The {link.unit} is held, and starts by itself once that is gone: {self._unit(link.unit)['reason']} "
-                f"(see: status {link.unit})",
+                f"The {link.unit} is held, and starts by itself once what is in its way is gone: "
+                f"{self._unit(link.unit)['reason']} (see: status {link.unit})",
             )
         if state in AT_REST:
             raise RpcError(

@@ -5,7 +5,7 @@ What doesn't belong: which server, and asking again (``calling.py``).
 
 import os
 
-from bitcoind_mp.ipc.plain import Connection
+from bitcoind_mp.ipc.plain import Connection as Connection
 
 from .jsontext import NotJson, compact, parse
 from .routing import Server
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: Core's codes that this path knows (``src/rpc/protocol.h``); interfaces.errors would cost too much here.
 METHOD_NOT_FOUND = -32601
+INVALID_PARAMETER = -8
 CLIENT_NOT_CONNECTED = -9
 WALLET_NOT_SPECIFIED = -19
 IN_WARMUP = -28

@@ -7,16 +7,18 @@ import sys
 import time
 from select import select
 
-from .exchange import next_reply
+from .arguments import request
+from .exchange import connected, hello_text, next_reply
 from .format import printable
-from .jsontext import parse
-from .waiting import READY, Progress, doing, follow_units, units_of
+from .jsontext import parse, quote
+from .routing import Servers
+from .waiting import READY, Progress, doing, units_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from bitcoind_mp.config import Config
-    from bitcoind_mp.ipc.plain import Connection
 
+    from .exchange import Connection
     from .routing import Server
 
 #: Seconds for the rest of a line of which something has come.
@@ -28,7 +30,7 @@ def reply_told(config: "Config", server: "Server", connection: "Connection", tim
     name = server.unit or "server"
     progress = Progress(sys.stderr)
     progress.show(_waiting(name, ""))
-    units = follow_units(config)
+    units = _follow_units(config)
     heard = time.monotonic()
     try:
         while True:
@@ -48,6 +50,16 @@ def reply_told(config: "Config", server: "Server", connection: "Connection", tim
         progress.end()
         if units is not None:
             units.close()
+
+
+def _follow_units(config: "Config") -> "Connection | None":
+    """A connection over which the supervisor tells how its units are, now and at each change; None without one."""
+    server = next((server for server, _ in Servers.of(config).having("logs")), None)
+    connection = connected(server) if server is not None else None
+    if connection is not None:
+        connection.send(request("init.handshake", hello_text(config)))
+        connection.send(request("events.subscribe", f"[[{quote('unit')}],1]"))
+    return connection
 
 
 def _told(units: "Connection", name: str, progress: Progress) -> "Connection | None":

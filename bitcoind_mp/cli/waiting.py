@@ -62,7 +62,9 @@ def _wait(told: "Iterator[list[dict[str, Any]]]", units: "list[str]", progress: 
             return all(line["state"] in READY or (not units and line["state"] == "stopped") for line in chosen)
         for line in chosen:
             if line["state"] == "held":
-                progress.tell(f"{line['name']} is held, and starts by itself once that is gone: {line['reason']}")
+                progress.tell(
+                    f"{line['name']} is held, and starts by itself once what is in its way is gone: {line['reason']}"
+                )
         progress.show(", ".join(map(doing, chosen)))
     raise AssertionError("they are followed until that fails")
 
