@@ -66,6 +66,21 @@ class Connections:
                 continue
             link.open()
 
+    async def until_stopped(self, say: Callable[[str], None]) -> None:
+        """Where a supervisor answers that is on its way out, wait for its end."""
+        supervisor = self.link("supervisor")
+        if supervisor is None or not is_answered(supervisor.server.socket):
+            return
+        with contextlib.suppress(RpcError, OSError):
+            session = await connect(supervisor.server.socket, hello=self._hello)
+            try:
+                answer = await session.call("status", ["", 0])
+                if answer["supervisor"].get("stopping"):
+                    say("The supervisor is stopping…")
+                    await asyncio.shield(session.closed)
+            finally:
+                session.abort()
+
     async def close(self) -> None:
         """Disconnect."""
         for task in self._tasks:

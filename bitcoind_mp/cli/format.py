@@ -54,7 +54,8 @@ def supervisor_text(about: "dict[str, Any]", now: float, paint: "Paint" = plain)
     problems = about.get("problems") or []
     dot, colour = _DOTS["active"]
     lines = [f"{paint('yellow' if problems else colour, dot)} {paint('bold', 'bitcoind-mp')} - supervisor"]
-    lines.append(_row("Active", paint("green", "active (running)") + _since(about.get("since"), now)))
+    active = paint("yellow", "deactivating (stopping)") if about.get("stopping") else paint("green", "active (running)")
+    lines.append(_row("Active", active + _since(about.get("since"), now)))
     lines.append(_row("Main PID", str(about.get("pid", "unknown"))))
     chain = [str(about[key]) for key in ("chain", "datadir") if about.get(key)]
     if chain:
@@ -167,7 +168,7 @@ def harmless(answer: "Any") -> "Any":
         return {name: harmless(value) for name, value in answer.items()}
     if isinstance(answer, list):
         return [harmless(value) for value in answer]
-    return printable(answer) if isinstance(answer, str) else answer
+    return printable(answer.replace("\n", " ")) if isinstance(answer, str) else answer
 
 
 def one_line(text: str) -> str:

@@ -17,7 +17,7 @@ from bitcoind_mp.interfaces.notices import NoticeSink
 from . import format as layout
 from .arguments import BadArgument, Command, named, positional
 from .client import Connections
-from .complete import OWN_HELP
+from .complete import OWN_HELP, OWN_USAGE
 from .composite import generate_words
 from .entrust import PURPOSES
 from .entrusting import entrusted
@@ -221,7 +221,7 @@ class Interpreter:
 
     async def _help(self, line: Line) -> None:
         if line.words and line.words[0] in OWN_HELP and line.words[0] != "help":
-            self._screen.text(OWN_HELP[line.words[0]])
+            self._screen.text(f"{OWN_USAGE[line.words[0]]}\n\n{OWN_HELP[line.words[0]]}")
             return
         await self._connections.introduced(self._screen.note)
         link, command = await self._find("help")

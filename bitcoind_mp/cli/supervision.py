@@ -36,10 +36,12 @@ LINES = "50"
 
 
 def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
-    """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. The exit status: of ``health``
-    0, 1 or 2, of ``status`` 3 where nothing runs, of ``status UNIT`` also where it isn't active and 4 where there is no
-    such unit, of ``status --wait`` 3 where one isn't ready. Of several units each has its turn,
-    whatever became of the one before."""
+    """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. Of several units each has its
+    turn, whatever became of the one before.
+
+    The exit status: of ``health`` 0, 1 or 2; of ``status`` 3 where nothing runs or all is stopping, of ``status UNIT``
+    also where it isn't active, and 4 where there is no such unit; of ``status --wait`` 3 where one isn't ready.
+    """
     if name == "status" and WAIT in words:
         return _wait_and_show(config, [word for word in words if word != WAIT])
     if name == "reload" and words == EXEC:
@@ -198,6 +200,8 @@ def exit_status(name: str, result: "Any", *, of_units: bool) -> int:
     try:
         if name == "health":
             return int(result["exit"])
+        if name == "status" and result.get("supervisor", {}).get("stopping"):
+            return NOT_ACTIVE
         if name == "status" and of_units:
             return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
     except _STRANGE:

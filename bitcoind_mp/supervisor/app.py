@@ -414,6 +414,7 @@ class Supervisor:
             about=about,
             since=self._since,
             shut_down=self.shut_down,
+            stopping=lambda: self._asked.is_set() and not self._upgrade.is_due,
             upgrade=lambda: self._ask_for_upgrade(manager, server),
             upgraded=self._upgrade.outcome,
             own_log=self._own_log,

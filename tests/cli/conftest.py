@@ -90,6 +90,7 @@ class FakeSupervisor(Logs):
         self.units = [unit("node"), unit("wallet")]
         self.health_answer: dict[str, Any] = {"state": "ok", "exit": 0, "problems": [], "units": self.units}
         self.sinks: list[LogSink] = []
+        self.stopping = False
         self.why_not = ""
         """Why nothing starts."""
 
@@ -99,7 +100,8 @@ class FakeSupervisor(Logs):
         chosen = [each for each in self.units if unit in ("", each["name"])]
         if not chosen:
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected node or wallet")
-        return {"supervisor": {"pid": 99, "since": 1000.0, "chain": "regtest", "problems": []}, "units": chosen}
+        about = {"pid": 99, "since": 1000.0, "chain": "regtest", "problems": [], "stopping": self.stopping}
+        return {"supervisor": about, "units": chosen}
 
     @command("control")
     async def health(self) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_a_worker_alone(daemon, bitcoin_mp) -> None:
     )
     done = bitcoin_mp("status")
     assert (done.returncode, done.stderr) == (
-        1,
+        3,
         "error: status is a command of the supervisor, and the node runs without one\n",
     )
 

@@ -381,7 +381,7 @@ def test_help(daemon, shell) -> None:
     terminal = shell()
     terminal.sees(PROMPT)
     terminal.type("help watch\r")
-    terminal.sees("Run a command again whenever what it shows may have changed.")
+    terminal.sees("watch command ( parameters )\n\nRun a command again whenever what it shows may have changed.")
     terminal.type("help\r")
     terminal.sees("== Shell ==\nhelp    List all commands")
 
@@ -534,3 +534,13 @@ def test_a_command_that_waits_tells_a_person_for_what(daemon, shell) -> None:
     terminal.sees("112")
     assert terminal.wait() == 0
     assert terminal.screen().split() == ["112"]
+
+
+def test_a_supervisor_that_is_stopping_is_not_attached_to(daemon, shell) -> None:
+    daemon.lively()
+    daemon.supervisor.stopping = True
+    terminal = shell()
+    terminal.sees("The supervisor is stopping…")
+    daemon.stop()
+    terminal.sees("Start a private supervisor, which ends with this shell? [Y/n]")
+    assert PROMPT not in terminal.screen()

@@ -276,3 +276,10 @@ def test_progress_stays_on_one_line_of_a_narrow_terminal() -> None:
         progress.show("node starting (verifying blocks: 18 %)")
         progress.end()
     os.close(ours)
+
+
+def test_one_that_is_stopping_says_so(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    daemon.supervisor.stopping = True
+    done = bitcoin_mp("status")
+    assert (done.returncode, "Active: deactivating (stopping) since" in done.stdout) == (3, True)
