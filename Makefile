@@ -28,9 +28,11 @@ demo: $(READY)
 	@$(BIN)/python demo/demo.py
 
 run: $(READY)
-	@$(BIN)/bitcoin-mp -regtest uptime >/dev/null 2>&1 || $(BIN)/bitcoind-mp -regtest -daemonwait -listen=0 -fallbackfee=0.0002
-	@$(BIN)/bitcoin-mp -regtest
-	@$(BIN)/bitcoin-mp -regtest uptime >/dev/null 2>&1 && echo "It runs on, in ~/.bitcoind-mp. To stop it: $(BIN)/bitcoin-mp -regtest stop" || true
+	@trap : INT; up() { $(BIN)/bitcoin-mp -regtest uptime >/dev/null 2>&1; }; \
+	while up && ! $(BIN)/bitcoin-mp -regtest status >/dev/null 2>&1; do sleep 0.2; done; \
+	up || $(BIN)/bitcoind-mp -regtest -daemonwait -listen=0 -fallbackfee=0.0002 || exit; \
+	$(BIN)/bitcoin-mp -regtest; \
+	if up; then echo "It runs on, in ~/.bitcoind-mp. To stop it: $(BIN)/bitcoin-mp -regtest stop"; fi
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)

@@ -55,12 +55,14 @@ class Daemon:
         self.environment = {k: v for k, v in os.environ.items() if k not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")}
         self.environment["HOME"] = str(directory)
 
-    def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, program: str, *arguments: str, check: bool = True, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [str(BIN / program), "-regtest", f"-datadir={self.directory}", *arguments],
             cwd=self.directory,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            input=input,
             capture_output=True,
             text=True,
             timeout=DEADLINE,

@@ -1,14 +1,18 @@
-"""What a single command does where no one server answers it: it isn't there, not ready yet, or there are several.
+"""What a single command does where no one server answers it: it isn't there or not ready yet, or there are several.
 
 Only such a command imports this (``calling.py``).
 """
 
 import os.path
 
+from bitcoind_mp.config.invocation import command_line
+
 from .arguments import request
 from .exchange import (
     METHOD_NOT_FOUND,
     WALLET_NOT_SPECIFIED,
+    Arrived,
+    Lost,
     NoServer,
     Refused,
     Starting,
@@ -17,8 +21,7 @@ from .exchange import (
     exchange,
     read_reply,
 )
-from .format import printable
-from .routing import EXPECTED, FOR_PERSONS, Server, Servers
+from .routing import EXPECTED, FOR_PERSONS, Server, Servers, read_table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,41 +31,63 @@ if TYPE_CHECKING:
 
 
 def call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
-    """A command that no running server's table has: its server isn't there or not ready yet, or it is unknown."""
+    """A command that no running server's table has: its server isn't there, or has never been ready and is waited for
+    (`introduce`), or it is unknown."""
     running = [server for server in servers.all() if answers(server)]
     if not running:
         raise NoServer(nobody_text(config))
     for server, _ in servers.having(name):
         raise NoServer(absent_text(config, server))
     supervised = any(server.role == "supervisor" for server in running)
-    if name in FOR_PERSONS and not supervised:
+    if name in FOR_PERSONS and not supervised and running[0].role:
         raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
-    ready = [server.role for server in running if server.table]
-    missing = [role for role in EXPECTED if role not in ready]
-    for server in running:
-        if server.table is None and (server.role == "supervisor" or not supervised or _is_own(config, server)):
-            raise Starting(f"whoever listens at {server.socket} has not been ready yet")
-    absent = [server for server in servers.all() if server.role in missing and server not in running]
-    if absent and not supervised:
+    refusals = introduce_all(config, running)
+    if refusals:
+        raise refusals[0]
+    ready = [server.role for server in running]
+    missing = [server for server in servers.all() if server.role in EXPECTED and server.role not in ready]
+    if missing and not supervised:
         known = " and the ".join(role for role in ready if role) or "server that runs"
-        raise NoServer(f"{name} is not known to the {known}. {absent_text(config, absent[0])}")
+        raise NoServer(f"{name} is not known to the {known}. {absent_text(config, missing[0])}")
     if missing:
-        down = _down(config, running[0]) if supervised else {}
-        hint = f": see {command_line(config)} status" if supervised else ""
-        raise NoServer(
-            f"{name} is not known to what runs, and the {' and the '.join(r + down.get(r, '') for r in missing)} "
-            f"{'has' if len(missing) == 1 else 'have'} not been ready yet{hint}"
-        )
+        nobody = " and ".join(server.socket for server in missing)
+        raise NoServer(f"{name} is not known to what runs, and nobody listens at {nobody}")
     raise Refused(METHOD_NOT_FOUND, "Method not found")
 
 
-def _down(config: "Config", supervisor: Server) -> "dict[str, str]":
-    """What the supervisor says why a unit isn't up, in brackets."""
-    connection = connected(supervisor)
-    if connection is None:
-        return {}
-    units = read_reply(exchange(config, supervisor, connection, request("status", "[]")))["units"]
-    return {unit["name"]: f" ({unit['state']}: {printable(unit['reason'])})" for unit in units if unit["reason"]}
+def introduce_all(config: "Config", servers: "list[Server]") -> "list[Refused]":
+    """`introduce` each that has no table and listens; what was said by those that won't be ready now."""
+    refusals = []
+    for server in servers:
+        if server.table is None and answers(server):
+            try:
+                introduce(config, server)
+            except Refused as refused:
+                refusals.append(refused)
+    return refusals
+
+
+def introduce(config: "Config", server: Server) -> None:
+    """Wait until somebody who listens, and has no table of commands yet, is ready: he may just be coming up, for the
+    first time, and our connection may be what starts him (systemd.socket(5)). His callers wait in the kernel's queue
+    until he serves, and his table is there before he answers any.
+
+    Raises:
+        Arrived: it is there now.
+        Refused: somebody answers that he isn't ready, or in his place why he won't be.
+        Starting: he ended meanwhile.
+    """
+    connection = connected(server)
+    try:
+        if connection is None:
+            raise Lost
+        read_reply(exchange(config, server, connection, request("help", '["help"]')))
+    except Lost:
+        raise Starting(f"whoever listens at {server.socket} has not been ready yet") from None
+    if read_table(server.socket) is None:
+        table = os.path.splitext(server.socket)[0] + ".json"
+        raise NoServer(f"whoever listens at {server.socket} answers, but his table of commands, {table}, can't be read")
+    raise Arrived
 
 
 def call_several(config: "Config", servers: Servers, name: str, line: bytes) -> "Any":
@@ -90,7 +115,7 @@ def wait_for_own(config: "Config", servers: Servers) -> None:
         return
     for server in servers.all():
         if _is_own(config, server) and server.table is None and answers(server):
-            raise Starting(f"whoever listens at {server.socket} has not been ready yet")
+            introduce(config, server)
 
 
 def _is_own(config: "Config", server: Server) -> bool:
@@ -120,21 +145,3 @@ def absent_text(config: "Config", server: Server) -> str:
         return text
     program = "bitcoind-mp" if server.role == "supervisor" else f"bitcoin-mp-{server.role}"
     return f"{text} Start it with: {command_line(config, program)}"
-
-
-def command_line(config: "Config", program: str = "bitcoin-mp") -> str:
-    """How this front end was called, as far as it says with whom to talk; the same for another program."""
-    parts = [program]
-    if config.chain != "main":
-        parts.append(f"-chain={config.chain}" if config.chain == "test" else f"-{config.chain}")
-    elif any(config.is_set(network) for network in ("chain", "regtest", "signet", "testnet4")):
-        parts.append("-chain=main")  # somebody said so, a file perhaps something else
-    parts += [f"-{name}={quoted(config.get_str(name))}" for name in ("datadir", "conf") if config.is_set(name)]
-    return " ".join(parts)
-
-
-def quoted(text: str) -> str:
-    """As a shell reads it back."""
-    from shlex import quote
-
-    return quote(text)

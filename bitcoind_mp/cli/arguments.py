@@ -1,8 +1,8 @@
 """From the words of a command to its parameters, as bitcoin-cli reads them (``src/rpc/client.cpp``).
 
 Which word is JSON and which is text follows from the types in the server's table of commands (``run/*.json``): a
-parameter that can't be a string is JSON, one that can only be a string is taken as it is, and one that may be
-either is JSON where it parses. What comes out is the text of the request's ``params``.
+parameter that can only be a string is taken as it is, every other one is JSON; a block's hash or height is JSON where
+it parses. What comes out is the text of the request's ``params``.
 """
 
 from .jsontext import NotJson, parse, quote
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 JSON = "json"
 STRING = "string"
 EITHER = "either"
+#: What Core's parameters that are read as either are called.
+HASH_OR_HEIGHT = "hash_or_height"
 
 
 class BadArgument(ValueError):
@@ -32,27 +34,24 @@ class Command:
         self.parameters: list[tuple[str, str]] = []
         self.names: dict[str, str] = {}
         for parameter in described.get("params", ()):
-            form = format_of(parameter.get("type", "string"))
+            form = format_of(parameter)
             self.parameters.append((parameter["name"], form))
             self.names[parameter["name"]] = form
             for alias in parameter.get("aliases", ()):
                 self.names[alias] = form
         for member in described.get("named", ()):
-            self.names.setdefault(member["name"], format_of(member.get("type", "string")))
+            self.names.setdefault(member["name"], format_of(member))
 
     def format_at(self, position: int) -> str:
         """How the word at that position is read; text beyond the last parameter, as in bitcoin-cli."""
         return self.parameters[position][1] if position < len(self.parameters) else STRING
 
 
-def format_of(types: str) -> str:
-    """`JSON`, `STRING` or `EITHER`, from types joined by ``|``; ``any`` is either."""
-    kinds = types.split("|")
-    if "any" in kinds:
+def format_of(parameter: "dict[str, Any]") -> str:
+    """`JSON`, `STRING` or `EITHER`. An amount may be a string too, but isn't written as one here."""
+    if parameter["name"] == HASH_OR_HEIGHT:
         return EITHER
-    if "string" not in kinds:
-        return JSON
-    return STRING if len(kinds) == 1 else EITHER
+    return STRING if parameter.get("type", "string") == "string" else JSON
 
 
 def value_text(word: str, form: str) -> str:
@@ -79,16 +78,14 @@ def named(command: Command, words: "list[str]") -> str:
     """``params`` by name: a JSON object, in which ``args`` holds what was given by position.
 
     A word with ``=`` is ``name=value``, unless its name is none of the command's and the next parameter by position
-    takes it as it stands: JSON that parses, or text (``createwallet my=wallet``).
+    takes it as it stands: JSON that parses, or text that may well be so (``createwallet my=wallet``).
     """
     members: dict[str, str] = {}
     by_position: list[str] = []
     for word in words:
         name, equals, text = word.partition("=")
         form = command.format_at(len(by_position))
-        if not equals or (
-            name not in command.names and len(by_position) < len(command.parameters) and _stands_alone(word, form)
-        ):
+        if not equals or (name not in command.names and _stands_alone(command.name, len(by_position), word, form)):
             by_position.append(value_text(word, form))
         else:
             members[name] = value_text(text, command.names.get(name, STRING))
@@ -98,9 +95,11 @@ def named(command: Command, words: "list[str]") -> str:
     return "{" + ",".join(pairs) + "}"
 
 
-def _stands_alone(word: str, form: str) -> bool:
+def _stands_alone(command: str, position: int, word: str, form: str) -> bool:
     if form != JSON:
-        return form == STRING
+        from .freetext import is_free_text
+
+        return is_free_text(command, position)
     try:
         parse(word)
     except NotJson:

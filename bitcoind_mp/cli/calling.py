@@ -10,6 +10,7 @@ from .exchange import (
     CLIENT_NOT_CONNECTED,
     IN_WARMUP,
     SHUTTING_DOWN,
+    Arrived,
     Lost,
     NoServer,
     Refused,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 WITH_PASSPHRASE = ("createwallet", "migratetosigner", "walletlock", "walletpassphrase", "walletpassphrasechange")
 #: Seconds between attempts with -rpcwait.
 RETRY = 0.2
-#: Seconds that a server has to come up which the first call to its socket starts.
+#: Seconds in which a server that has never been ready may end and be started again.
 ACTIVATION = 30.0
 
 
@@ -54,6 +55,8 @@ def call(
     while True:
         try:
             return _call_once(config, Servers.of(config, wallet), name, words, wallet)
+        except Arrived:
+            continue
         except NoServer as error:
             if isinstance(error, Starting) and may_wait and time.monotonic() < activated:
                 time.sleep(RETRY)
@@ -72,6 +75,10 @@ def call(
 
 
 def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]", wallet: "str | None") -> "Any":
+    if name == "help":  # which is about every server's commands
+        from .absent import introduce_all
+
+        introduce_all(config, servers.all())
     for server, command in servers.having(name):
         if server.role == "wallet" and servers.rivals(server):
             from .absent import wait_for_own
@@ -81,10 +88,10 @@ def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]"
             from .passphrase import entrusted
 
             words = entrusted(config, command, words)
-        line = request_line(config, command, words, wallet)
         connection = connected(server)
         if connection is None:
             continue
+        line = request_line(config, command, words, wallet)
         if wallet is None and any(answers(rival) for rival in servers.rivals(server)):
             from .absent import call_several
 

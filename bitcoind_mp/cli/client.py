@@ -13,6 +13,7 @@ from typing import Any
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
@@ -22,16 +23,17 @@ from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.ipc.unix import is_answered
 
-from .absent import command_line
 from .arguments import Command
 from .link import Link
-from .routing import Server, Servers, chosen_wallet
+from .routing import EXPECTED, Server, Servers, chosen_wallet
 from .toolbar import Seen
 
 #: Seconds that a command waits for its server while there is no supervisor: systemd may start both again.
 ALONE = 5.0
 #: A unit's states in which nobody serves its socket, and nobody will until a person says so.
 AT_REST = ("stopped", "failed")
+#: Those in which somebody comes who will.
+COMING = ("starting", "backoff", "stopping", "aborting", "killing")
 #: A unit's state in which it waits for something that may stay in its way for ever.
 HELD = "held"
 #: What is answered for all wallets, whoever has them.
@@ -63,6 +65,21 @@ class Connections:
             if link.role != "supervisor" and is_answered(self._links[0].server.socket):
                 continue
             link.open()
+
+    async def until_stopped(self, say: Callable[[str], None]) -> None:
+        """Where a supervisor answers that is on its way out, wait for its end."""
+        supervisor = self.link("supervisor")
+        if supervisor is None or not is_answered(supervisor.server.socket):
+            return
+        with contextlib.suppress(RpcError, OSError):
+            session = await connect(supervisor.server.socket, hello=self._hello)
+            try:
+                answer = await session.call("status", ["", 0])
+                if answer["supervisor"].get("stopping"):
+                    say("The supervisor is stopping…")
+                    await asyncio.shield(session.closed)
+            finally:
+                session.abort()
 
     async def close(self) -> None:
         """Disconnect."""
@@ -121,6 +138,41 @@ class Connections:
             )
         at_once = (entry for entry in ranked if entry[0].session is not None or entry[0].is_one_wallet_s)
         return next(at_once, ranked[0] if ranked else None)
+
+    async def found(self, name: str, wallet: str | None, waiting: Callable[[str], None]) -> tuple[Link, Command] | None:
+        """`find`; where no table has the command, and one is still to be written, once that is so or nobody comes:
+        ``waiting`` is told of whom."""
+        changed = asyncio.Event()
+
+        def notice(topic: str) -> None:
+            changed.set()
+
+        self.listeners.add(notice)
+        try:
+            while (found := self.find(name, wallet)) is None and (coming := self._coming()):
+                waiting(f"waiting for the {coming}…")
+                await changed.wait()
+                changed.clear()
+            return found
+        finally:
+            self.listeners.discard(notice)
+
+    async def introduced(self, waiting: Callable[[str], None]) -> None:
+        """Wait for every table that is still to be written."""
+        await self.found("", None, waiting)
+
+    def _coming(self) -> str:
+        """Who comes up for the first time, and has no table yet, or whose word on that is to come; else empty."""
+        if all(server.table for server in Servers.of(self._config).all() if server.role in EXPECTED):
+            return ""
+        supervisor = self.link("supervisor")
+        told = self.seen.connected.get("supervisor") and self.seen.unit is not None
+        if supervisor is not None and not told and is_answered(supervisor.server.socket):
+            return "supervisor"
+        for server in Servers.of(self._config).all():
+            if server.table is None and self.unit_state(server.unit) in COMING:
+                return server.unit
+        return ""
 
     def has_process(self, wallet: str) -> bool:
         """Whether a process that serves that wallet alone answers."""
@@ -217,8 +269,8 @@ class Connections:
         if state == HELD:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,
-                f"The {link.unit} is held, and starts by itself once that is gone: {self._unit(link.unit)['reason']} "
-                f"(see: status {link.unit})",
+                f"The {link.unit} is held, and starts by itself once what is in its way is gone: "
+                f"{self._unit(link.unit)['reason']} (see: status {link.unit})",
             )
         if state in AT_REST:
             raise RpcError(

@@ -14,6 +14,7 @@ from .arguments import Command
 from .line import BadLine, Unfinished, Word, split
 
 COMMAND = "command"
+WATCHED = "command that changes nothing"
 WALLET = "wallet"
 ADDRESS = "address"
 TXID = "txid"
@@ -54,10 +55,18 @@ CHOICES = {
 #: Commands of the shell itself, and what their first word is.
 OWN = {
     "help": COMMAND,
-    "watch": COMMAND,
+    "watch": WATCHED,
     "use": WALLET,
     "exit": "",
     "clear": "",
+}
+#: How each is written.
+OWN_USAGE = {
+    "help": "help ( command )",
+    "watch": "watch command ( parameters )",
+    "use": "use ( wallet )",
+    "exit": "exit",
+    "clear": "clear",
 }
 OWN_HELP = {
     "help": "List all commands, or get help for a specified command.",
@@ -212,8 +221,9 @@ def complete(text: str, known: Known) -> list[Candidate]:
 
 def _of_kind(kind: str, where: Place, known: Known) -> list[tuple[str, str]]:
     if kind == COMMAND:
-        served = {name: str(c.described.get("summary", "")) for name, c in known.commands.items() if not _hidden(c)}
-        return sorted({**served, **OWN_HELP}.items())
+        return sorted({**_summaries(known, where.prefix, watched=False), **OWN_HELP}.items())
+    if kind == WATCHED:
+        return sorted(_summaries(known, where.prefix, watched=True).items())
     if kind == FILE:
         return [(path, "") for path in known.list_files(where.prefix)]
     if kind in (CHOICE, NAME):
@@ -225,12 +235,19 @@ def _of_kind(kind: str, where: Place, known: Known) -> list[tuple[str, str]]:
     return list(told.get(kind, {}).items())
 
 
-def _hidden(command: Command) -> bool:
-    return bool(command.described.get("hidden"))
+def _summaries(known: Known, begun: str, *, watched: bool) -> dict[str, str]:
+    """What each command does. Core's for tests (generatetoaddress, setmocktime) are offered to whoever has begun one;
+    those that our own programs call never."""
+    return {
+        name: str(command.described.get("summary", ""))
+        for name, command in known.commands.items()
+        if (not command.described.get("hidden") or (begun and command.described.get("topic") == "hidden"))
+        and not (watched and command.described.get("changes"))
+    }
 
 
 def _quoted(offer: str, kind: str) -> str:
-    if kind in (COMMAND, NAME, CHOICE) or "|" in kind:
+    if kind in (COMMAND, WATCHED, NAME, CHOICE) or "|" in kind:
         return offer
     if not offer or any(character in " \t'\"\\" for character in offer) or offer[0] in "[{":
         return "'" + offer.replace("'", "'\\''") + "'"

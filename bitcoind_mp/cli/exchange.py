@@ -5,7 +5,7 @@ What doesn't belong: which server, and asking again (``calling.py``).
 
 import os
 
-from bitcoind_mp.ipc.plain import Connection
+from bitcoind_mp.ipc.plain import Connection as Connection
 
 from .jsontext import NotJson, compact, parse
 from .routing import Server
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 #: Core's codes that this path knows (``src/rpc/protocol.h``); interfaces.errors would cost too much here.
 METHOD_NOT_FOUND = -32601
+INVALID_PARAMETER = -8
 CLIENT_NOT_CONNECTED = -9
 WALLET_NOT_SPECIFIED = -19
 IN_WARMUP = -28
 
 #: As in interfaces.errors: a call that a server's end cancelled before it took effect.
 SHUTTING_DOWN = "Shutting down"
+#: Seconds without an answer before a person at a terminal is told what is waited for.
+PATIENCE = 1.0
 
 
 class Refused(Exception):
@@ -42,7 +45,11 @@ class NoServer(Exception):
 
 
 class Starting(NoServer):
-    """Somebody listens who hasn't said yet what he answers: our connection may have started him (systemd.socket(5))."""
+    """Somebody listens, who hasn't said yet what he answers, and ended when he was asked."""
+
+
+class Arrived(NoServer):
+    """Somebody is ready who wasn't when his table was looked for: look again."""
 
 
 class Unanswered(NoServer):
@@ -77,7 +84,14 @@ def exchange(config: "Config", server: Server, connection: Connection, line: byt
     timeout = config.get_seconds("rpcclienttimeout") or None
     try:
         connection.send(line)
-        return next_reply(connection, timeout)
+        if not os.isatty(2):
+            return next_reply(connection, timeout)
+        try:
+            return next_reply(connection, min(timeout or PATIENCE, PATIENCE))
+        except TimeoutError:
+            from .patience import reply_told
+
+            return reply_told(config, server, connection, timeout)
     except TimeoutError:
         raise Unanswered(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
     except ConnectionError as error:

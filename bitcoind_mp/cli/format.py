@@ -54,7 +54,8 @@ def supervisor_text(about: "dict[str, Any]", now: float, paint: "Paint" = plain)
     problems = about.get("problems") or []
     dot, colour = _DOTS["active"]
     lines = [f"{paint('yellow' if problems else colour, dot)} {paint('bold', 'bitcoind-mp')} - supervisor"]
-    lines.append(_row("Active", paint("green", "active (running)") + _since(about.get("since"), now)))
+    active = paint("yellow", "deactivating (stopping)") if about.get("stopping") else paint("green", "active (running)")
+    lines.append(_row("Active", active + _since(about.get("since"), now)))
     lines.append(_row("Main PID", str(about.get("pid", "unknown"))))
     chain = [str(about[key]) for key in ("chain", "datadir") if about.get(key)]
     if chain:
@@ -108,7 +109,9 @@ def _sandbox(sandbox: "dict[str, Any]", paint: "Paint") -> "list[str]":
 def health_text(health: "dict[str, Any]", paint: "Paint" = plain) -> str:
     """One line for a monitor: the verdict, then what is wrong, else each unit's state."""
     word = str(health["state"])
-    rest = "; ".join(health["problems"]) or ", ".join(f"{unit['name']} {unit['state']}" for unit in health["units"])
+    rest = "; ".join(map(one_line, health["problems"])) or ", ".join(
+        f"{unit['name']} {unit['state']}" for unit in health["units"]
+    )
     return f"{paint(_GRADES.get(word, 'red'), word.upper())}: {rest}"
 
 
@@ -165,7 +168,12 @@ def harmless(answer: "Any") -> "Any":
         return {name: harmless(value) for name, value in answer.items()}
     if isinstance(answer, list):
         return [harmless(value) for value in answer]
-    return printable(answer) if isinstance(answer, str) else answer
+    return printable(answer.replace("\n", " ")) if isinstance(answer, str) else answer
+
+
+def one_line(text: str) -> str:
+    """The same of a sentence that is to be one line, whatever it quotes."""
+    return printable(" ".join(text.split()))
 
 
 def date(seconds: float) -> str:
@@ -234,7 +242,7 @@ def _restarts(unit: "dict[str, Any]", now: float) -> str:
     text = str(unit.get("restarts", 0))
     last = unit.get("last_exit")
     if last:
-        text += f"; last exit: {last['why']}"
+        text += f"; last exit: {one_line(last['why'])}"
         if last.get("time") is not None:
             text += f", {age(now - float(last['time']))} ago"
     return text
@@ -257,7 +265,7 @@ def _resources(of: "dict[str, Any]", limits: "dict[str, Any]") -> "list[str]":
 
 
 def _problems(problems: "list[str]", paint: "Paint") -> "list[str]":
-    return [_row("" if index else "Problems", paint("yellow", text)) for index, text in enumerate(problems)]
+    return [_row("" if index else "Problems", paint("yellow", one_line(text))) for index, text in enumerate(problems)]
 
 
 def _last_words(unit: "dict[str, Any]", paint: "Paint") -> "list[str]":

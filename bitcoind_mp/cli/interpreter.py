@@ -17,7 +17,7 @@ from bitcoind_mp.interfaces.notices import NoticeSink
 from . import format as layout
 from .arguments import BadArgument, Command, named, positional
 from .client import Connections
-from .complete import OWN_HELP
+from .complete import OWN_HELP, OWN_USAGE
 from .composite import generate_words
 from .entrust import PURPOSES
 from .entrusting import entrusted
@@ -129,9 +129,9 @@ class Interpreter:
     async def _serve(self, line: Line) -> None:
         if line.command == "reload" and line.words == EXEC:
             for name in UPGRADE:
-                self._screen.result(await self._call_once(line, [], *self._find(name)))
+                self._screen.result(await self._call_once(line, [], *await self._find(name)))
             return
-        link, command = self._find(line.command, line.wallet)
+        link, command = await self._find(line.command, line.wallet)
         line = await self._complete_secrets(line, command)
         if line.command not in FOR_PERSONS or line.command in JOINED or line.named:
             self._show(line, await self._call(line, link, command))
@@ -168,8 +168,8 @@ class Interpreter:
         finally:
             patient.cancel()
 
-    def _find(self, name: str, wallet: str | None = None) -> tuple[Link, Command]:
-        found = self._connections.find(name, wallet)
+    async def _find(self, name: str, wallet: str | None = None) -> tuple[Link, Command]:
+        found = await self._connections.found(name, wallet, self._screen.note)
         if found is not None:
             return found
         missing = [
@@ -221,9 +221,10 @@ class Interpreter:
 
     async def _help(self, line: Line) -> None:
         if line.words and line.words[0] in OWN_HELP and line.words[0] != "help":
-            self._screen.text(OWN_HELP[line.words[0]])
+            self._screen.text(f"{OWN_USAGE[line.words[0]]}\n\n{OWN_HELP[line.words[0]]}")
             return
-        link, command = self._find("help")
+        await self._connections.introduced(self._screen.note)
+        link, command = await self._find("help")
         text = str(await self._call(line, link, command))
         if not line.words:
             own = "\n".join(f"{name:<8}{about}" for name, about in OWN_HELP.items())
@@ -244,7 +245,7 @@ class Interpreter:
             loaded = [*loaded, name]
         if name not in loaded and seen.connected.get("wallet"):
             # What is told comes in its own time: one that was made a moment ago may not be in it.
-            link, command = self._find("listwallets")
+            link, command = await self._find("listwallets")
             loaded = await self._call_once(line, [], link, command)
         if (seen.balance is not None or loaded) and name not in loaded:
             known = ", ".join(loaded) or "none"
@@ -254,15 +255,15 @@ class Interpreter:
     async def _generate(self, line: Line) -> None:
         """bitcoin-cli's -generate: blocks to a new address."""
         count, *tries = generate_words(line.words)
-        address = await self._call_once(line, [], *self._find("getnewaddress", line.wallet))
-        blocks = await self._call_once(line, [count, address, *tries], *self._find("generatetoaddress"))
+        address = await self._call_once(line, [], *await self._find("getnewaddress", line.wallet))
+        blocks = await self._call_once(line, [count, address, *tries], *await self._find("generatetoaddress"))
         self._screen.result({"address": address, "blocks": blocks})
 
     async def _watch(self, line: Line) -> None:
         watched = inner(line)
         if watched is line or watched.command in OWN_HELP:
             raise BadArgument("watch: expected a command of a server, as in: watch getbalance")
-        link, command = self._find(watched.command, watched.wallet)
+        link, command = await self._find(watched.command, watched.wallet)
         if command.described.get("changes"):
             raise BadArgument(f"{watched.command} changes something: it is not to be run again and again")
 

@@ -91,21 +91,27 @@ def chosen_wallet(config: "Config") -> "str | None":
     return config.get_str("rpcwallet") if chosen else None
 
 
-def wallet_sockets(config: "Config", wallet: "str | None") -> "list[tuple[str, str]]":
-    """The wallet's server; of those that serve one wallet alone the one for ``wallet`` (else -rpcwallet), and where
-    there is no server for all, each."""
-    shared = ("wallet", config.run_path("wallet.sock"))
+def wallet_sockets(config: "Config", directory: str, wallet: "str | None") -> "list[tuple[str, str]]":
+    """The wallet's server in that directory; of those that serve one wallet alone the one for ``wallet`` (else
+    -rpcwallet), and where there is no server for all, each."""
+    shared = ("wallet", os.path.join(directory, "wallet.sock"))
     named = wallet if wallet is not None else chosen_wallet(config)
     if named is not None:
         from bitcoind_mp.config.instances import instance
 
-        own = config.run_path(f"wallet@{instance(named)}.sock")
+        own = os.path.join(directory, f"wallet@{instance(named)}.sock")
         if os.path.exists(own):
             return [("wallet", own), shared]
     if os.path.exists(shared[1]):
         return [shared]
-    alone = dict(_alone(config.run_path()))
+    alone = dict(_alone(directory))
     return [("wallet", alone[name]) for name in sorted(alone)] or [shared]
+
+
+def _is_worker_s(socket: str) -> bool:
+    """By its name: what such a process says of others in its table is not to be believed."""
+    name = os.path.basename(socket)
+    return name in ("node.sock", "signer.sock", "wallet.sock") or name.startswith("wallet@")
 
 
 def _alone(directory: str) -> "Iterator[tuple[str, str]]":
@@ -131,18 +137,26 @@ class Servers:
 
     @classmethod
     def of(cls, config: "Config", wallet: "str | None" = None) -> "Servers":
-        """By ``-ipcconnect``: the three default sockets, or with ``unix:PATH`` that one first and then those of the
-        other roles that lie beside it. The wallet's is the one that serves ``wallet``."""
+        """By ``-ipcconnect``: the default sockets, or with ``unix:PATH`` that one first and then those of the other
+        roles: its units', where it is a supervisor, else those that lie beside it. The wallet's is the one that
+        serves ``wallet``."""
         mode, path = config.ipc_connect
-        if mode == "unix" and path:
-            directory = os.path.dirname(path)
-            beside = [(role, os.path.join(directory, role + ".sock")) for role in ROLES]
-            return cls([("", path), *((role, socket) for role, socket in beside if socket != path)])
-        return cls([*((role, config.run_path(role + ".sock")) for role in ROLES[:-1]), *wallet_sockets(config, wallet)])
+        named = path if mode == "unix" else ""
+        directory = config.run_path()
+        if named:
+            directory = os.path.dirname(named)
+            if not _is_worker_s(named):
+                directory = str((read_table(named) or {}).get("run") or directory)
+        beside = [(role, os.path.join(directory, role + ".sock")) for role in ROLES[:-1]]
+        beside += wallet_sockets(config, directory, wallet)
+        if not named:
+            return cls(beside)
+        return cls([("", named), *((role, socket) for role, socket in beside if socket != named)])
 
     def all(self) -> "list[Server]":
-        """Every one, in order."""
-        return [self._server(role, socket) for role, socket in self._sockets]
+        """Every one, in order, once: a supervisor that listens elsewhere is found in two places."""
+        found = [self._server(role, socket) for role, socket in self._sockets]
+        return list({server.socket: server for server in reversed(found)}.values())[::-1]
 
     def having(self, command: str) -> "Iterator[tuple[Server, Command]]":
         """Those whose table has the command, in the order in which to try them.
@@ -166,5 +180,8 @@ class Servers:
         if socket not in self._read:
             table = read_table(socket)
             known = role or str((table or {}).get("role", ""))
-            self._read[socket] = Server(known, socket, table)
+            at = socket
+            if role == "supervisor" and table is not None:  # one that listens elsewhere leaves its table here too
+                at = str(table.get("socket") or socket)
+            self._read[socket] = Server(known, at, table)
         return self._read[socket]

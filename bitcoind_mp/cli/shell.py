@@ -144,6 +144,8 @@ class Shell(Person):
     async def _somebody(self) -> bool:
         """Make sure that there is somebody to talk to, by -ipcconnect. False: the person has been told why not."""
         mode, _ = self._config.ipc_connect
+        await self._connections.until_stopped(self._screen.note)
+        self._screen.note("")
         if mode != "0" and self._connections.anybody():
             return True
         if mode == "0" or (mode == "auto" and await self._wants_private()):

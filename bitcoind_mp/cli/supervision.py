@@ -8,7 +8,7 @@ from bitcoind_mp.config.option import UNITS, WHICH_UNITS
 
 from .arguments import BadArgument
 from .calling import call
-from .exchange import Refused
+from .exchange import INVALID_PARAMETER, NoServer, Refused
 from .following import follow
 from .format import coloured, harmless, health_text, logs_text, plain, printable, status_text, unit_line
 from .jsontext import quote, write
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from .format import Paint
 
-#: ``systemctl status`` of a unit that isn't active.
+#: ``systemctl status`` of a unit that isn't active, and of one that there isn't.
 NOT_ACTIVE = 3
+NO_SUCH_UNIT = 4
 #: Of ``status``: answer when there is nothing more to wait for.
 WAIT = "--wait"
 #: ``reload --exec``, as `bitcoind-mp` has it: these, one after the other.
@@ -35,9 +36,12 @@ LINES = "50"
 
 
 def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
-    """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. The exit status: of ``health``
-    0, 1 or 2, of ``status UNIT`` 3 where it isn't active, as of ``status --wait``. Of several units each has its turn,
-    whatever became of the one before."""
+    """Call one of `oneshot.FOR_PERSONS` and print what it answers, as JSON with -json. Of several units each has its
+    turn, whatever became of the one before.
+
+    The exit status: of ``health`` 0, 1 or 2; of ``status`` 3 where nothing runs or all is stopping, of ``status UNIT``
+    also where it isn't active, and 4 where there is no such unit; of ``status --wait`` 3 where one isn't ready.
+    """
     if name == "status" and WAIT in words:
         return _wait_and_show(config, [word for word in words if word != WAIT])
     if name == "reload" and words == EXEC:
@@ -58,7 +62,17 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     for each in calls:
         try:
             results.append(call(config, name, each))
+        except NoServer as error:
+            if name == "status":
+                print(f"error: {error}", file=sys.stderr)
+                return NOT_ACTIVE
+            if name != "health":
+                raise
+            results.append(_nobody_well(str(error)))
         except Refused as refused:
+            if name == "status" and refused.code == INVALID_PARAMETER and each and each[0]:
+                print(error_text(refused.code, refused.message), file=sys.stderr)
+                return NO_SUCH_UNIT
             if len(calls) == 1:
                 raise
             print(error_text(refused.code, refused.message), file=sys.stderr)
@@ -72,6 +86,11 @@ def perform_for_person(config: "Config", name: str, words: "list[str]") -> int:
     if refusals:
         return abs(refusals[0]) & 0xFF
     return exit_status(name, results[0], of_units=any(each and each[0] for each in calls))
+
+
+def _nobody_well(error: str) -> "dict[str, Any]":
+    """``health`` where nobody answers it."""
+    return {"state": "failed", "exit": 2, "problems": [error.partition("\n")[0]], "units": []}
 
 
 def _wait_and_show(config: "Config", words: "list[str]") -> int:
@@ -181,6 +200,8 @@ def exit_status(name: str, result: "Any", *, of_units: bool) -> int:
     try:
         if name == "health":
             return int(result["exit"])
+        if name == "status" and result.get("supervisor", {}).get("stopping"):
+            return NOT_ACTIVE
         if name == "status" and of_units:
             return 0 if all(unit["active"] in ("active", "reloading") for unit in result["units"]) else NOT_ACTIVE
     except _STRANGE:

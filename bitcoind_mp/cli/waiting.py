@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: States of a unit from which nothing leads to another by itself but an end that nobody foresees.
 _SETTLED = ("running", "reloading", "stopped", "failed")
-_READY = ("running", "reloading")
+READY = ("running", "reloading")
 
 
 def wait_for_units(config: "Config", units: "list[str]") -> bool:
@@ -33,7 +33,7 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
     """
     limit = config.get_seconds("rpcclienttimeout") if config.is_set("rpcclienttimeout") else 0
     deadline = time.monotonic() + limit if limit else None
-    progress = _Progress(sys.stderr)
+    progress = Progress(sys.stderr)
     # A wallet's unit may be named by the wallet's name as people write it.
     units = units + [PREFIX + instance(unit.removeprefix(PREFIX)) for unit in units if unit.startswith(PREFIX)]
 
@@ -44,7 +44,7 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
 
     try:
         told = follow(config, "events.subscribe", f"[[{quote('unit')}],1]", "event.changed", left)
-        return _wait(map(_units_of, told), units, progress)
+        return _wait(map(units_of, told), units, progress)
     except TimeoutError:
         raise NoServer(f"timeout: not ready within {limit:g} s: {progress.text or 'nothing was heard'}") from None
     except ConnectionError:
@@ -53,33 +53,36 @@ def wait_for_units(config: "Config", units: "list[str]") -> bool:
         progress.end()
 
 
-def _wait(told: "Iterator[list[dict[str, Any]]]", units: "list[str]", progress: "_Progress") -> bool:
+def _wait(told: "Iterator[list[dict[str, Any]]]", units: "list[str]", progress: "Progress") -> bool:
     for lines in told:
         chosen = [line for line in lines if line["name"] in units] if units else lines
         if units and not chosen:
             raise NoServer(f"There is no unit named {units[0]!r}: see status")
         if all(line["state"] in _SETTLED for line in chosen):
-            return all(line["state"] in _READY or (not units and line["state"] == "stopped") for line in chosen)
+            return all(line["state"] in READY or (not units and line["state"] == "stopped") for line in chosen)
         for line in chosen:
             if line["state"] == "held":
-                progress.tell(f"{line['name']} is held, and starts by itself once that is gone: {line['reason']}")
-        progress.show(", ".join(map(_doing, chosen)))
+                progress.tell(
+                    f"{line['name']} is held, and starts by itself once what is in its way is gone: {line['reason']}"
+                )
+        progress.show(", ".join(map(doing, chosen)))
     raise AssertionError("they are followed until that fails")
 
 
-def _units_of(params: "Any") -> "list[dict[str, Any]]":
+def units_of(params: "Any") -> "list[dict[str, Any]]":
+    """What the topic ``unit`` tells: each unit in brief."""
     state = params["state"] if isinstance(params, dict) else params[1]
     found: list[dict[str, Any]] = state["units"]
     return found
 
 
-def _doing(line: "dict[str, Any]") -> str:
+def doing(line: "dict[str, Any]") -> str:
     """A unit in few words: what it says of itself while it comes up."""
     text = printable(str(line.get("status") or ""))
-    return f"{line['name']} {line['state']}" + (f" ({text})" if text and line["state"] not in _READY else "")
+    return f"{line['name']} {line['state']}" + (f" ({text})" if text and line["state"] not in READY else "")
 
 
-class _Progress:
+class Progress:
     """One line on a terminal, written over; elsewhere nothing. And lines that stay, wherever it is."""
 
     def __init__(self, stream: "TextIO") -> None:

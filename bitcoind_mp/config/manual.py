@@ -21,6 +21,8 @@ DATE = "November 23, 2026"
 WIDTH = 78  # two less than mandoc likes: room for what guards a line
 _METAVAR = re.compile(r"<([^>]+)>|([\[\]])|([^<\[\]]+)")
 _OPTION_IN_TEXT = re.compile(r"(?<![\w<-])-(?=[a-z])")
+#: What stands beside the option as its argument, in italics as there.
+_VARIABLE_IN_TEXT = re.compile(r"<([a-z]+)>")
 _SENTENCE_END = re.compile(r"(?<=[.;]) (?=[A-Z-])")
 
 
@@ -119,7 +121,7 @@ def _text(words: str) -> str:
     """Words as roff text: one sentence a line, hyphens of options kept as they are."""
     text = words.replace("\\", "\\e")
     text = _SENTENCE_END.sub("\n", text)
-    return _guarded(_OPTION_IN_TEXT.sub(r"\\-", text))
+    return _VARIABLE_IN_TEXT.sub(r"\\fI\1\\fR", _guarded(_OPTION_IN_TEXT.sub(r"\\-", text)))
 
 
 def main() -> int:

@@ -2,11 +2,12 @@
 
 JSON: ``{"role", "chain", "version", "protocol", "pid", "commands": [{"name", "topic", "summary", "usage", "changes",
 "hidden", "options", "params": [{"name", "type", "required", "aliases", "secret"}], "named": [{"name", "type",
-"param"}]}]}``; and "wallet" where it serves that wallet alone.
+"param"}]}]}``; and "wallet" where it serves that wallet alone. A supervisor's has "run", its units' sockets' directory;
+one that listens elsewhere than there writes its table both beside its socket and there, with its "socket".
 
 ``type`` is JSON type names joined by "|" (string, number, boolean, array, object), or "any". A parameter whose
-types include "string" is taken from a command line as it stands (unless it is one of several types and reads as JSON
-of another); every other one is parsed as JSON. ``named`` are members of the options parameter ``param`` that may
+type is "string" is taken from a command line as it stands; every other one is parsed as JSON, but for a
+"hash_or_height", which may be either. ``named`` are members of the options parameter ``param`` that may
 be given by name at the top level. False, empty and absent are the same.
 
 The reading half imports nothing at module level: the one-shot command line pays for it.

@@ -31,6 +31,10 @@ class Connection:
             self._socket.close()
             raise
 
+    def fileno(self) -> int:
+        """For select(2). What has been read and not yet asked for isn't seen by that."""
+        return self._socket.fileno()
+
     def send(self, line: bytes) -> None:
         """Send one message, without its newline. Raises OSError."""
         self._socket.sendall(line + b"\n")

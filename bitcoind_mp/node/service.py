@@ -82,7 +82,7 @@ class NodeService(Service):
         access = own_user(self._config.get_str("ipcgroup"))
         objects = [self._health, self._events, ProcessCommands(host, "node")]
         self._server = server = Server(objects, hello=hello, access=access, warmup="Starting")
-        coming_up = asyncio.create_task(self._come_up(node, server), name="come up")
+        coming_up = asyncio.create_task(self._come_up(node, server, table), name="come up")
         try:
             await asyncio.wait({coming_up}, timeout=_SEAMLESS)
             if not coming_up.done():
@@ -95,12 +95,11 @@ class NodeService(Service):
             coming_up.cancel()
             await asyncio.gather(coming_up, return_exceptions=True)
             raise
-        table.write(server.manifest())
         every = self._config.get_seconds("diskcheckinterval")
         host.spawn(watch_room(self._config.network_dir, every), "watch the disk")
         self._busy.cancel()
 
-    async def _come_up(self, node: Node, server: Server) -> None:
+    async def _come_up(self, node: Node, server: Server, table: manifest.Table) -> None:
         await node.open()
         broadcaster = Broadcaster(node.chain, node.mempool, node.peers.added)
         self._feed = Feed(node.chain, node.mempool, broadcaster, node.indexes.transactions)
@@ -111,6 +110,7 @@ class NodeService(Service):
         self._tell_changes()
         assert self._health is not None
         self._health.doing = ""
+        table.write(server.manifest())  # first: whoever is answered finds it
         server.warmup = ""
 
     async def stop(self) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.journal import Event, event
@@ -43,7 +44,7 @@ from .output.ownlog import OwnLog
 from .outward.outward import EventCommands, Outward
 from .outward.scrape import Scraping, listen, path_of
 from .parts import SharedCommands
-from .places import Given, Listeners, prepare, roles
+from .places import Given, Listeners, prepare, roles, tables_of
 from .processes import adoption
 from .processes.notify import NotifySocket
 from .processes.orphans import Orphan, Register, boot_id, find
@@ -222,7 +223,8 @@ class Supervisor:
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
         health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
-        publisher, streams, doorman = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect), Doorman()
+        publisher, streams = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect)
+        doorman = Doorman(command_line(self._config))
         outward = Outward(
             *(self._config, manager, health),
             environ=self._environ,
@@ -273,7 +275,8 @@ class Supervisor:
         try:
             await self._expose(doors, manager, health, outward)
             await server.serve(self._sockets["supervisor"])
-            manifest.write(self._config.socket_path("supervisor").with_suffix(".json"), server.manifest())
+            for path, table in tables_of(self._config, server.manifest()).items():
+                manifest.write(path, table)
             let_through()
             if self._handed is None:
                 self._wallets.begin(orphans, self._adopted)
@@ -411,6 +414,7 @@ class Supervisor:
             about=about,
             since=self._since,
             shut_down=self.shut_down,
+            stopping=lambda: self._asked.is_set() and not self._upgrade.is_due,
             upgrade=lambda: self._ask_for_upgrade(manager, server),
             upgraded=self._upgrade.outcome,
             own_log=self._own_log,

@@ -24,8 +24,9 @@ from .units.states import ALIVE, AT_REST, SERVING, WAITING, State
 
 class ControlCommands:
     """Commands about the units. ``about`` is what ``status`` says of the supervisor itself, and ``since`` when it came
-    up (monotonic); ``shut_down`` starts the end of everything, and returns at once; ``upgrade`` has the program on disk
-    take over, and returns its version before it does; ``upgraded`` is what came of that, told by the new program."""
+    up (monotonic); ``shut_down`` starts the end of everything, and returns at once, ``stopping`` says whether it has
+    begun; ``upgrade`` has the program on disk take over, and returns its version before it does; ``upgraded`` is what
+    came of that, told by the new program."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class ControlCommands:
         about: dict[str, Any],
         since: float,
         shut_down: Callable[[], None],
+        stopping: Callable[[], bool],
         upgrade: Callable[[], Awaitable[str]],
         upgraded: Callable[[], Awaitable[str]],
         own_log: UnitLog,
@@ -45,6 +47,7 @@ class ControlCommands:
         self._clock = clock
         self._about = about
         self._shut_down = shut_down
+        self._stopping = stopping
         self._upgrade = upgrade
         self._upgraded = upgraded
         self._own_log = own_log
@@ -254,6 +257,7 @@ class ControlCommands:
         return {
             **self._about,
             "since": self._clock.at(self._started),
+            "stopping": self._stopping(),
             "problems": self._health.own_problems(),
             "refused_notifications": self._manager.refused,
             "memory": used.memory if used is not None else None,

@@ -14,6 +14,7 @@ from bitcoind_mp.interfaces.errors import RpcCode
 
 from .supervised import Supervised
 from .units.states import AT_REST, State
+from .units.unit import Unit
 
 #: Where nobody comes to the door soon.
 _AWAY = AT_REST | {State.HELD}
@@ -25,9 +26,11 @@ _MOST_AT_ONCE = 64
 
 
 class Doorman:
-    """Stands at the listening sockets of units at rest, and of those that are held."""
+    """Stands at the listening sockets of units at rest, and of those that are held. ``front_end`` is how a person
+    calls ours so that it reaches this supervisor."""
 
-    def __init__(self) -> None:
+    def __init__(self, front_end: str) -> None:
+        self._front_end = front_end
         self._loop = asyncio.get_running_loop()
         self._at: dict[str, socket.socket] = {}
         self._answering: set[asyncio.Task[Any]] = set()
@@ -64,23 +67,28 @@ class Doorman:
                 return
             connected.setblocking(False)
             answer = self._loop.connect_accepted_socket(
-                lambda: _Refusal(why_not(supervised), held=supervised.unit.state is State.HELD), connected
+                lambda: _Refusal(
+                    why_not(supervised.name, supervised.unit, self._front_end),
+                    held=supervised.unit.state is State.HELD,
+                ),
+                connected,
             )
             task = self._loop.create_task(answer)
             self._answering.add(task)
             task.add_done_callback(self._answering.discard)
 
 
-def why_not(supervised: Supervised) -> str:
+def why_not(name: str, unit: Unit, front_end: str) -> str:
     """Why nobody answers, and what to do."""
-    name, unit = supervised.name, supervised.unit
+    why = unit.reason.rstrip(".")
     if unit.state is State.FAILED:
-        return f"The {name} has failed: {unit.reason}. See: bitcoin-mp logs {name}. Then: bitcoin-mp start {name}"
+        return f"The {name} has failed: {why}. See: {front_end} logs {name}. Then: {front_end} start {name}"
     if unit.state is State.HELD:
         return (
-            f"The {name} is held, and starts by itself once that is gone: {unit.reason}. See: bitcoin-mp status {name}"
+            f"The {name} is held, and starts by itself once what is in its way is gone: {why}. "
+            f"See: {front_end} status {name}"
         )
-    return f"The {name} is stopped. Start it with: bitcoin-mp start {name}"
+    return f"The {name} is stopped. Start it with: {front_end} start {name}"
 
 
 class _Refusal(asyncio.Protocol):

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
@@ -30,6 +31,14 @@ def prepare(config: Config) -> None:
     except OSError as error:
         why = f"Could not prepare {error.filename}: {error.strerror}."
         raise FatalError(why, status=status_of_os_error(error)) from error
+
+
+def tables_of(config: Config, table: dict[str, Any]) -> dict[Path, dict[str, Any]]:
+    """Where the supervisor's table of commands is to be, and what in it: beside its socket, and where that is elsewhere
+    (-ipcbind), in the usual place too, so that who looks there finds it."""
+    own, usual = config.socket_path("supervisor"), config.run_dir / "supervisor.sock"
+    table = {**table, "run": str(config.run_dir)}
+    return {usual.with_suffix(".json"): {**table, "socket": str(own)}, own.with_suffix(".json"): table}
 
 
 class Listeners:

@@ -297,7 +297,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
     problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
     if problems != ["ok"]:
-        raise WalletFileError(f"{path} is corrupt ({'; '.join(problems)}). Restore it from a backup.")
+        why = " ".join("; ".join(problems).split())  # SQLite's has lines
+        raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.")
 
 
 def _unusable(path: Path, error: Exception) -> WalletFileError:

@@ -172,8 +172,8 @@ class WalletService(Service):
             raise
         finally:
             busy.cancel()
-        server.warmup = ""
         table.write({**server.manifest(), **({"wallet": only} if only is not None else {})})
+        server.warmup = ""  # after it: whoever is answered finds it
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         host.spawn(app.wallets.load_what_had_no_room(), "load what had no room")
         self._changed()

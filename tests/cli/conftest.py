@@ -90,6 +90,7 @@ class FakeSupervisor(Logs):
         self.units = [unit("node"), unit("wallet")]
         self.health_answer: dict[str, Any] = {"state": "ok", "exit": 0, "problems": [], "units": self.units}
         self.sinks: list[LogSink] = []
+        self.stopping = False
         self.why_not = ""
         """Why nothing starts."""
 
@@ -99,7 +100,8 @@ class FakeSupervisor(Logs):
         chosen = [each for each in self.units if unit in ("", each["name"])]
         if not chosen:
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected node or wallet")
-        return {"supervisor": {"pid": 99, "since": 1000.0, "chain": "regtest", "problems": []}, "units": chosen}
+        about = {"pid": 99, "since": 1000.0, "chain": "regtest", "problems": [], "stopping": self.stopping}
+        return {"supervisor": about, "units": chosen}
 
     @command("control")
     async def health(self) -> dict[str, Any]:
@@ -331,6 +333,7 @@ class Daemon:
         self._told: dict[tuple[str, str], dict[str, Any]] = {}
         self._servers: dict[str, Server] = {}
         self._listeners: dict[str, socket.socket] = {}
+        self._bound: dict[str, socket.socket] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake daemon")
         self._thread.start()
@@ -356,6 +359,10 @@ class Daemon:
         for role in roles or ("supervisor", "node", "wallet"):
             self.wait(self._start(role))
 
+    def bind(self, role: str) -> None:
+        """As a supervisor does before that process exists for the first time: its callers wait in the queue."""
+        self._bound[role] = bind_listener(self.run / f"{role}.sock")
+
     def stop(self, *roles: str) -> None:
         for role in roles or tuple(self._servers):
             self.wait(self._stop(role))
@@ -369,6 +376,10 @@ class Daemon:
     def replace(self, role: str, *, killed: bool) -> None:
         """Another process on the same listening socket, as under a supervisor: its callers wait in the queue."""
         self.wait(self._replace(role, killed))
+
+    def let_go(self, role: str) -> None:
+        """The process ends, its listening socket stays: as a supervisor holds it until the next one."""
+        self.wait(self._let_go(role))
 
     def sever(self, role: str) -> None:
         """Cut every connection, as a kill would."""
@@ -391,6 +402,8 @@ class Daemon:
 
     def close(self) -> None:
         self.stop()
+        for listener in self._bound.values():
+            listener.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(DEADLINE)
         self._loop.close()
@@ -402,6 +415,10 @@ class Daemon:
         await self._stop(role, unlink=False)
         await self._start(role, listener)
 
+    async def _let_go(self, role: str) -> None:
+        self._bound[role] = self._listeners[role].dup()
+        await self._stop(role, unlink=False)
+
     async def _start(self, role: str, listener: socket.socket | None = None) -> None:
         topics = {"supervisor": ["unit"], "node": ["tip", "mempool"], "wallet": ["balance"]}[role]
         self.events[role] = Publisher(topics, interval=0.01)
@@ -411,10 +428,10 @@ class Daemon:
         hello = Hello(role, PROTOCOL_VERSION, "regtest", "1", os.getpid())
         notices = [FakeNotices()] if role == "supervisor" else []
         server = Server([getattr(self, role), self.events[role], *notices], hello=hello)
-        listener = listener or bind_listener(self.run / f"{role}.sock")
+        listener = listener or self._bound.pop(role, None) or bind_listener(self.run / f"{role}.sock")
         self._listeners[role] = listener.dup()
-        await server.serve(listener)
         manifest.write(self.run / f"{role}.json", server.manifest())
+        await server.serve(listener)
         self._servers[role] = server
 
     async def _stop(self, role: str, *, unlink: bool = True) -> None:

@@ -47,10 +47,20 @@ def test_by_position(called: Command, words: list[str], params: str) -> None:
     assert positional(called, words) == params
 
 
-@pytest.mark.parametrize("words", [["addr", "1", "c", "yes"], ["a", "1", "", "{"]])
-def test_what_must_be_json_and_is_not(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("called", "words"),
+    [
+        (SEND, ["addr", "1", "c", "yes"]),
+        (SEND, ["a", "1", "", "{"]),
+        (SEND, ["addr", "foo"]),
+        (BLOCK, ["ab", "foo"]),
+        (RAW, ["[]", "foo"]),
+        (command("send", "outputs:any"), ["foo"]),
+    ],
+)
+def test_what_must_be_json_and_is_not(called: Command, words: list[str]) -> None:
     with pytest.raises(BadArgument, match=f"^Error parsing JSON: {words[-1]}$"):
-        positional(SEND, words)
+        positional(called, words)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +76,10 @@ def test_what_must_be_json_and_is_not(words: list[str]) -> None:
         # JSON by position that happens to hold an equals sign.
         (RAW, ['["a=b"]', "{}"], '{"args":[["a=b"],{}]}'),
         (RAW, ["foo=1"], '{"foo":"1"}'),
+        # Text by position that hardly holds one: a hash, say. The server says that there is no such name.
+        (BLOCK, ["foo=1", "blockhash=ab"], '{"foo":"1","blockhash":"ab"}'),
+        (BLOCK, ["foo=1"], '{"foo":"1"}'),
+        (STATS, ["foo=1"], '{"foo":"1"}'),
         # The last of a name wins; members of the options may be named at the top level.
         (SEND, ["amount=1", "amount=2"], '{"amount":2}'),
         (FUND, ["00", "fee_rate=2.5", "change_type=bech32"], '{"fee_rate":2.5,"change_type":"bech32","args":["00"]}'),

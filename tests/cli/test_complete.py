@@ -28,7 +28,9 @@ COMMANDS = [
     command("status", "unit:string", "lines:number"),
     command("logs", "unit:string", "lines:number"),
     command("events"),
-    command("echo", hidden=True),
+    command("upgraded", hidden=True, topic="control"),
+    command("generatetoaddress", hidden=True, topic="hidden", changes=True),
+    command("walletlock", changes=True),
 ]
 KNOWN = Known(
     commands={each.name: each for each in COMMANDS},
@@ -53,7 +55,10 @@ def offered(text: str) -> list[str]:
         ("getblock", ["getblockcount"]),
         ("getb", ["getblock", "getblockcount"]),
         ("  getblockc", ["getblockcount"]),
-        ("ec", []),  # hidden
+        ("up", []),  # hidden
+        ("generateto", ["generatetoaddress"]),  # Core hides it in help, and it is what one does on regtest
+        ("watch wal", []),  # it changes something
+        ("watch gett", ["gettransaction"]),
         ("help getbl", ["getblock", "getblockcount"]),
         ("help getblock ", []),
         ("watch getblockc", ["getblockcount"]),
@@ -92,6 +97,11 @@ def offered(text: str) -> list[str]:
 )
 def test_offers(text: str, texts: list[str]) -> None:
     assert offered(text) == texts
+
+
+def test_what_is_for_tests_is_offered_to_whoever_has_begun_it() -> None:
+    assert "getblock" in offered("")
+    assert "generatetoaddress" not in offered("")
 
 
 def test_an_offer_replaces_what_was_typed_of_it() -> None:

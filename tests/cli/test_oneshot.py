@@ -194,7 +194,7 @@ def test_a_worker_alone(daemon, bitcoin_mp) -> None:
     )
     done = bitcoin_mp("status")
     assert (done.returncode, done.stderr) == (
-        1,
+        3,
         "error: status is a command of the supervisor, and the node runs without one\n",
     )
 
@@ -233,11 +233,55 @@ def test_a_socket_elsewhere(daemon, bitcoin_mp, tmp_path: Path) -> None:
     assert (done.returncode, "none.sock" in done.stderr) == (1, True)
 
 
-def test_a_worker_that_has_not_been_ready_yet(daemon, bitcoin_mp) -> None:
+def test_a_worker_that_nobody_lets_in(daemon, bitcoin_mp) -> None:
     daemon.start("supervisor")
+    daemon.bind("wallet")
+    (daemon.run / "wallet.json").write_text('{"commands": []}')
     done = bitcoin_mp("getblockcount")
-    assert done.returncode == 1
-    assert "the node and the wallet have not been ready yet: see bitcoin-mp -regtest" in done.stderr
+    expected = f"error: getblockcount is not known to what runs, and nobody listens at {daemon.run}/node.sock\n"
+    assert (done.returncode, done.stderr) == (1, expected)
+
+
+@pytest.mark.parametrize("words", [["getblockcount"], ["help"], ["-generate"], ["-rpcwait", "getbalance"], ["getfoo"]])
+def test_workers_that_come_up_for_the_first_time_are_waited_for(daemon, bitcoin_mp, words: list[str]) -> None:
+    """There is no table of commands yet: nothing is known of them but that somebody bound their sockets."""
+    daemon.start("supervisor")
+    daemon.bind("node")
+    daemon.bind("wallet")
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *words]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        daemon.start("node")
+        daemon.start("wallet")
+        first = (*process.communicate(timeout=60), process.returncode)
+    later = bitcoin_mp(*words)
+    assert first == (later.stdout, later.stderr, later.returncode)
+
+
+def test_a_worker_that_says_why_it_is_not_ready_is_quoted(daemon, bitcoin_mp) -> None:
+    """Core's -28 of one that warms up for the first time, or the supervisor's word on one that has failed."""
+    daemon.start("supervisor")
+    daemon.bind("wallet")
+    (daemon.run / "wallet.json").write_text('{"commands": []}')
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(daemon.run / "node.sock"))
+        listening.listen()
+        listening.settimeout(60)
+
+        def answer() -> None:
+            asked = b""
+            while not asked:  # some only look whether anybody is there
+                with listening.accept()[0] as connected:
+                    asked = connected.recv(65536)
+                    if asked:
+                        connected.sendall(b'{"jsonrpc":"2.0","error":{"code":-28,"message":"Loading"},"id":1}\n')
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        done = bitcoin_mp("getblockcount")
+        answering.join(60)
+    assert (done.returncode, done.stderr) == (28, "error code: -28\nerror message:\nLoading\n")
 
 
 def test_rpcwait_waits_for_a_server(daemon) -> None:

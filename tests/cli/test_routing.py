@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from bitcoind_mp.cli.absent import command_line
 from bitcoind_mp.cli.routing import Servers, read_table, whole
 from bitcoind_mp.config import load
+from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.config.option import CLI
 
 
@@ -92,3 +92,37 @@ def test_how_to_start_one_leads_to_where_it_was_looked_for(tmp_path: Path) -> No
     assert command_line(load(where, CLI), "bitcoind-mp") == shown.format("-regtest")
     assert command_line(load([*where, "-regtest=0"], CLI), "bitcoind-mp") == shown.format("-chain=main")
     assert command_line(load([f"-datadir={tmp_path}"], CLI)) == f"bitcoin-mp -datadir={tmp_path}"
+
+
+def test_a_supervisor_that_listens_elsewhere_is_found_with_its_units(tmp_path: Path) -> None:
+    run, elsewhere = tmp_path / "regtest" / "run", tmp_path / "elsewhere"
+    run.mkdir(parents=True)
+    elsewhere.mkdir()
+    for role in ("node", "wallet"):
+        table(run, role, "getblockcount")
+        (run / f"{role}.sock").touch()
+    described = {"role": "supervisor", "commands": [], "run": str(run)}
+    own = elsewhere / "sup.sock"
+    own.with_suffix(".json").write_text(json.dumps(described))
+    (run / "supervisor.json").write_text(json.dumps({**described, "socket": str(own)}))
+    where = ["-regtest", f"-datadir={tmp_path}"]
+    units = [str(run / "node.sock"), str(run / "wallet.sock")]
+    assert [server.socket for server in Servers.of(load(where, CLI)).all()] == [str(own), *units[:1], *_rest(run)]
+    named = Servers.of(load([*where, f"-ipcconnect=unix:{own}"], CLI)).all()
+    assert named[0].role == "supervisor"
+    assert {str(own), *units} <= {server.socket for server in named}
+
+
+def _rest(run: Path) -> list[str]:
+    return [str(run / "signer.sock"), str(run / "wallet.sock")]
+
+
+def test_a_worker_does_not_say_where_the_others_are(tmp_path: Path) -> None:
+    """It talks to strangers, and a passphrase is not to go where one of them says."""
+    run = tmp_path / "regtest" / "run"
+    run.mkdir(parents=True)
+    lie = {"role": "supervisor", "commands": [], "run": "/evil", "socket": "/evil/x.sock"}
+    for name in ("node", "signer", "wallet", "wallet@own"):
+        (run / f"{name}.json").write_text(json.dumps(lie))
+        config = load(["-regtest", f"-datadir={tmp_path}", f"-ipcconnect=unix:run/{name}.sock"], CLI)
+        assert not any("evil" in server.socket for server in Servers.of(config).all())

@@ -15,6 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 PROMPT = "regtest>"
 
 
+def units(state: str, reason: str = "") -> dict[str, object]:
+    """What the topic of that name tells, all being so."""
+    rest = {"state": state, "health": "ok", "reason": reason, "status": ""}
+    return {"units": [{"name": name, **rest} for name in ("node", "wallet")]}
+
+
 def history(tmp_path: Path) -> Path:
     return tmp_path / ".local/state/bitcoind-mp/history-regtest"
 
@@ -375,7 +381,7 @@ def test_help(daemon, shell) -> None:
     terminal = shell()
     terminal.sees(PROMPT)
     terminal.type("help watch\r")
-    terminal.sees("Run a command again whenever what it shows may have changed.")
+    terminal.sees("watch command ( parameters )\n\nRun a command again whenever what it shows may have changed.")
     terminal.type("help\r")
     terminal.sees("== Shell ==\nhelp    List all commands")
 
@@ -498,3 +504,43 @@ def test_a_command_that_a_torn_table_hides_is_not_called_unknown(daemon, shell) 
     terminal.sees("\n0.00001000\n")
     terminal.type("nonsense\r")
     terminal.sees("Method not found: nonsense")
+
+
+def test_a_shell_started_with_the_daemon_waits_for_what_comes_up_for_the_first_time(daemon, shell) -> None:
+    daemon.start("supervisor")
+    daemon.bind("node")
+    daemon.bind("wallet")
+    daemon.publish("supervisor", "unit", units("starting"))
+    terminal = shell()
+    terminal.sees(PROMPT)
+    terminal.type("getblockcount\r")
+    terminal.sees("waiting for the node…")
+    daemon.start("node")
+    daemon.start("wallet")
+    daemon.publish("supervisor", "unit", units("running"))
+    terminal.sees("\n112\n")
+
+
+def test_a_command_that_waits_tells_a_person_for_what(daemon, shell) -> None:
+    """The node is in back-off, say: nothing would be on the terminal for as long as the call may take."""
+    daemon.start("supervisor", "node")
+    daemon.publish("supervisor", "unit", units("running"))
+    daemon.let_go("node")
+    terminal = shell("getblockcount")
+    terminal.sees("Waiting for the node's answer… Ctrl-C cancels.")
+    daemon.publish("supervisor", "unit", units("backoff", "no \x1b[31mroom"))
+    terminal.sees("Waiting for the node (backoff: no \N{REPLACEMENT CHARACTER}[31mroom)… Ctrl-C cancels.")
+    daemon.start("node")
+    terminal.sees("112")
+    assert terminal.wait() == 0
+    assert terminal.screen().split() == ["112"]
+
+
+def test_a_supervisor_that_is_stopping_is_not_attached_to(daemon, shell) -> None:
+    daemon.lively()
+    daemon.supervisor.stopping = True
+    terminal = shell()
+    terminal.sees("The supervisor is stopping…")
+    daemon.stop()
+    terminal.sees("Start a private supervisor, which ends with this shell? [Y/n]")
+    assert PROMPT not in terminal.screen()

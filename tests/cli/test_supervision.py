@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.cli.waiting import _Progress
+from bitcoind_mp.cli.waiting import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -42,7 +42,7 @@ def test_status_of_one_unit_tells_a_script_whether_it_is_active(daemon, bitcoin_
     assert bitcoin_mp("status", "wallet").returncode == 3
     assert bitcoin_mp("status", "node").returncode == 0
     done = bitcoin_mp("status", "miner")
-    assert (done.returncode, "There is no unit named 'miner'" in done.stderr) == (8, True)
+    assert (done.returncode, "There is no unit named 'miner'" in done.stderr) == (4, True)
     assert "\x1b[31m×\x1b[0m" in bitcoin_mp("-color=always", "status", "wallet").stdout
 
 
@@ -55,6 +55,31 @@ def test_health_has_the_statuses_that_monitors_know(daemon, bitcoin_mp) -> None:
     daemon.supervisor.health_answer |= {"state": "failed", "exit": 2}
     done = bitcoin_mp("-json", "health")
     assert (done.returncode, json.loads(done.stdout)["state"]) == (2, "failed")
+    daemon.supervisor.health_answer["problems"] = ["wallet: corrupt:\nrow 1 is \x1b[31m  missing\nrow 2"]
+    said = "wallet: corrupt: row 1 is \N{REPLACEMENT CHARACTER}[31m missing row 2"
+    assert bitcoin_mp("health").stdout == f"FAILED: {said}\n"
+
+
+def test_with_nothing_running_monitors_are_told_so(daemon, bitcoin_mp) -> None:
+    where = f"Could not connect to a server: nobody listens at {daemon.run}"
+    done = bitcoin_mp("health")
+    assert (done.returncode, done.stdout, done.stderr) == (2, f"FAILED: {where}\n", "")
+    done = bitcoin_mp("-json", "health")
+    assert (done.returncode, json.loads(done.stdout)["exit"]) == (2, 2)
+    for words in (["status"], ["status", "node"]):
+        done = bitcoin_mp(*words)
+        assert (done.returncode, done.stdout, done.stderr.startswith(f"error: {where}\n")) == (3, "", True)
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "reload"])
+def test_with_nothing_running_no_unit_can_be_stopped(daemon, bitcoin_mp, command: str) -> None:
+    """Also where the tables of what ran before are there, the node's with a stop that takes a number."""
+    for role in ("supervisor", "node"):
+        params = [{"name": "wait", "type": "number"}] if role == "node" else [{"name": "unit", "type": "string"}]
+        commands = [{"name": name, "topic": "control", "params": params} for name in ("stop", "start")]
+        (daemon.run / f"{role}.json").write_text(json.dumps({"role": role, "commands": commands}))
+    done = bitcoin_mp(command, "node")
+    assert (done.returncode, done.stderr.startswith("error: Could not connect to a server: nobody")) == (1, True)
 
 
 def test_start_and_stop_say_what_became_of_the_unit(daemon, bitcoin_mp) -> None:
@@ -245,9 +270,16 @@ def test_progress_stays_on_one_line_of_a_narrow_terminal() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 5, 20, 0, 0))
     with os.fdopen(theirs, "w") as terminal:
-        progress = _Progress(terminal)
+        progress = Progress(terminal)
         progress.show("node starting (verifying blocks: 17 %)")
         assert os.read(ours, 4096).decode() == "\r\x1b[Knode starting (verif"[: 4 + 19]
         progress.show("node starting (verifying blocks: 18 %)")
         progress.end()
     os.close(ours)
+
+
+def test_one_that_is_stopping_says_so(daemon, bitcoin_mp) -> None:
+    daemon.start()
+    daemon.supervisor.stopping = True
+    done = bitcoin_mp("status")
+    assert (done.returncode, "Active: deactivating (stopping) since" in done.stdout) == (3, True)

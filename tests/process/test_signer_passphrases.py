@@ -87,9 +87,8 @@ def test_wallets_that_hold_their_own_keys(daemon: Daemon) -> None:
 def test_while_the_signer_is_away_nobody_is_told(daemon: Daemon) -> None:
     daemon.run("bitcoin-mp", "createwallet", "w", "false", "false", FIRST)
     daemon.run("bitcoin-mp", "stop", "signer")
-    assert "The signer is stopped. Start it with: bitcoin-mp start signer" in said(
-        daemon, "walletpassphrase", FIRST, "60"
-    )
+    hint = f"The signer is stopped. Start it with: bitcoin-mp -regtest -datadir={daemon.directory} start signer"
+    assert hint in said(daemon, "walletpassphrase", FIRST, "60")
     daemon.run("bitcoin-mp", "start", "signer")
     os.kill(daemon.pid("signer"), signal.SIGKILL)
     daemon.run("bitcoin-mp", "walletpassphrase", FIRST, "60")  # waits for the next one

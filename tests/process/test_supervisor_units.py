@@ -191,7 +191,8 @@ def test_callers_of_a_unit_that_is_down_are_told_so(supervisor: Any) -> None:
     supervisor.plan("node", exit=78)
     supervisor.start(ready=False)
     supervisor.wait_state("node", "failed")
-    with pytest.raises(RpcError, match=r"The node has failed: exit status 78 .*bitcoin-mp start node") as refused:
+    see = r"See: bitcoin-mp -regtest -datadir=\S+ logs node\. Then: bitcoin-mp -regtest -datadir=\S+ start node"
+    with pytest.raises(RpcError, match=rf"The node has failed: exit status 78 .*[^.]\. {see}") as refused:
         supervisor.worker("node", "getblockcount")
     assert refused.value.code == -9
     supervisor.wait_state("wallet", "running")

@@ -92,7 +92,9 @@ def test_a_stopped_unit_stays_so_and_a_failed_one_keeps_its_reason(supervisor: A
     os.kill(supervisor.pid("node"), signal.SIGKILL)
     before = supervisor.wait_state("node", "failed")
     upgrade(supervisor)
-    with pytest.raises(RpcError, match=r"The wallet is stopped\. Start it with: bitcoin-mp start wallet"):
+    with pytest.raises(
+        RpcError, match=r"The wallet is stopped\. Start it with: bitcoin-mp -regtest -datadir=\S+ start wallet"
+    ):
         supervisor.worker("wallet", "pid")
     after = supervisor.unit("node")
     keys = ("state", "reason", "since", "restarts", "last_exit", "last_words")

@@ -34,12 +34,12 @@ class NewDescriptorOptions(TypedDict, total=False):
 
     Args:
         internal (boolean): Make only the descriptor for change (true) or for receiving (false). Default: both.
-        hdkey (string): The extended public key to derive from, one of gethdkeys whose private half the wallet has.
+        hdkey: The extended public key to derive from, one of gethdkeys whose private half the wallet has.
             Default: the one that all other active descriptors use.
     """
 
     internal: Any
-    hdkey: Any
+    hdkey: str
 
 
 class HdKeyCommands:

@@ -109,3 +109,8 @@ def test_it_says_who_is_told_of_credentials() -> None:
     """As `Manager` hands CREDENTIALS_DIRECTORY on."""
     item = (MAN / "bitcoind-mp.1.in").read_text().partition(".It Ev CREDENTIALS_DIRECTORY\n")[2].partition(".It ")[0]
     assert "signer" in item and "wallet" in item
+
+
+def test_an_argument_looks_in_the_text_as_beside_its_option() -> None:
+    assert "Keep at most \\fIn\\fR connections" in PAGES["bitcoin-mp-node.1"]
+    assert not [name for name, text in PAGES.items() if "<n>" in text]

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
-from bitcoind_mp.supervisor.doorman import refusal
+from bitcoind_mp.supervisor.doorman import refusal, why_not
+from bitcoind_mp.supervisor.units.policy import Policy
+from bitcoind_mp.supervisor.units.states import State
+from bitcoind_mp.supervisor.units.unit import Unit
 
 
 @pytest.mark.parametrize(
@@ -28,3 +31,24 @@ def test_every_request_gets_an_error(request_line: bytes, identity: object) -> N
         "error": {"code": -9, "message": "The node is stopped."},
         "id": identity,
     }
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (State.STOPPED, "The node is stopped. Start it with: bitcoin-mp -regtest start node"),
+        (
+            State.FAILED,
+            "The node has failed: no such address. See: bitcoin-mp -regtest logs node. "
+            "Then: bitcoin-mp -regtest start node",
+        ),
+        (
+            State.HELD,
+            "The node is held, and starts by itself once what is in its way is gone: no such address. "
+            "See: bitcoin-mp -regtest status node",
+        ),
+    ],
+)
+def test_what_to_do_is_said_with_the_options_that_lead_here(state: State, said: str) -> None:
+    unit = Unit(Policy(), state, reason="no such address.")
+    assert why_not("node", unit, "bitcoin-mp -regtest") == said

@@ -53,7 +53,7 @@ def live(directory: Path, scenario: Scenario, *, register: type[Register] = Regi
         prepare(config)
         known = register(config.run_dir / "units", ["wallet"], boot="b")
         manager = Manager(NotifySocket(config.run_dir), known, config.run_dir, environ={}, journal=False)
-        sockets, logs, doorman = Listeners(config, None), Logbook(config, journal=None), Doorman()
+        sockets, logs, doorman = Listeners(config, None), Logbook(config, journal=None), Doorman("bitcoin-mp")
         manager.add(plan.units(config)[1], logs.open("wallet"), None)
         wallets = WalletUnits(
             manager, config, sockets, logs, bind=bind_listener, doorman=doorman, learners=(), tables={}

@@ -136,8 +136,9 @@ def test_damage_is_found_before_the_file_is_used(path):
     for at in range(4096 * 20, len(content) - 4096, 4096):
         content[at : at + 200] = bytes(200)
     path.write_bytes(content)
-    with pytest.raises(WalletFileError, match="corrupt"):
+    with pytest.raises(WalletFileError, match="corrupt") as refusal:
         opened(path)
+    assert "\n" not in str(refusal.value), "whoever logs or reports it has one line for it"
 
 
 def test_a_backup_is_a_whole_wallet_file(path, tmp_path):
