@@ -188,10 +188,10 @@ def test_what_asks_to_be_tried_again_is(supervisor: Any) -> None:
 
 
 def test_callers_of_a_unit_that_is_down_are_told_so(supervisor: Any) -> None:
-    supervisor.plan("node", exit=78)
+    supervisor.plan("node", exit=65)
     supervisor.start(ready=False)
     supervisor.wait_state("node", "failed")
-    with pytest.raises(RpcError, match=r"The node has failed: exit status 78 .*bitcoin-mp start node") as refused:
+    with pytest.raises(RpcError, match=r"The node has failed: exit status 65 .*bitcoin-mp start node") as refused:
         supervisor.worker("node", "getblockcount")
     assert refused.value.code == -9
     supervisor.wait_state("wallet", "running")
