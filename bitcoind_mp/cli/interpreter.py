@@ -36,6 +36,8 @@ from .values import from_text
 GENERATE = f"-{GENERATE_OPTION}"
 #: Seconds without an answer before a person is told that it isn't forgotten.
 PATIENCE = 1.0
+#: What ends a command that goes on when its caller is gone.
+GOES_ON = {"rescanblockchain": "abortrescan"}
 #: Which topics may change what a command of that server shows.
 TOPICS = {
     "supervisor": frozenset({"unit", "up"}),
@@ -165,6 +167,10 @@ class Interpreter:
 
         try:
             return await self._connections.call(link, command, params, wallet=wallet, progress=told, waiting=waiting)
+        except asyncio.CancelledError:
+            if command.name in GOES_ON and (found := self._connections.find(GOES_ON[command.name], wallet)):
+                await self._connections.call(*found, [], wallet=wallet)
+            raise
         finally:
             patient.cancel()
 

@@ -33,7 +33,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from .amounts import MAX_MONEY, satoshis
 from .errors import RpcCode, RpcError
@@ -97,16 +97,34 @@ def interface_method(name: str, *, changes: bool = False, notification: bool = F
     return mark
 
 
-#: What `commit_point` calls; set for each call that is being served.
-SERVED_CALL: ContextVar[Callable[[], None] | None] = ContextVar("served_call", default=None)
+class Served(Protocol):
+    """A call that is being served, as `commit_point` and `pause_point` need it."""
+
+    def commit(self) -> None:
+        """It is about to take effect."""
+
+    def pause(self) -> None:
+        """It has taken effect as far as it got. Raises CancelledError where it was cancelled meanwhile."""
+
+
+#: Set for each call that is being served.
+SERVED_CALL: ContextVar[Served | None] = ContextVar("served_call", default=None)
 
 
 def commit_point() -> None:
     """Say that the call being served is about to take effect: from here it runs to its end, even when the caller
     disconnects or cancels. Before this it may be cancelled at any ``await``. Outside of a call it does nothing."""
-    mark = SERVED_CALL.get()
-    if mark is not None:
-        mark()
+    served = SERVED_CALL.get()
+    if served is not None:
+        served.commit()
+
+
+def pause_point() -> None:
+    """Say that what the call being served has done so far stands, and that it may end here: raises
+    `asyncio.CancelledError` where it was cancelled since its `commit_point`, and may be cancelled from here on."""
+    served = SERVED_CALL.get()
+    if served is not None:
+        served.pause()
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ FAILURES = (
         ExitStatus.DATA_CORRUPT,
         "corrupt data",
         Verdict.FOR_GOOD,
-        "Restore or rebuild what the message names (of the chain: once with -reindex), then start it again.",
+        "Restore what the message names, then start it again; or, of the chain, stop everything and start bitcoind-mp "
+        "once with -reindex.",
     ),
     Failure(
         "port-taken",

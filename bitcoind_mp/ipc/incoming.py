@@ -1,5 +1,6 @@
 """One request on its way through the dispatcher, and the one place where exceptions become error replies."""
 
+import asyncio
 import errno
 import logging
 import time
@@ -35,6 +36,7 @@ class Incoming:
         "session",
         "started",
         "target",
+        "unwanted",
         "wallet",
     )
 
@@ -48,6 +50,7 @@ class Incoming:
         self.pending: Coroutine[Any, Any, Any] | None = None
         self.served: Served | None = None
         self.committed = False
+        self.unwanted = False
         self.started = time.monotonic()
 
     def progress(self, text: str) -> None:
@@ -58,6 +61,12 @@ class Incoming:
     def commit(self) -> None:
         """What `interfaces.command.commit_point` calls."""
         self.committed = True
+
+    def pause(self) -> None:
+        """What `interfaces.command.pause_point` calls."""
+        self.committed = False
+        if self.unwanted:
+            raise asyncio.CancelledError
 
 
 def refusal(error: BaseException, incoming: Incoming | None = None) -> Any:

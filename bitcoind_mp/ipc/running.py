@@ -31,7 +31,7 @@ class Running:
     def start(self, incoming: Incoming, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """Run ``work`` for a request, with `commit_point` at its service."""
         context = copy_context()
-        context.run(SERVED_CALL.set, incoming.commit)
+        context.run(SERVED_CALL.set, incoming)
         task = asyncio.get_running_loop().create_task(work, context=context)
         self._tasks[task] = incoming
         self._everywhere.add(task)
@@ -43,20 +43,25 @@ class Running:
         self._finished(self._tasks.pop(task), task)
 
     def cancel(self, identity: Any) -> None:
-        """Cancel the request of that id, unless it has passed its commit point."""
+        """Cancel the request of that id: at once, or where it has passed its commit point at its next pause point."""
         for task, incoming in self._tasks.items():
-            if incoming.identity == identity and not incoming.committed:
-                task.cancel()
+            if incoming.identity == identity:
+                _cancel(task, incoming)
 
     def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
         """Those that began after that (monotonic seconds)."""
         return [task for task, incoming in self._tasks.items() if incoming.started > moment]
 
     def cancel_all(self) -> None:
-        """Cancel what has not passed its commit point."""
+        """Cancel all, each as `cancel` does."""
         for task, incoming in self._tasks.items():
-            if not incoming.committed:
-                task.cancel()
+            _cancel(task, incoming)
+
+
+def _cancel(task: "asyncio.Task[Any]", incoming: Incoming) -> None:
+    incoming.unwanted = True
+    if not incoming.committed:
+        task.cancel()
 
 
 class Queue:

@@ -3,6 +3,7 @@
 What the worker does is its `Service`'s affair; how it lives is ``worker.py``'s.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -24,12 +25,20 @@ class Settings(Protocol):
     def get_list(self, name: str) -> list[str]: ...
 
 
+def take_name(name: str) -> None:
+    """Be that to ps(1), pgrep(1) and the journal, also where it was the interpreter that was executed. The kernel keeps
+    15 characters of it."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/comm").write_text(name, "ascii")
+
+
 Configured = TypeVar("Configured", bound=Settings)
 
 
 def run_program(make: Callable[[Configured], Service], config: Configured, *, name: str) -> int:
     """Set up what every worker has, then make the service of its configuration and run it; the exit status."""
     os.umask(0o077)
+    take_name(f"bitcoin-mp-{name}")
     try:
         service_logging.setup(
             console=config.get_bool("printtoconsole"),

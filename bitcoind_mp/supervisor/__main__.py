@@ -9,6 +9,7 @@ from bitcoind_mp.config import Config
 from bitcoind_mp.config.option import SUPERVISOR
 from bitcoind_mp.interfaces.errors import FatalError, RpcError
 from bitcoind_mp.service.logging import stderr_is_journal
+from bitcoind_mp.service.program import take_name
 from bitcoind_mp.service.standard import open_standard_streams
 from bitcoind_mp.service.worker import raise_open_files, status_of
 
@@ -17,7 +18,7 @@ from .announce import Announcer
 from .app import Plans, Start, Supervisor
 from .manager import log
 from .processes.process import keep_to_ourselves
-from .upgrade import answer, take_name
+from .upgrade import answer
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
     if os.environ.get(handover.VARIABLE) == handover.CHECK:
         print(answer(), flush=True)
         return 0
-    take_name()
+    take_name("bitcoind-mp")
     announcer = Announcer()
     try:
         handed = handover.taken(os.environ)

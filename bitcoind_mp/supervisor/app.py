@@ -109,6 +109,7 @@ class Supervisor:
             # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
             awaited="NOTIFY_SOCKET" in start.environ or config.get_bool("daemonwait"),
             at_terminal=config.get_bool("daemonwait"),
+            in_foreground=not config.get_bool("daemon"),
             give_up=self._give_up,
         )
         self._arrival.is_over = self._handed is not None

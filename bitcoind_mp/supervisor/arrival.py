@@ -21,10 +21,16 @@ _TELL_EVERY = 10.0
 
 class Arrival:
     """``awaited``: a unit that can't start ends all, by ``give_up``; ``at_terminal``: so does one that is tried again
-    for too long."""
+    for too long. ``in_foreground``: so does one whose options are wrong, as an option of ours that is."""
 
     def __init__(
-        self, announcer: Announcer, *, awaited: bool, at_terminal: bool, give_up: Callable[[FatalError], None]
+        self,
+        announcer: Announcer,
+        *,
+        awaited: bool,
+        at_terminal: bool,
+        in_foreground: bool,
+        give_up: Callable[[FatalError], None],
     ) -> None:
         self.is_over = False
         """Whether everything that is to run was ready once."""
@@ -33,6 +39,7 @@ class Arrival:
         self._announcer = announcer
         self._awaited = awaited
         self._at_terminal = at_terminal
+        self._in_foreground = in_foreground
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
         self._not_yet_since: dict[str, float] = {}
@@ -52,7 +59,7 @@ class Arrival:
             elif each.unit.state is State.KILLING:
                 self._progress(f"The {each.name} (pid {each.unit.pid}) {each.unit.reason}: killing it.")
         failed = next((each for each in wanted if each.unit.state is State.FAILED), None)
-        if failed is not None and self._awaited:
+        if failed is not None and (self._awaited or (self._in_foreground and _is_misconfigured(failed))):
             self._give_up(_failure(failed))
         elif all(each.was_ready and each.unit.state in SERVING for each in wanted):
             self.is_over = True
@@ -94,6 +101,12 @@ class Arrival:
 def _is_extra(supervised: Supervised) -> bool:
     """Whether it is one wallet's, and won't come up for now: the others needn't wait for it."""
     return supervised.plan.wallet is not None and supervised.unit.state in (*WAITING, State.FAILED, State.STOPPED)
+
+
+def _is_misconfigured(failed: Supervised) -> bool:
+    """Whether it is the options that keep it from starting: nothing is to be expected of another start."""
+    ended = failed.unit.ended
+    return ended is not None and ended.exit.code == ExitStatus.CONFIG
 
 
 def _failure(failed: Supervised) -> FatalError:

@@ -320,6 +320,8 @@ class Manager:
         made = supervised.command
         if supervised.frugal:
             made = replace(made, argv=(*made.argv, *supervised.plan.frugal))
+        if supervised.was_ready:
+            made = replace(made, argv=tuple(each for each in made.argv if each not in supervised.plan.once))
         try:
             # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
             process = supervised.origin.make(made, lambda pid: self._remember(supervised.name, pid))

@@ -12,6 +12,8 @@ from .units.policy import Policy
 #: In the order in which they stop: the wallet follows the node, and asks the signer.
 STOP_ORDER = ("wallet", "signer", "node")
 MIB = 1024 * 1024
+#: Options that a person gives for one start: they wipe what the next starts need.
+_ONCE = ("reindex", "reindex-chainstate")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Limits:
 class Plan:
     """One unit as configured. ``enabled`` is whether it starts with the supervisor; ``preload`` the package whose
     program a process keeps ready to fork it from, empty for none: then each start executes ``argv``. ``frugal`` is what
-    is added to ``argv`` when it is to make do with less memory; ``places`` are the directories that it works
+    is added to ``argv`` when it is to make do with less memory, and ``once`` what is left out of it once it has been
+    ready; ``places`` are the directories that it works
     in, and ``wallet`` is the wallet that it serves alone."""
 
     name: str
@@ -38,6 +41,7 @@ class Plan:
     enabled: bool = True
     preload: str = ""
     frugal: tuple[str, ...] = ()
+    once: tuple[str, ...] = ()
     places: tuple[Path, ...] = ()
     wallet: str | None = None
 
@@ -92,6 +96,7 @@ def _unit(config: Config, role: str, *more: str, enabled: bool = True) -> Plan:
         enabled,
         package if config.get_bool("preload") else "",
         ("-lowmemory=1",),
+        tuple(each for each in arguments if each.lstrip("-").partition("=")[0] in _ONCE),
         (config.network_dir, config.wallets_dir),
     )
 

@@ -6,14 +6,12 @@ other (`Upgrade.roll`). What is handed over is ``handover.py``'s.
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -29,7 +27,6 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 #: Seconds that a new program has to say that it can take over.
 _PATIENCE = 60.0
 _LONGEST_ANSWER = 65536
-_NAME = "bitcoind-mp"
 _HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -46,12 +43,6 @@ def let_through() -> None:
 def command_line() -> tuple[str, ...]:
     """What executes this program again, with the same options."""
     return (sys.executable, *sys.orig_argv[1:])
-
-
-def take_name() -> None:
-    """Be `bitcoind-mp` to ps(1), pgrep(1) and the journal, also where it was the interpreter that was executed."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/comm").write_text(_NAME, "ascii")
 
 
 def answer() -> str:

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.interfaces.command import Call, Secret, command
+from bitcoind_mp.interfaces.command import Call, Secret, command, commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
@@ -266,8 +266,22 @@ class FakeWallet:
     """Some of the wallet's commands."""
 
     def __init__(self) -> None:
+        self.scanning, self.aborted = threading.Event(), threading.Event()
         self.loaded = ["alice"]
         self.passphrases: list[str] = []
+
+    @command("wallet", changes=True)
+    async def rescanblockchain(self) -> None:
+        """Scans for ever."""
+        commit_point()
+        self.scanning.set()
+        await asyncio.to_thread(self.aborted.wait)
+
+    @command("wallet", changes=True)
+    async def abortrescan(self) -> bool:
+        """Ends it."""
+        self.aborted.set()
+        return True
 
     @command("wallet")
     async def listwallets(self) -> list[str]:

@@ -83,6 +83,17 @@ def test_ctrl_c_cancels_the_call_and_not_the_shell(daemon, shell) -> None:
     terminal.sees("\n7\n")
 
 
+def test_ctrl_c_ends_a_scan_that_would_go_on_without_its_caller(daemon, shell) -> None:
+    daemon.lively()
+    terminal = shell()
+    terminal.sees("● node  ● wallet")
+    terminal.type("rescanblockchain\r")
+    assert daemon.wallet.scanning.wait(20)
+    terminal.type("\x03")
+    terminal.sees("Cancelled.")
+    assert daemon.wallet.aborted.wait(20)
+
+
 def test_a_node_that_dies_in_mid_call_is_asked_again_once_it_is_back(daemon, shell) -> None:
     daemon.lively()
     terminal = shell()

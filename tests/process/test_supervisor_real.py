@@ -94,3 +94,32 @@ def test_reload_restart_and_health_of_the_real_ones(daemon: Daemon) -> None:
         assert f"\n{name}" in text
     assert daemon.supervisor("logging", ["ipc"])["ipc"] is True
     daemon.stop()
+
+
+def test_what_a_person_asked_to_wipe_is_wiped_once(daemon: Daemon) -> None:
+    daemon.options += ("-reindex",)
+    daemon.start()
+    daemon.node("generatetoaddress", 3, ADDRESS)
+    daemon.kill("node")
+    assert daemon.patiently(lambda: daemon.node("getblockcount")) == 3
+    daemon.supervisor("restart", "node")
+    daemon.supervisor("upgrade")
+    daemon.supervisor("upgraded")
+    assert daemon.node("getblockcount") == 3
+    assert daemon.log("node").count("Rebuilding from the block files") == 1
+
+
+@pytest.mark.parametrize("option", ["-bind=nowhere:1:2", "-maxmempool=1"])
+def test_a_bad_value_that_only_a_worker_finds_ends_the_start_all_the_same(daemon: Daemon, option: str) -> None:
+    """In the foreground, where nobody waits to be told that it is ready."""
+    done = daemon.run("bitcoind-mp", "-printtoconsole=0", *daemon.options, "-listen=1", option, check=False)
+    assert done.returncode == 78
+    assert len(done.stderr.splitlines()) == 1
+    assert option[1:5] in done.stderr
+    assert daemon.processes() == []
+
+
+def test_workers_have_names_of_their_own(daemon: Daemon) -> None:
+    daemon.start()
+    names = {name: Path(f"/proc/{daemon.pid(name)}/comm").read_text().strip() for name in ("node", "wallet")}
+    assert names == {"node": "bitcoin-mp-node", "wallet": "bitcoin-mp-wall"}

@@ -188,11 +188,11 @@ def test_what_asks_to_be_tried_again_is(supervisor: Any) -> None:
 
 
 def test_callers_of_a_unit_that_is_down_are_told_so(supervisor: Any) -> None:
-    supervisor.plan("node", exit=78)
+    supervisor.plan("node", exit=65)
     supervisor.start(ready=False)
     supervisor.wait_state("node", "failed")
     see = r"See: bitcoin-mp -regtest -datadir=\S+ logs node\. Then: bitcoin-mp -regtest -datadir=\S+ start node"
-    with pytest.raises(RpcError, match=rf"The node has failed: exit status 78 .*[^.]\. {see}") as refused:
+    with pytest.raises(RpcError, match=rf"The node has failed: exit status 65 .*[^.]\. {see}") as refused:
         supervisor.worker("node", "getblockcount")
     assert refused.value.code == -9
     supervisor.wait_state("wallet", "running")

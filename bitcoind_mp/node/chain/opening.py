@@ -189,8 +189,8 @@ def _explained(error: BaseException, directory: Path) -> BaseException:
     if isinstance(error, KernelError | plyvel.Error | IndexDamaged):
         return FatalError(
             f"The chain in {directory} is damaged: {text}.",
-            hint="Start once with -reindex to rebuild it from its blocks; if that fails, restore it from a backup, or "
-            "move blocks/ and chainstate/ away to download it again.",
+            hint="Stop everything and start bitcoind-mp once with -reindex, which rebuilds it from its blocks; if that "
+            "fails, restore it from a backup, or move blocks/ and chainstate/ away to download it again.",
             status=ExitStatus.DATA_CORRUPT,
         )
     if isinstance(error, OSError | ChainFailed):

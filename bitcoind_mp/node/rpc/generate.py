@@ -4,7 +4,7 @@ from typing import Any
 
 from btclib.tx.tx import Tx
 
-from bitcoind_mp.interfaces.command import Call, command, commit_point
+from bitcoind_mp.interfaces.command import Call, command, commit_point, pause_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.node.chain.state import ChainState, DiskFull
 from bitcoind_mp.node.mempool.pool import Mempool
@@ -118,6 +118,7 @@ class GenerateCommands:
                 break
             await self._submit(block)
             hashes.append(block_hash(block).hex())
+            pause_point()
             call.progress(f"{len(hashes)} of {count} blocks")
         return hashes
 

@@ -137,7 +137,7 @@ def _reloading(unit: Unit, now: float) -> Unit:
     limit = now + unit.policy.reload_timeout
     if unit.state is State.RELOADING:
         return replace(unit, deadline=limit)
-    return _move(unit, State.RELOADING, now, deadline=limit)
+    return _move(unit, State.RELOADING, unit.since, deadline=limit)  # it is active all along
 
 
 def _policy_changed(unit: Unit, event: ev.PolicyChanged, now: float) -> Result:
@@ -205,7 +205,7 @@ def _ready(unit: Unit, event: ev.Ready, now: float) -> Result:
         running = _move(unit, State.RUNNING, now, ready_at=now, watchdog_at=_expiry(unit, now))
         return running, (ev.Log(logging.INFO, f"ready (pid {unit.pid}, {took:.2f} s)", Event.UNIT_READY),)
     if unit.state is State.RELOADING:
-        return _move(unit, State.RUNNING, now), (ev.Log(logging.INFO, "reloaded", Event.UNIT_RELOADED),)
+        return _move(unit, State.RUNNING, unit.since), (ev.Log(logging.INFO, "reloaded", Event.UNIT_RELOADED),)
     return unit, ()
 
 
@@ -299,7 +299,7 @@ def _start_timed_out(unit: Unit, now: float) -> Result:
 
 def _reload_timed_out(unit: Unit, now: float) -> Result:
     text = f"did not say that it reloaded within {unit.policy.reload_timeout:g} s"
-    return _move(unit, State.RUNNING, now), (ev.Log(logging.WARNING, text),)
+    return _move(unit, State.RUNNING, unit.since), (ev.Log(logging.WARNING, text),)
 
 
 def _stop_timed_out(unit: Unit, now: float) -> Result:

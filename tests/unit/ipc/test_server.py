@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.interfaces.command import command
+from bitcoind_mp.interfaces.command import command, commit_point, pause_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.ipc.client import connect
@@ -98,6 +98,49 @@ def test_closing_cancels_what_waits_and_lets_what_has_committed_end(serving: Any
             assert await commits == "b"
             await closing
             assert commands.seen == ["cancelled a", "done b"]
+
+    asyncio.run(main())
+
+
+class ByParts:
+    """Does one thing after the other, and can be told to stop between two."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.more = asyncio.Semaphore(0)
+
+    @command("control", changes=True)
+    async def parts(self) -> int:
+        """Do them."""
+        while True:
+            commit_point()
+            await self.more.acquire()
+            self.done += 1
+            pause_point()
+
+
+@pytest.mark.parametrize("how", ["cancelled", "closing"])
+def test_a_long_call_that_changes_something_ends_between_two_parts(serving: Any, until: Any, how: str) -> None:
+    async def main() -> None:
+        work = ByParts()
+        async with serving(work) as (server, session):
+            called = asyncio.ensure_future(session.call("parts"))
+            work.more.release()
+            await until(lambda: work.done == 1)
+            if how == "cancelled":
+                called.cancel()
+            else:
+                closing = asyncio.ensure_future(server.close())
+            await asyncio.sleep(0.3)
+            assert server._shared.running, "the part that has begun is done"
+            work.more.release()
+            await until(lambda: not server._shared.running)
+            work.more.release()
+            if how == "closing":
+                await closing
+                with pytest.raises((RpcError, Disconnected)):
+                    await called
+            assert work.done == 2
 
     asyncio.run(main())
 

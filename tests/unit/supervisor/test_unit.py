@@ -394,10 +394,12 @@ def test_a_restart_of_one_at_rest_starts_it(script: Script) -> None:
 
 
 def test_a_reload_is_sighup_and_ends_with_ready(running: Script) -> None:
-    running.tell(ev.ReloadRequested())
+    since = running.unit.since
+    running.after(1).tell(ev.ReloadRequested())
     assert (running.state, running.signals()) == (State.RELOADING, ["SIGHUP"])
     running.tell(ev.ReloadStarted(), ev.Ready())
     assert (running.state, running.unit.pid) == (State.RUNNING, 101)
+    assert running.unit.since == since, "it was active all along"
 
 
 def test_a_reload_that_is_not_answered_leaves_it_running(running: Script) -> None:
