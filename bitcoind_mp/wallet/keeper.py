@@ -118,17 +118,17 @@ class Keeper(Shelf):
             raise RpcError(RpcCode.WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded")
         with self._reserved(name):
             if unit.loaded:
-                await self._let_go(unit)
+                await self._require_idle(unit)
             commit_point()
             await self._units.close(name)
         self.on_change()
         return self._mark(name, load_on_startup)
 
-    async def _let_go(self, unit: WalletUnit) -> None:
-        """Have its file closed. A process that isn't there holds none open."""
+    async def _require_idle(self, unit: WalletUnit) -> None:
+        """That it isn't scanned. A process that isn't there does nothing."""
         try:
             async with self._asking(unit.unit) as wallet:
-                await wallet.let_go()
+                await wallet.is_idle()
         except _GONE as error:
             log.warning("[%s] %s while it was to be unloaded: %s", unit.name, unit.unit, error)
         except RpcError as error:
