@@ -88,7 +88,7 @@ class KeeperService(Service):
         self._balances = Balances(app.processes, config.socket_path, hello, self._tell)
         app.processes.on_up = app.keeper.on_change = self._balances.look
         objects = [self._health, self._events, ProcessCommands(host, "wallet"), ShelfCommands(app.keeper)]
-        objects.append(BackupsOfOthers(app.keeper.directory))
+        objects.append(BackupsOfOthers(app.keeper.directory, app.processes.known))
         self._server = server = Server(objects, hello=hello, access=own_user(config.get_str("ipcgroup")))
         server.add_table(elsewhere(OF_ONE, app.processes.hand_on), "what is handed on")
         app.start()
