@@ -24,7 +24,8 @@ ARROWS = {
 }
 #: besides those, the files that put a process together or speak for it on the wire
 ADAPTERS = {
-    "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "sources.py", "template.py"},
+    "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "sources.py", "template.py"}
+    | {"callers.py"},
     "node": {"__main__.py", "app.py", "feed.py", "preload.py", "reach.py", "service.py"},
     "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"}
     | {"elsewhere.py", "keeper_service.py"},

@@ -26,6 +26,9 @@ _LOOKS, _BETWEEN = 20, 0.01
 #: The supervisor's own commands, whose results are laid out for a person unless -json asks otherwise.
 FOR_PERSONS = ("status", "health", "logs", "start", "stop", "restart", "reload")
 
+#: Characters of a table that are read.
+_LONGEST = 4 << 20
+
 
 class Server:
     """A server that may run: ``role``, the path of its ``socket``, and its table (None where it has written none)."""
@@ -54,12 +57,18 @@ def read_table(socket: str) -> "dict[str, Any] | None":
     try:
         with open(os.path.splitext(socket)[0] + ".json", encoding="utf-8") as stream:
             try:
-                table = parse(stream.read())
+                table = parse(stream.read(_LONGEST))
             except NotJson:
                 table = parse(whole(stream))
     except (OSError, UnicodeDecodeError, NotJson):
         return None
-    return table if isinstance(table, dict) and isinstance(table.get("commands"), list) else None
+    return table if isinstance(table, dict) and _is_list_of_commands(table.get("commands")) else None
+
+
+def _is_list_of_commands(found: "Any") -> bool:
+    return isinstance(found, list) and all(
+        isinstance(each, dict) and isinstance(each.get("name"), str) for each in found
+    )
 
 
 def whole(stream: "TextIO") -> str:
@@ -77,7 +86,7 @@ def whole(stream: "TextIO") -> str:
                 raise
             time.sleep(_BETWEEN)
     stream.seek(0)
-    return stream.read()
+    return stream.read(_LONGEST)
 
 
 def _of_each(command: Command) -> bool:

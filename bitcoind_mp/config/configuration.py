@@ -96,9 +96,7 @@ class Config:
 
     def get_list(self, name: str) -> "list[str]":
         """Every value of an option that may be given more than once, in order; empty where negated."""
-        option = BY_NAME[name]
-        values = self._settings.many(name, self.chain, ignore_default_section=self._ignores_default(option))
-        return ["1" if value is True else "0" if value is False else value for value in values]
+        return self._many(name, [])
 
     def get_paths(self, name: str) -> "list[str]":
         """The same as absolute paths, each from what the option's relative paths are relative to."""
@@ -153,7 +151,8 @@ class Config:
 
     @property
     def settings_file(self) -> "Path":
-        """Core's dynamic settings: a JSON object, of which ``wallet`` (names to load at start) is read here."""
+        """Core's dynamic settings: a JSON object, of which the wallet's process reads ``wallet`` (names to load at
+        start), and nobody anything else."""
         return _path(os.path.join(self._network, "settings.json"))
 
     @property
@@ -207,11 +206,13 @@ class Config:
         """-onlywallet: the one wallet that this process serves, None for any."""
         return self.get_str("onlywallet") if self.program == WALLET and self.is_set("onlywallet") else None
 
-    @property
-    def wallets_to_load(self) -> "list[str]":
-        """The wallets to load at the start: those of -wallet and those marked load_on_startup; where none is named
-        the one without a name, if it is there."""
-        named = list(dict.fromkeys(self.get_list("wallet")))
+    def wallets_named(self, marked: "list[str]") -> "list[str]":
+        """The wallets to load at the start: those of -wallet and those ``marked`` load_on_startup."""
+        return list(dict.fromkeys(self._many("wallet", marked)))
+
+    def wallets_to_load(self, marked: "list[str]") -> "list[str]":
+        """The same; where none is named the one without a name, if it is there."""
+        named = self.wallets_named(marked)
         if named or self.is_negated("wallet"):
             return named
         from .instances import WALLET_FILE
@@ -284,6 +285,11 @@ class Config:
 
     def _one(self, name: str) -> "str | bool | None":
         return self._settings.one(name, self.chain, ignore_default_section=self._ignores_default(BY_NAME[name]))
+
+    def _many(self, name: str, dynamic: "list[str]") -> "list[str]":
+        ignores_default = self._ignores_default(BY_NAME[name])
+        values = self._settings.many(name, self.chain, ignore_default_section=ignores_default, dynamic=[*dynamic])
+        return ["1" if value is True else "0" if value is False else value for value in values]
 
     def _number(self, name: str) -> "int | float":
         value = self._one(name)

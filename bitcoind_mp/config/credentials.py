@@ -6,14 +6,13 @@ killed or stopped: that has what is left of it, and nothing after somebody locke
 """
 
 import errno
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .configuration import Config
-from .state import write_json
+from .state import read_json, write_json
 
 #: More than this is no passphrase that a person has chosen.
 _LONGEST = 64 * 1024
@@ -72,7 +71,7 @@ class Deadlines:
 
     def _read(self) -> dict[str, float]:
         try:
-            found = json.loads(self._path.read_text())
+            found = read_json(self._path)
             if found["parent" if "parent" in found else "boot"] != self._boot:  # the first: an earlier version's
                 return {}
             return {name: float(until) for name, until in found["until"].items()}

@@ -1,7 +1,8 @@
 """From a command line to a `Config`: the order in which things are read, and what stops it.
 
 Core's order (``src/common/init.cpp``): command line, data directory, configuration file, network. A configuration
-file may move the data directory, not itself.
+file may move the data directory, not itself. What Core reads besides, settings.json, is written by the wallet's
+process, which somebody may have broken into: it is no source of options here, and read by that process alone.
 """
 
 import os
@@ -80,7 +81,7 @@ def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Co
     chain = _chain(settings)
     if program != CLI:  # which, as bitcoin-cli, reads on: whoever edits the file must still reach what runs
         refuse_unknown(files, program, chain)
-    config = Config(
+    return Config(
         program,
         settings,
         chain=chain,
@@ -91,9 +92,6 @@ def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Co
         cwd=cwd,
         options=arguments[: len(arguments) - len(rest)],
     )
-    if program != CLI and not asked_for_text:
-        _read_dynamic(settings, os.path.join(config.network_path, "settings.json"))
-    return config
 
 
 def _datadir(settings: Settings, cwd: str, environ: "dict[str, str]") -> str:
@@ -150,28 +148,3 @@ def _warnings(settings: Settings, chain: str, files: "list[ConfigFile]") -> "lis
             if section not in CHAINS:
                 result.append(f"{file.path}:{line} Section [{section}] is not recognized.")
     return result
-
-
-def _read_dynamic(settings: Settings, path: str) -> None:
-    """Core's settings.json: which wallets to load is all that is kept there. Raises `Refused`."""
-    try:
-        with open(path, "rb") as stream:
-            text = stream.read()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise Refused(f"Settings file {path} could not be read: {error.strerror}.") from None
-    import json
-
-    try:
-        content = json.loads(text.decode())
-    except (ValueError, RecursionError):
-        raise Refused(
-            f"Settings file {path} does not contain valid JSON.", "Removing it resets settings to default values."
-        ) from None
-    wallets = content.get("wallet", []) if isinstance(content, dict) else None
-    wallets = [wallets] if isinstance(wallets, str) else wallets
-    if not isinstance(wallets, list) or not all(isinstance(name, str) for name in wallets):
-        raise Refused(f"Settings file {path}: wallet is not a list of names.", "Correct or remove it.")
-    if wallets:
-        settings.dynamic["wallet"] = list(wallets)

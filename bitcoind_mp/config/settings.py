@@ -34,15 +34,16 @@ class Settings:
 
     def __init__(self) -> None:
         self.command_line: dict[str, list[str | bool]] = {}
-        self.dynamic: dict[str, list[str | bool]] = {}
         self.files: dict[str, dict[str, list[str | bool]]] = {}
 
-    def sources(self, name: str, section: str) -> "Iterator[tuple[str, Span]]":
-        """The sources that give ``name``, strongest first."""
+    def sources(
+        self, name: str, section: str, dynamic: "list[str | bool] | None" = None
+    ) -> "Iterator[tuple[str, Span]]":
+        """The sources that give ``name``, strongest first. ``dynamic``: what settings.json does, for who reads it."""
         if name in self.command_line:
             yield COMMAND_LINE, Span(self.command_line[name])
-        if name in self.dynamic:
-            yield DYNAMIC, Span(self.dynamic[name])
+        if dynamic:
+            yield DYNAMIC, Span(dynamic)
         if section and name in self.files.get(section, {}):
             yield SECTION, Span(self.files[section][name])
         if name in self.files.get("", {}):
@@ -66,12 +67,19 @@ class Settings:
                 return False
         return None
 
-    def many(self, name: str, section: str, *, ignore_default_section: bool = False) -> "list[str | bool]":
+    def many(
+        self,
+        name: str,
+        section: str,
+        *,
+        ignore_default_section: bool = False,
+        dynamic: "list[str | bool] | None" = None,
+    ) -> "list[str | bool]":
         """All the values of an option that may have several, in order (Core's GetSettingsList)."""
         result: list[str | bool] = []
         complete = False
         emptied = False
-        for source, span in self.sources(name, section):
+        for source, span in self.sources(name, section, dynamic):
             if ignore_default_section and source == DEFAULT_SECTION:
                 continue
             # What a file says comes back where a negation on the command line is followed by another value.

@@ -1,8 +1,11 @@
-"""What a process keeps for the one that is started in its place: how it is written, and who may have it."""
+"""What a process keeps for the one that is started in its place: how it is written and read, and who may have it."""
 
+import errno
 import json
 import os
+import stat
 from pathlib import Path
+from typing import Any
 
 
 def parent_identity() -> str:
@@ -23,6 +26,26 @@ def boot_identity() -> str:
     except OSError:
         text = os.environ.get("BOOT_ID", "")
     return text.strip().replace("-", "")
+
+
+def read_json(path: Path, longest: int = 1 << 20) -> Any:
+    """What a file says that somebody who was broken into may have left: it is never waited for, nor larger than
+    ``longest`` bytes.
+
+    Raises:
+        ValueError: it is no JSON.
+        OSError: it can't be read, or is no regular file of that size.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file", str(path))
+        data = file.read(longest + 1)
+    if len(data) > longest:
+        raise OSError(errno.EFBIG, f"It has more than {longest} bytes", str(path))
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError("It is nested too deeply") from error
 
 
 def write_json(path: Path, value: object) -> None:

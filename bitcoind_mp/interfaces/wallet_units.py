@@ -25,6 +25,12 @@ class WalletUnits(ABC):
     async def listed(self) -> list[WalletUnit]:
         """Each, in the order they were opened."""
 
+    @interface_method("wallets.begin", changes=True)
+    @abstractmethod
+    async def begin(self, names: list[str]) -> dict[str, str]:
+        """Open these as the supervisor comes up; asked again later, that does nothing. Those that can't have a process,
+        and why."""
+
     @interface_method("wallets.open", changes=True)
     @abstractmethod
     async def open(self, name: str) -> None:
@@ -63,7 +69,7 @@ class OpenWallet(ABC):
     async def opened(self, patience: float) -> None:
         """Wait until the wallet is loaded, and then up to ``patience`` seconds for it to catch up with the node."""
 
-    @interface_method("wallet.let_go", changes=True)
+    @interface_method("wallet.is_idle")
     @abstractmethod
-    async def let_go(self) -> None:
-        """Close the wallet's file: the process is about to be stopped. Raises `RpcError` (-4) while it is scanned."""
+    async def is_idle(self) -> None:
+        """Nothing, where the process may be stopped. Raises `RpcError` (-4) while its wallet is scanned."""

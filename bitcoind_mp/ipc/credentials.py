@@ -1,7 +1,10 @@
-"""Who is at the other end of a Unix socket, and who may be (unix(7): SO_PEERCRED; SO_PEERGROUPS since Linux 4.13)."""
+"""Who is at the other end of a Unix socket, and who may be (unix(7): SO_PEERCRED; SO_PEERGROUPS since Linux 4.13,
+SO_PEERPIDFD since 6.5)."""
 
+import errno
 import grp
 import os
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 _SO_PEERGROUPS = 59
+_SO_PEERPIDFD = 77
 _MOST_GROUPS = 65536
 
 
@@ -31,6 +35,38 @@ def peer_credentials(connected: socket.socket) -> Credentials:
     """The kernel's word on the peer. Raises OSError for a socket that isn't connected."""
     pid, uid, gid = struct.unpack("3i", connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return Credentials(pid, uid, gid, _groups(connected))
+
+
+def living_peer(connected: socket.socket) -> int:
+    """The pid of the process that connected, for as long as it lives: once it has ended the number may be another's,
+    and what it sent is nobody's any more. 0: it is of another pid namespace.
+
+    Raises:
+        ProcessLookupError: it has ended.
+        OSError: the socket isn't connected.
+    """
+    pid = peer_credentials(connected).pid
+    if pid > 0:
+        pidfd = _pidfd_of(connected, pid)
+        try:
+            ended = select.poll()
+            ended.register(pidfd, select.POLLIN)
+            if ended.poll(0):
+                raise ProcessLookupError(errno.ESRCH, f"The process {pid} that connected has ended")
+        finally:
+            os.close(pidfd)
+    return pid
+
+
+def _pidfd_of(connected: socket.socket, pid: int) -> int:
+    try:
+        return int(struct.unpack("i", connected.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, 4))[0])
+    except OSError as error:
+        if error.errno == errno.ENOPROTOOPT:  # an older kernel: whoever has that number now
+            return os.pidfd_open(pid)
+        if error.errno in (errno.EINVAL, errno.ENODATA, errno.ESRCH):  # how several kernels say that it was waited for
+            raise ProcessLookupError(errno.ESRCH, f"The process {pid} that connected has ended") from error
+        raise
 
 
 def _groups(connected: socket.socket) -> tuple[int, ...]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from .signature import Method, Parameter
 
 
+#: Bytes of a table that are read: one that somebody who broke into its writer let grow is no table.
+LONGEST = 4 << 20
+
+
 def describe(hello: "Hello", methods: "Iterable[Method]") -> dict[str, Any]:
     """The manifest of a server's commands."""
     commands = [_command(method) for method in methods if method.is_command]
@@ -126,19 +130,27 @@ def _share(descriptor: int, beside: str) -> None:
 
 
 def read(path: "str | os.PathLike[str]", *, wait: bool = True) -> dict[str, Any] | None:
-    """The manifest, or None where there is none that can be read. One that is being written is waited for, unless the
-    reader must not ``wait``: a worker that keeps its table's lock would hold it up for ever."""
+    """The manifest, or None where there is none that can be read, of at most `LONGEST` bytes. One that is being
+    written is waited for, unless the reader must not ``wait``: a worker that keeps its table's lock would hold it up
+    for ever."""
     import json
 
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             try:
-                found = json.loads(file.read())
+                found = json.loads(file.read(LONGEST))
             except ValueError:
                 found = json.loads(_whole(file, wait))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and isinstance(found.get("commands"), list) else None
+    return found if isinstance(found, dict) and _is_list_of_commands(found.get("commands")) else None
+
+
+def _is_list_of_commands(found: Any) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get("usage", ""), str)
+        for entry in found
+    )
 
 
 def _whole(file: "BinaryIO", wait: bool) -> bytes:
@@ -147,4 +159,4 @@ def _whole(file: "BinaryIO", wait: bool) -> bytes:
 
     fcntl.flock(file, fcntl.LOCK_SH | (0 if wait else fcntl.LOCK_NB))
     file.seek(0)
-    return file.read()
+    return file.read(LONGEST)

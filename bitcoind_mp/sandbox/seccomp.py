@@ -33,6 +33,13 @@ _IOCTLS = (
     termios.TIOCOUTQ,
 )  # fmt: skip
 
+#: prctl(2): a thread's name, memory's name, and what can only be asked or given up. Not PR_SET_DUMPABLE, nor
+#: PR_SET_PTRACER: a process that is closed to others' eyes stays closed.
+_PRCTLS = (
+    2, 3, 7, 15, 16, 21, 23, 27, 30, 38, 39, 40, 42, 0x41555856, 0x53564D41,
+)  # fmt: skip
+_PR_SET_DUMPABLE, _PR_SET_PTRACER = 4, 0x59616D61
+
 
 class Unavailable(Exception):
     """There is no filter; why, in words."""
@@ -85,8 +92,13 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
         for family in _FAMILIES
         if family not in wanted
     ]
+    itself = [Rule("prctl", 0, ((0, _MASKED_EQ, _32_BITS, number),)) for number in _PRCTLS]
+    itself += [
+        Rule("prctl", errno.EPERM, ((0, _MASKED_EQ, _32_BITS, number),))
+        for number in (_PR_SET_DUMPABLE, _PR_SET_PTRACER)
+    ]
     pairs = [Rule("socketpair", 0, ((0, _MASKED_EQ, _32_BITS, socket.AF_UNIX),))]
-    return (*allowed, *refused, *own, *others, *limits, *threads, *controls, *sockets, *strange, *pairs)
+    return (*allowed, *refused, *own, *others, *limits, *threads, *controls, *itself, *sockets, *strange, *pairs)
 
 
 def install(families: Iterable[int], library_name: str = _LIBRARY) -> None:

@@ -34,7 +34,7 @@ _MEMORY = """
 _ITSELF = """
     arch_prctl capget exit exit_group get_thread_area getcpu getegid getegid32 geteuid geteuid32 getgid getgid32
     getgroups getgroups32 getpgid getpgrp getpid getppid getpriority getrandom getresgid getresgid32 getresuid
-    getresuid32 getrlimit getrusage getsid gettid getuid getuid32 ioprio_get modify_ldt prctl riscv_flush_icache
+    getresuid32 getrlimit getrusage getsid gettid getuid getuid32 ioprio_get modify_ldt riscv_flush_icache
     riscv_hwprobe rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
     rt_sigtimedwait_time64 sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr
     sched_getparam sched_getscheduler set_thread_area set_tid_address setrlimit sigaction sigaltstack signal

@@ -10,23 +10,17 @@ which it is known without: the workers by their pids, what is in a worker's proc
 supervisor's session, where that leads one. A confined worker can neither fork nor leave either.
 """
 
-import asyncio
-import logging
 import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bitcoind_mp.ipc.credentials import peer_credentials
+from bitcoind_mp.ipc.credentials import living_peer
 from bitcoind_mp.ipc.server import Server
-
-log = logging.getLogger("bitcoind_mp")
 
 #: A chain of parents longer than this is none.
 _DEEPEST = 64
-#: Seconds without accepting after that failed.
-_PAUSE = 1.0
 #: What a worker, or what came from one, is told whatever it asks.
 REFUSAL = (
     "Method not found: the signer answers its owner alone, and takes this process for a worker, or for what a worker "
@@ -109,8 +103,8 @@ class Lineage:
 
 
 def _pid(lock: Path) -> int | None:
-    with suppress(OSError, ValueError):
-        return int(lock.read_text())
+    with suppress(OSError, ValueError), lock.open("rb") as file:
+        return int(file.read(32))  # who wrote it may have been broken into, and let it grow
     return None
 
 
@@ -130,50 +124,10 @@ def parent_of(pid: int) -> int | None:
         return None
 
 
-class Door:
-    """Accepts on the socket, and hands each connection to the server that is for it: ``owner``, or ``worker``, which
-    answers nothing."""
+def chooser(lineage: Lineage, owner: Server, worker: Server) -> Callable[[socket.socket], Server]:
+    """What a `Door` asks: ``owner`` answers the owner, and ``worker``, which answers nothing, a worker."""
 
-    def __init__(self, listening: socket.socket, lineage: Lineage, owner: Server, worker: Server) -> None:
-        self._listening = listening
-        self._lineage = lineage
-        self._owner = owner
-        self._worker = worker
-        self._loop = asyncio.get_running_loop()
-        self._adopting: set[asyncio.Task[None]] = set()
-        self._pause: asyncio.TimerHandle | None = None
+    def chosen(connected: socket.socket) -> Server:
+        return worker if lineage.is_worker(living_peer(connected)) else owner
 
-    def open(self) -> None:
-        """Begin to accept; returns at once."""
-        self._listening.setblocking(False)
-        self._loop.add_reader(self._listening, self._accept)
-
-    def close(self) -> None:
-        """Accept no more."""
-        self._loop.remove_reader(self._listening)
-        if self._pause is not None:
-            self._pause.cancel()
-
-    def _accept(self) -> None:
-        try:
-            connected, _ = self._listening.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError as error:  # no descriptor left: the connection would be tried again at once, for ever
-            log.error("no connection can be taken for a second: %s", error)
-            self._loop.remove_reader(self._listening)
-            self._pause = self._loop.call_later(_PAUSE, self.open)
-            return
-        task = self._loop.create_task(self._adopt(connected))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
-
-    async def _adopt(self, connected: socket.socket) -> None:
-        try:
-            is_worker = self._lineage.is_worker(peer_credentials(connected).pid)
-        except OSError as error:
-            log.debug("a connection whose peer could not be told was refused: %s", error)
-            connected.close()
-            return
-        with suppress(PermissionError):  # another user: the server has told them, and the log
-            await (self._worker if is_worker else self._owner).adopt(connected)
+    return chosen

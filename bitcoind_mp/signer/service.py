@@ -17,6 +17,7 @@ from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.signer import FROM_WALLET
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.door import Door
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
@@ -29,7 +30,7 @@ from bitcoind_mp.service.worker import Host, Service
 from .app import SignerApp
 from .clock import boot_id, read
 from .counter import Counter
-from .door import REFUSAL, Door, Lineage
+from .door import REFUSAL, Lineage, chooser
 from .entrance import Entrance, Served
 from .owner import OwnerCommands
 from .reach import confinement, prepare
@@ -120,7 +121,7 @@ class SignerService(Service):
             return Server([counter], hello=hello, access=access), counter.left
 
         lineage = Lineage(config.network_dir)
-        self._door = Door(listening, lineage, owner, nobody)
+        self._door = Door(listening, chooser(lineage, owner, nobody))
         self._entrance = Entrance(from_wallet, for_a_wallet, lineage.is_wallet)
         await app.boot_unlock.unlock(app.vault)
         self._door.open()

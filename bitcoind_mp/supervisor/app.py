@@ -21,6 +21,7 @@ from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.door import Door
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.proxy import on_disconnect
 from bitcoind_mp.ipc.server import Server
@@ -34,6 +35,7 @@ from bitcoind_mp.service.journal import Entries, JournalSocket
 from . import plan
 from .announce import Announcer
 from .arrival import Arrival
+from .callers import Callers
 from .checks.health import HealthMonitor
 from .control import ControlCommands
 from .doorman import Doorman
@@ -98,6 +100,7 @@ class Supervisor:
         self._upgrade = Upgrade(start.environ)
         self._starter: int | None = None
         self._notify: NotifySocket
+        self._door: Door
         self._adopted: dict[str, int] = {}
         self._private = Private(self._handed.private if self._handed is not None else {})
         self._since = self._handed.since if self._handed is not None else self._loop.time()
@@ -144,12 +147,12 @@ class Supervisor:
         self._upgrade.is_due = False
         self._asked.set()
 
-    async def _ask_for_upgrade(self, manager: Manager, server: Server) -> str:
+    async def _ask_for_upgrade(self, manager: Manager) -> str:
         """The version of the new program, which takes over as soon as that is answered, and answers who comes then."""
         version = await self._upgrade.ask(manager)
         if not self._asked.is_set():
             self._upgrade.listeners, self._upgrade.bound = self._sockets.hand_over()
-            server.stop_accepting()
+            self._door.close()
             self._upgrade.is_due = True
             self._asked.set()
         return version
@@ -245,6 +248,11 @@ class Supervisor:
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
         doors.push_async_callback(server.close)
+        keeper = Server([self._wallets], hello=hello, access=self._access) if plan.wallets_apart(self._config) else None
+        if keeper is not None:
+            doors.push_async_callback(keeper.close)
+        self._door = Door(self._sockets["supervisor"], Callers(manager.whose, server, keeper).chosen)
+        doors.callback(self._door.close)
         doors.callback(publisher.close)
         doors.push_async_callback(health.close)
         doors.push_async_callback(streams.close)
@@ -275,12 +283,12 @@ class Supervisor:
         outward.on_reaped(reap)
         try:
             await self._expose(doors, manager, health, outward)
-            await server.serve(self._sockets["supervisor"])
+            self._door.open()
             for path, table in tables_of(self._config, server.manifest()).items():
                 manifest.write(path, table)
             let_through()
             if self._handed is None:
-                self._wallets.begin(orphans, self._adopted)
+                self._wallets.come_up(orphans, self._adopted)
                 self._adopt(manager, orphans)
                 self._start_units(manager, doorman)
             else:
@@ -416,7 +424,7 @@ class Supervisor:
             since=self._since,
             shut_down=self.shut_down,
             stopping=lambda: self._asked.is_set() and not self._upgrade.is_due,
-            upgrade=lambda: self._ask_for_upgrade(manager, server),
+            upgrade=lambda: self._ask_for_upgrade(manager),
             upgraded=self._upgrade.outcome,
             own_log=self._own_log,
         )

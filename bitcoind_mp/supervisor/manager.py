@@ -200,6 +200,14 @@ class Manager:
             for each in self.units.values()
         )
 
+    def whose(self, pid: int) -> str | None:
+        """The unit that a process is of, or is in the process group of; None for a stranger's, or a pid that is none.
+        It must live."""
+        if pid <= 0:
+            return None
+        process = {pid, os.getpgid(pid)}
+        return next((name for name, each in self.units.items() if each.process and each.process.pid in process), None)
+
     async def until(self, supervised: Supervised, states: Collection[State]) -> State:
         """Wait for a unit to be in one of these states; which one it was."""
         return (await self.until_unit(supervised, lambda unit: unit.state in states)).state

@@ -54,7 +54,9 @@ class SharedCommands:
         for unit in self._kinds():
             described = next((entry for entry in self._commands(unit) if entry["name"] == command), None)
             if described is not None:
-                return await self._ask(unit, command) or f"{described['usage']}\n\n{described.get('summary', '')}"
+                return (
+                    await self._ask(unit, command) or f"{described.get('usage', '')}\n\n{described.get('summary', '')}"
+                )
         return f"help: unknown command: {command}"
 
     def _list(self) -> str:
@@ -63,7 +65,7 @@ class SharedCommands:
         for unit in self._kinds():
             for entry in self._commands(unit):
                 if not entry.get("hidden"):
-                    found.setdefault(entry["name"], (entry.get("topic", ""), entry["name"], entry["usage"]))
+                    found.setdefault(entry["name"], (entry.get("topic", ""), entry["name"], entry.get("usage", "")))
         return help_list(found.values())
 
     def _kinds(self) -> list[str]:

@@ -7,7 +7,7 @@ and which wallet is opened when is for the process to say that makes and lists t
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -64,17 +64,19 @@ class WalletUnits(interface.WalletUnits):
         self._doorman = doorman
         self._learners = tuple(learners)
         self._tables = tables
+        self._begun = False
         self._closing: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # From the start on
 
-    def begin(self, orphans: Iterable[Orphan], adopted: Iterable[str]) -> None:
-        """Have a unit for each wallet that is to be loaded. Of workers that an earlier supervisor left (``orphans``)
-        those stay whose sockets were handed over (``adopted``); with -adopt the wallets of the others are loaded again,
-        and else they are only waited for."""
+    def come_up(self, orphans: Iterable[Orphan], adopted: Iterable[str]) -> None:
+        """Have a unit for each wallet that the configuration names; those that are marked to be loaded the process
+        names that can read where (`begin`). Of workers that an earlier supervisor left (``orphans``) those stay whose
+        sockets were handed over (``adopted``); with -adopt the wallets of the others are loaded again, and else they
+        are only waited for."""
         left = {orphan.unit: self._wallet(orphan.unit) for orphan in orphans if orphan.unit.startswith(PREFIX)}
-        wanted = self._config.wallets_to_load if wallets_apart(self._config) else []
+        wanted = self._config.wallets_named([]) if wallets_apart(self._config) else []
         wanted += left.values() if self._config.get_bool("adopt") else []
         for wallet in dict.fromkeys([*wanted, *left.values()]):
             unit = PREFIX + instance(wallet)
@@ -86,12 +88,13 @@ class WalletUnits(interface.WalletUnits):
                 log.error("the wallet %r is not loaded: %s", wallet, error.message)
                 continue
             if wallet not in wanted:
-                task = asyncio.get_running_loop().create_task(self.close(wallet))
+                task = asyncio.get_running_loop().create_task(self._close_unless_wanted(wallet))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
     def take_over(self, handed: Handover) -> None:
         """Have those of the program before us, with their processes."""
+        self._begun = True
         for name, unit in handed.units.items():
             if name.startswith(PREFIX):
                 plan = wallet_unit(self._config, self._wallet(name))
@@ -120,11 +123,24 @@ class WalletUnits(interface.WalletUnits):
             if each.name not in self._closing
         ]
 
+    async def begin(self, names: list[str]) -> dict[str, str]:
+        if self._begun:
+            return {}
+        self._begun = True
+        refused: dict[str, str] = {}
+        for name in names:
+            try:
+                await self.open(name)
+            except RpcError as error:
+                refused[name] = error.message
+        return refused
+
     async def open(self, name: str) -> None:
         if self._manager.stopping:
             raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: nothing is started any more")
+        self._require_place(name)
         supervised = self._find(name) or self._add(name)
-        if supervised.unit.state in AT_REST:
+        if supervised.unit.state in AT_REST or supervised.name in self._closing:
             self._manager.tell(supervised, ev.StartRequested())
 
     async def settled(self, name: str) -> str:
@@ -152,6 +168,11 @@ class WalletUnits(interface.WalletUnits):
         finally:
             self._closing.discard(supervised.name)
 
+    async def _close_unless_wanted(self, name: str) -> None:
+        """One that is marked to be loaded is asked for while it is still waited for."""
+        with suppress(RpcError):
+            await self.close(name)
+
     # One unit
 
     def _each(self) -> tuple[Supervised, ...]:
@@ -159,6 +180,23 @@ class WalletUnits(interface.WalletUnits):
 
     def _find(self, wallet: str) -> Supervised | None:
         return next((each for each in self._each() if each.plan.wallet == wallet), None)
+
+    def _require_place(self, wallet: str) -> None:
+        """Its process reaches wherever the name leads, and who asks for it may have been broken into. Raises
+        RpcError."""
+        if wallet in self._config.get_list("wallet"):
+            return
+        place = self._config.wallets_dir
+        try:
+            if (place / wallet).resolve().is_relative_to(place.resolve()):
+                return
+        except (OSError, RuntimeError, ValueError):  # too long a name, a ring of links, a NUL: it can be nobody's
+            pass
+        raise RpcError(
+            RpcCode.WALLET_ERROR,
+            f"Wallet loading failed. '{place / wallet}' is not within {place}. Move the wallet there, or name it by "
+            "-wallet= at the start.",
+        )
 
     def _add(self, wallet: str, *, enabled: bool = True, is_bound: bool = False) -> Supervised:
         """Raises RpcError: it can't be had, and nothing of it is left."""

@@ -52,6 +52,8 @@ class TheWallet(OpenWallet):
         if wallet is not None:
             await self._wallets.attachment(wallet).until_live(patience)
 
-    async def let_go(self) -> None:
+    async def is_idle(self) -> None:
         await self.loaded.wait()
-        await self._wallets.unload(self.name)
+        wallet = self._wallets.get(self.name)
+        if wallet is not None:
+            self._wallets.attachment(wallet).rescanner.require_idle()

@@ -74,12 +74,15 @@ class KeeperApp:
         clock = NodeClock(time.time)
         self._upstream = Upstream(config.socket_path("node"), hello, clock)
         signer, self._signer_link = _signer(config, hello, to_signer)
-        self.processes = Processes(supervisor, config.socket_path, hello)
+        self.startup = startup = StartupList(config.settings_file)
+        self.processes = Processes(
+            supervisor, config.socket_path, hello, lambda: config.wallets_to_load(startup.marked())
+        )
         self.keeper = Keeper(
             wallet_options(config),
             self._upstream.chain,
             clock,
-            StartupList(config.settings_file),
+            self.startup,
             self.processes.units,
             self.processes.asking,
             signer=signer,
@@ -110,11 +113,12 @@ class WalletApp:
         clock = NodeClock(time.time)
         self.upstream = Upstream(config.socket_path("node"), hello, clock)
         signer, self.signer_link = _signer(config, hello, to_signer)
+        self.startup = StartupList(config.settings_file)
         self.wallets = Wallets(
             wallet_options(config),
             self.upstream,
             clock,
-            StartupList(config.settings_file),
+            self.startup,
             SessionList(own_directory(config) / "loaded.json", parent_identity()),
             signer=signer,
         )

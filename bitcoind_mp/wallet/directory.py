@@ -3,6 +3,7 @@
 
 import errno
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +17,14 @@ from .ledger import FILE_NAME, WalletFileError, is_wallet_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _OF_CORE = "This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"
+
+#: What this process keeps beside wallets and in them: lists, times and databases, and each while it is written.
+_OURS = re.compile(
+    r"(settings|loaded|unlocked|wallet(@.*)?-unlocked)\.json(\.partial)?|(backup|earlier)\.partial"
+    rf"|{re.escape(FILE_NAME)}(-wal|-shm|-journal|\.partial)?",
+    re.DOTALL,
+)
+_NOT_A_WALLET_S = "That name is kept for a file of this program's own: choose another."
 
 
 class Directory:
@@ -64,6 +73,8 @@ class Directory:
         """The file of a wallet that is to be made, its directory made; and what undoes that as long as nothing is
         written to the file. Raises `WalletFileError`."""
         path = self.path(name)
+        if is_ours(name):
+            raise WalletFileError(f"Failed to create database path '{path}'. {_NOT_A_WALLET_S}")
         self._require_place(name)
         self._require_reach(path)
         file = path / FILE_NAME
@@ -98,6 +109,8 @@ class Directory:
                 f"'{backup}' is a wallet of Bitcoin Core, which this program does not open. {HOW_TO_BRING_IT}",
             )
         path = self.path(name)
+        if is_ours(name):
+            raise RpcError(RpcCode.WALLET_ERROR, f"Failed to restore database path '{path}'. {_NOT_A_WALLET_S}")
         self._require_reach(path)
         made = False
         if _exists(path):
@@ -167,6 +180,11 @@ class Directory:
                         yield name, []
                     elif _is_sqlite(candidate / CORE_FILE_NAME):
                         yield name, [_OF_CORE]
+
+
+def is_ours(name: str) -> bool:
+    """Whether a wallet of that name would lie where this process keeps what isn't a wallet (`reach.own_directory`)."""
+    return any(_OURS.fullmatch(part) for part in Path(name).parts)
 
 
 def _exists(path: Path) -> bool:

@@ -38,13 +38,19 @@ _LONGEST_PAUSE = 60.0
 
 
 class Processes:
-    """``socket_of(unit)`` is where the process of that unit answers. ``units`` may be used at any time: while the
-    supervisor is away its methods raise `RpcError` (-9)."""
+    """``socket_of(unit)`` is where the process of that unit answers, ``wanted`` which wallets are to be loaded as the
+    supervisor comes up. ``units`` may be used at any time: while the supervisor is away its methods raise `RpcError`
+    (-9)."""
 
-    def __init__(self, supervisor: Path, socket_of: Callable[[str], Path], hello: Hello) -> None:
+    def __init__(
+        self, supervisor: Path, socket_of: Callable[[str], Path], hello: Hello, wanted: Callable[[], list[str]]
+    ) -> None:
         self.units: WalletUnits = through(WalletUnits, self._present)  # type: ignore[type-abstract]
         self._socket_of = socket_of
         self._hello = hello
+        self._wanted = wanted
+        self.refused: dict[str, str] = {}
+        """Wallets that were to be loaded and can have no process, and why."""
         self._link = Reconnecting(supervisor, hello=hello, on_up=self._up)
         self._sessions: dict[tuple[int, str], asyncio.Task[Session]] = {}
         self.last: list[WalletUnit] = []
@@ -55,6 +61,11 @@ class Processes:
     def start(self) -> None:
         """Begin to connect; returns at once."""
         self._link.start()
+
+    async def begun(self) -> None:
+        """Wait until the supervisor has been told which wallets are to be loaded, or can't be reached."""
+        with suppress(CallTimeout):
+            await self._link.up(_PATIENCE)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -144,6 +155,10 @@ class Processes:
         return proxy(WalletUnits, session, timeout=_ANSWER)  # type: ignore[type-abstract]
 
     async def _up(self, session: Session) -> None:
+        units = proxy(WalletUnits, session, timeout=_ANSWER)  # type: ignore[type-abstract]
+        for name, why in (await units.begin(self._wanted())).items():
+            log.error("[%s] not loaded: %s", name, why)
+            self.refused[name] = why
         asyncio.get_running_loop().call_soon(self.on_up)
 
 

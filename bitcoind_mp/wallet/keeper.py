@@ -5,7 +5,7 @@ doesn't belong: how those processes are reached (``elsewhere.py``).
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,18 +36,32 @@ _GONE = (OSError, Disconnected, CallTimeout)
 
 
 class BackupsOfOthers(Carries):
-    """``directory`` is where wallets lie, and its carrier brings them to where they are to go."""
+    """``directory`` is where wallets lie, and its carrier brings them to where they are to go. ``known``
+    gives those that have processes."""
 
-    def __init__(self, directory: Directory) -> None:
+    def __init__(self, directory: Directory, known: Callable[[], Awaitable[list[WalletUnit]]]) -> None:
         self._directory = directory
+        self._known = known
 
     async def carry(self, name: str, destination: str) -> None:
+        await self._require_no_reader(name, Path(destination).parent.resolve())
         copy, carrier = self._directory.path(name) / TEMPORARY, self._directory.carrier
         try:
             carrier.put(copy, Path(destination))
         except OSError as error:
             where = f": '{error.filename}'" if error.filename else ""
             raise RpcError(RpcCode.WALLET_ERROR, f"{error.strerror or error}{where}") from error
+
+    async def _require_no_reader(self, name: str, place: Path) -> None:
+        """Keep a wallet's copy from where another's process could read it, which may be who asks. Raises RpcError."""
+        path = self._directory.path
+        if place.is_relative_to(path(name).resolve()):
+            return
+        others = [self._directory.root, *(path(unit.name) for unit in await self._known())]
+        if any(place.is_relative_to(other.resolve()) for other in others):
+            raise RpcError(
+                RpcCode.WALLET_ERROR, f"Backups are not put into another wallet's directory: choose another ('{place}')"
+            )
 
 
 @dataclass(frozen=True)
@@ -118,17 +132,17 @@ class Keeper(Shelf):
             raise RpcError(RpcCode.WALLET_NOT_FOUND, "Requested wallet does not exist or is not loaded")
         with self._reserved(name):
             if unit.loaded:
-                await self._let_go(unit)
+                await self._require_idle(unit)
             commit_point()
             await self._units.close(name)
         self.on_change()
         return self._mark(name, load_on_startup)
 
-    async def _let_go(self, unit: WalletUnit) -> None:
-        """Have its file closed. A process that isn't there holds none open."""
+    async def _require_idle(self, unit: WalletUnit) -> None:
+        """That it isn't scanned. A process that isn't there does nothing."""
         try:
             async with self._asking(unit.unit) as wallet:
-                await wallet.let_go()
+                await wallet.is_idle()
         except _GONE as error:
             log.warning("[%s] %s while it was to be unloaded: %s", unit.name, unit.unit, error)
         except RpcError as error:

@@ -36,18 +36,24 @@ _CLOSE_CALLS = 5.0
 class KeeperHealth(HealthCheck):
     """How the process is; the wallets' processes tell of themselves."""
 
-    def __init__(self, count: Callable[[], int], counters: Callable[[], dict[str, int]], found: Protections) -> None:
-        self._count = count
+    def __init__(self, app: KeeperApp, counters: Callable[[], dict[str, int]], found: Protections) -> None:
+        self._app = app
         self._counters = counters
         self._found = found
 
     async def check(self) -> Health:
-        counters = {**self._counters(), "wallets": self._count()}
-        return Health(self.status(), [], counters, {}, list(self._found.active), list(self._found.missing))
+        processes = self._app.processes
+        counters = {**self._counters(), "wallets": len(processes.last)}
+        problems = [self._app.startup.problem] if self._app.startup.problem else []
+        loaded = {unit.name for unit in processes.last}
+        for name, why in processes.refused.items():
+            if name not in loaded:
+                problems.append(f"The wallet {name!r} was not loaded: {why}")
+        return Health(self.status(), problems, counters, {}, list(self._found.active), list(self._found.missing))
 
     def status(self) -> str:
         """One line for a person."""
-        count = self._count()
+        count = len(self._app.processes.last)
         return f"{count} wallet{'s' if count != 1 else ''} loaded, each by a process of its own"
 
 
@@ -78,15 +84,16 @@ class KeeperService(Service):
         self._app = app = KeeperApp(config, hello, self._supervisor, host.activation.socket(TO_SIGNER))
         table = manifest.Table(path.with_suffix(".json"))
         protections = confine_keeper(config, app.keeper.directory)
-        self._health = KeeperHealth(lambda: len(app.processes.last), host.counters.read, protections)
+        self._health = KeeperHealth(app, host.counters.read, protections)
         self._balances = Balances(app.processes, config.socket_path, hello, self._tell)
         app.processes.on_up = app.keeper.on_change = self._balances.look
         objects = [self._health, self._events, ProcessCommands(host, "wallet"), ShelfCommands(app.keeper)]
-        objects.append(BackupsOfOthers(app.keeper.directory))
+        objects.append(BackupsOfOthers(app.keeper.directory, app.processes.known))
         self._server = server = Server(objects, hello=hello, access=own_user(config.get_str("ipcgroup")))
         server.add_table(elsewhere(OF_ONE, app.processes.hand_on), "what is handed on")
         app.start()
         await server.serve(listening)
+        await app.processes.begun()
         table.write({**server.manifest(), "each": True})
 
     async def stop(self) -> None:

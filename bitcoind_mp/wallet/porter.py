@@ -13,12 +13,14 @@ import os
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from .carrier import Carrier
 from .core_file import is_core_file
+from .directory import is_ours
 from .ledger import FILE_NAME, is_wallet_descriptor, is_wallet_file
 from .overwriting import require_free, require_heir
 
@@ -27,6 +29,13 @@ _PATIENCE = 600.0
 """Seconds for one file. Its copy waits for a disk, no more."""
 #: What lies where a backup is to go is looked at under this name, beside the copy.
 _EARLIER = "earlier.partial"
+#: What programs obey that know a file by its name, and pass over lines of it that mean nothing to them: settings
+#: (bitcoin.conf), code (a .pth beside Python's packages), what starts services. None of these is a backup.
+_OBEYED = (
+    ".bash", ".cfg", ".conf", ".cron", ".desktop", ".ini", ".js", ".json", ".lock", ".mk", ".path", ".pid", ".pl",
+    ".pth", ".py", ".pyc", ".rb", ".rules", ".service", ".sh", ".so", ".sock", ".socket", ".target", ".timer", ".toml",
+    ".xml", ".yaml", ".yml", ".zsh",
+)  # fmt: skip
 
 
 class Porter(Carrier):
@@ -84,7 +93,7 @@ def hire(closed: Iterable[Path], confine: Callable[[], object], wallets: Path | 
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
     if os.fork() == 0:
-        _live(theirs, [path.resolve() for path in closed], wallets and wallets.resolve(), confine)
+        _live(theirs, [path.parent.resolve() / path.name for path in closed], wallets and wallets.resolve(), confine)
     theirs.close()
     return Porter(ours)
 
@@ -137,7 +146,7 @@ def _carry(
                 os.close(handed.pop())
         return {}
     destination = Path(request["put"])
-    is_wallets_own = destination.name == FILE_NAME
+    is_wallets_own = destination.name.startswith(FILE_NAME) or is_ours(destination.name)
     if is_wallets_own and wallets is not None and destination.parent.resolve(strict=True).is_relative_to(wallets):
         raise PermissionError(1, "A wallet of its own would be there: it is not written over", str(destination))
     _put(descriptors[0], destination, closed)
@@ -152,6 +161,7 @@ def _put(source: int, destination: Path, closed: list[Path]) -> None:
     _require_open(directory / destination.name, closed)
     require_free(destination)
     partial = directory / (destination.name + ".partial")
+    require_free(partial)
     partial.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy:
@@ -171,11 +181,21 @@ def _put(source: int, destination: Path, closed: list[Path]) -> None:
         os.close(opened)
 
 
+def _code() -> list[Path]:
+    """Where this interpreter looks for modules, and an environment of its own."""
+    environment = [sys.prefix] if sys.prefix != sys.base_prefix else []
+    return [Path(entry).resolve() for entry in (*sys.path, *environment) if entry]
+
+
 def _require_open(path: Path, closed: list[Path]) -> None:
-    """Not where other programs look for what they obey (``.ssh/``, ``.config/``), nor where the node has its files."""
-    for place in closed:
+    """Not where other programs look for what they obey (``.ssh/``, ``.config/``) or by a name that they do, nor where
+    the node has its files, or Python code that we may run."""
+    for place in (*closed, *(place.resolve() for place in closed), *_code()):
         if path.is_relative_to(place):
             raise PermissionError(1, "Backups are not written there: it is not for wallets", str(path))
+    if path.suffix.lower() in _OBEYED:
+        why = f"Backups are not written to files of that kind ({path.suffix}), which programs obey: name another"
+        raise PermissionError(1, why, str(path))
     # in a hidden directory, unless that is the data directory's own
     own = os.path.commonpath([path, *closed]) if closed else ""
     hidden = [part for part in path.relative_to(own or "/").parts if part.startswith(".")]

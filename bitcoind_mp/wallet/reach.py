@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bitcoind_mp.config import Config
+from bitcoind_mp.config.chains import CHAINS
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.sandbox import Confinement, Mode, Protections, confine
 from bitcoind_mp.sandbox.places import keep_in
@@ -11,6 +12,12 @@ from bitcoind_mp.service.corelock import kept_out, require_no_core
 
 from .directory import Directory
 from .porter import hire
+
+#: Files and directories of a network's that others than the wallet read.
+_NOT_FOR_BACKUPS = (
+    "blocks", "chainstate", "indexes", "mempool", "coins-base", "run", "logs", "signer", "block-journal.dat",
+    "mempool.dat", "fee_estimates.dat", "peers.dat", "anchors.dat", "settings.json",
+)  # fmt: skip
 
 
 def own_directory(config: Config) -> Path:
@@ -25,10 +32,9 @@ def prepare(config: Config) -> None:
 
 
 def closed_to_backups(config: Config) -> tuple[Path, ...]:
-    """Of the data directory, what is the node's and the processes' own."""
-    directory = config.network_dir
-    own = ("blocks", "chainstate", "indexes", "mempool", "coins-base", "run", "logs", "signer")
-    return tuple(directory / name for name in own)
+    """Of the data directory, what is the node's and the processes' own, on whichever network."""
+    networks = {config.network_dir, *(config.datadir / chain.directory for chain in CHAINS.values())}
+    return tuple(directory / name for directory in sorted(networks) for name in _NOT_FOR_BACKUPS)
 
 
 def deadlines_file(config: Config) -> Path:
@@ -57,15 +63,16 @@ def confinement_to_one(config: Config, wallet: str, credential: Path | None) -> 
 def confinement(
     config: Config, names: Iterable[str], bound: Path | None = None, credentials: Path | None = None
 ) -> Confinement:
-    """No internet, and of the node's files none. ``names``: wallets that will be loaded; they may lie elsewhere.
+    """No internet, and of the node's files none. ``names``: wallets that may lie elsewhere, as the command line and
+    bitcoin.conf name them, and never a file that this process, or who broke into it, can write.
     ``bound``: the socket that this process made and will remove again, where it runs alone; one elsewhere stays.
     ``credentials``: where passphrases are that the service manager handed over.
     """
     directory = config.network_dir
-    elsewhere = [Path(name) for name in names if Path(name).is_absolute()]
+    named = (config.wallets_dir / name for name in names if "\0" not in name)
     return Confinement(
         read=(credentials,) if credentials is not None else (),
-        write=(own_directory(config), config.wallets_dir, *elsewhere),
+        write=(own_directory(config), config.wallets_dir, *named),
         remove=(config.run_dir,) if bound is not None and bound.parent == config.run_dir else (),
         apart=(directory / "blocks", directory / "chainstate"),
         unix=True,

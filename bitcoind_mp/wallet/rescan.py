@@ -44,10 +44,14 @@ class Rescanner:
         """Whether a scan runs, or somebody has reserved the next."""
         return self._reserved or (self._task is not None and not self._task.done())
 
-    def reserve(self) -> None:
-        """Keep others from scanning until `release`. Raises `RpcError` (-4) where one runs."""
+    def require_idle(self) -> None:
+        """Raises `RpcError` (-4) where a scan runs, or somebody has reserved the next."""
         if self.is_busy:
             raise RpcError(RpcCode.WALLET_ERROR, _BUSY)
+
+    def reserve(self) -> None:
+        """Keep others from scanning until `release`. Raises `RpcError` (-4) where one runs."""
+        self.require_idle()
         self._reserved = True
 
     def release(self) -> None:

@@ -58,7 +58,8 @@ class WalletHealth(HealthCheck):
 
     async def check(self) -> Health:
         wallets = list(self._app.wallets)
-        problems = [f"The wallet {name!r} was not loaded: {why}" for name, why in self._app.wallets.refused.items()]
+        problems = [self._app.startup.problem] if self._app.startup.problem else []
+        problems += [f"The wallet {name!r} was not loaded: {why}" for name, why in self._app.wallets.refused.items()]
         for wallet in wallets:
             problem = self._app.wallets.attachment(wallet).problem
             if problem:
@@ -148,9 +149,9 @@ class WalletService(Service):
         only = config.only_wallet
         if only is not None and config.is_set("apart"):
             self._own = TheWallet(app.wallets, only)
-        names = app.wallets.startup_names(config.get_list("wallet"), config.is_negated("wallet"))
         table = manifest.Table(self._path.with_suffix(".json"))
-        self._health = WalletHealth(app, host.counters.read, self._confine(app, names))
+        self._health = WalletHealth(app, host.counters.read, self._confine(app))
+        names = self._names(app)
         self._line = StatusLine(host.notify, self._health.status)
         self._readiness = Readiness(app.wallets, app.upstream, lambda: host.notify.extend_timeout(_BUSY_FOR))
         self._watch = TransactionWatch(app.wallets, attend)
@@ -244,8 +245,12 @@ class WalletService(Service):
             host.notify.extend_timeout(_BUSY_FOR)
             await asyncio.sleep(_BUSY_EVERY)
 
-    def _confine(self, app: WalletApp, names: list[str]) -> Protections:
-        """``names``: wallets that will be loaded."""
+    def _names(self, app: WalletApp) -> list[str]:
+        """The wallets to load."""
+        named = self._config.wallets_named(app.startup.marked() if self._config.only_wallet is None else [])
+        return app.wallets.startup_names(named, self._config.is_negated("wallet"))
+
+    def _confine(self, app: WalletApp) -> Protections:
         config, directory = self._config, app.wallets.directory
         if self._own is not None:
             reach = confinement_to_one(config, self._own.name, app.boot_unlock.credential(self._own.name))
@@ -253,5 +258,6 @@ class WalletService(Service):
             return confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))
         if config.get_str("sandbox") != "off":
             prepare(config)
+        names = config.get_list("wallet") if config.only_wallet is None else [config.only_wallet]
         reach = confinement(config, names, self._path if self._bound else None, self._credentials)
         return confine_process(config, reach, directory)

@@ -83,6 +83,12 @@ def test_one_that_is_not_let_go_is_done_without(tmp_path: Path) -> None:
         assert read_table(str(tmp_path / "node.sock")) is None
 
 
+def test_a_table_that_makes_no_sense_is_none(tmp_path: Path) -> None:
+    for text in ('{"commands": [5]}', '{"commands": [{"topic": "a"}]}'):
+        (tmp_path / "node.json").write_text(text)
+        assert read_table(str(tmp_path / "node.sock")) is None
+
+
 def test_how_to_start_one_leads_to_where_it_was_looked_for(tmp_path: Path) -> None:
     directory = tmp_path / "with blank"
     directory.mkdir()

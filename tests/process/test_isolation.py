@@ -4,6 +4,7 @@ Each attempt is made twice: in confined workers, which must refuse it, and in on
 must succeed. An attempt that fails there too would prove nothing.
 """
 
+import json
 import os
 import select
 import socket
@@ -15,8 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.sandbox import landlock
-from tests.wallet_pair import DEADLINE, Pair
+from tests.wallet_pair import DEADLINE, Pair, wait_for
 
 PROBED = Path(__file__).resolve().parent / "workers" / "probed.py"
 
@@ -118,6 +120,11 @@ FORBIDDEN = {
     ("node", "signal its sibling"): "os.kill(sibling, 0)",
     ("wallet", "signal its sibling"): "os.kill(sibling, 0)",
     ("wallet", "signal its sibling by its pidfd"): "import signal; signal.pidfd_send_signal(os.pidfd_open(sibling), 0)",
+    ("node", "let itself be looked into"): CALL + "checked(libc.prctl(4, 1, 0, 0, 0))",
+    ("wallet", "let itself be looked into"): CALL + "checked(libc.prctl(4, 1, 0, 0, 0))",
+    ("wallet", "let itself be looked into, by a number that the kernel cuts short"): CALL
+    + "number = {'x86_64': 157, 'aarch64': 167}[os.uname().machine]\n"
+    + "checked(libc.syscall(number, ctypes.c_long(1 << 32 | 4), 1, 0, 0, 0))",
     ("node", "read a person's files"): "os.listdir('/root' if os.getuid() == 0 else Path.home())",
     ("node", "read programs' settings"): "os.listdir('/proc/1')",
     ("node", "write a temporary file"): "path = Path('/tmp') / f'probe-{os.getpid()}'; path.touch(); path.unlink()",
@@ -231,6 +238,65 @@ def test_strict_refuses_a_kernel_without_landlock_and_auto_says_so(tmp_path: Pat
         assert workers.health(role).unprotected == [missing]
         assert "seccomp" in workers.health(role).protections
         assert f"Sandbox: missing: {missing}" in workers.log(role)
+    finally:
+        workers.close()
+
+
+def is_entered(workers: Workers) -> bool:
+    try:
+        return workers.attempt("wallet", "pass") == "done"
+    except RpcError as error:
+        assert error.message == "Method not found", error
+        return False
+
+
+#: What a wallet's process that was broken into may write, for the next one to read.
+LISTS = {
+    "settings.json": '{"wallet": NAMES}',
+    "loaded.json": '{"parent": PARENT, "wallets": NAMES}',
+}
+
+
+@pytest.mark.parametrize("which", LISTS)
+def test_a_wallets_process_that_was_broken_into_widens_nobodys_reach(tmp_path: Path, which: str) -> None:
+    """What a process reaches comes from the command line: not from a file that another wrote before it was killed."""
+    home, own = tmp_path / "home", tmp_path / "named"
+    for directory in (home, own):
+        directory.mkdir()
+        (directory / "key").write_text("secret")
+    data = tmp_path / "data"
+    data.mkdir()
+    network = data / "regtest"
+    names = json.dumps([str(home), str(network / "run"), str(network), "/etc", "/", "../../../home"])
+    workers = Workers(data, "-sandbox=strict")
+    workers.options["wallet"].append(f"-wallet={own}")
+    try:
+        for role in ("node", "wallet"):
+            workers.start(role)
+        workers.ask("wallet", "createwallet", "w")
+        code = f"""
+import json
+parent = json.loads((network / 'wallets' / 'loaded.json').read_text())['parent']
+text = {LISTS[which]!r}.replace('PARENT', json.dumps(parent)).replace('NAMES', {names!r})
+(network / 'wallets' / {which!r}).write_text(text)
+"""
+        assert workers.attempt("wallet", code) == "done"
+        workers.kill("wallet")
+        workers.start("wallet")
+        wait_for(lambda: is_entered(workers), "the intruder to be in the next process")
+        assert workers.attempt("wallet", f"Path({str(own)!r}, 'key').read_text()") == "done", "the owner named it"
+        for attempted in (
+            f"Path({str(home)!r}, 'key').read_text()",
+            f"Path({str(home)!r}, 'key').write_text('mine')",
+            f"Path({str(home)!r}, 'new').touch()",
+            "os.listdir('/etc/ssl')",
+            "(network / 'run' / 'node.json').open('r+b').close()",
+            "os.listdir(network)",
+        ):
+            assert workers.attempt("wallet", attempted).startswith("PermissionError"), attempted
+        problems = "\n".join(workers.health("wallet").problems)
+        assert f"The wallet {str(home)!r} was not loaded: " in problems
+        assert "or name it by -wallet= at the start" in problems
     finally:
         workers.close()
 

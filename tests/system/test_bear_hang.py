@@ -99,13 +99,13 @@ def test_a_supervisor_that_is_stopped_holds_up_no_caller(make_daemon: Callable[.
 
 
 def test_a_wallet_whose_loop_waits_inside_python(make_daemon: Callable[..., Daemon]) -> None:
-    """For a file that doesn't come: the list of wallets to load, read when that is changed."""
+    """For a reader that doesn't come, of the list of wallets to load, which is written anew beside the old one."""
     daemon = make_daemon("d", *QUICK)
     client = Acknowledged(daemon)
     daemon.wallet(None, "createwallet", "w")
     client.address("w", "before")
     settings = (daemon.directory / "regtest" / "settings.json").resolve()
-    settings.unlink(missing_ok=True)
+    settings = settings.with_name("settings.json.partial")
     os.mkfifo(settings)
     old = daemon.pid("wallet")
     outcome = in_background(lambda: daemon.wallet(None, "createwallet", "v", False, False, "", False, True, True))
@@ -113,10 +113,7 @@ def test_a_wallet_whose_loop_waits_inside_python(make_daemon: Callable[..., Daem
     status = wait_until("the watchdog", lambda: (found := daemon.unit("wallet"))["last_exit"] and found)
     assert status["last_exit"]["why"].startswith("watchdog: its loop gave no sign of life for 1.6 s")
     waiting = settings.rename(settings.with_name("away"))
-    with contextlib.suppress(OSError):  # the next process may have come so far as to wait for it too
-        gate = os.open(waiting, os.O_WRONLY | os.O_NONBLOCK)
-        os.write(gate, b"{}")
-        os.close(gate)
+    os.close(os.open(waiting, os.O_RDONLY | os.O_NONBLOCK))
     until_replaced(daemon, "wallet", old)
     assert isinstance(wait_until("the call to end", lambda: outcome)[0], Disconnected)
     stacks = daemon.log("wallet").partition(STACKS)[2]

@@ -75,7 +75,8 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
 
 def _holds_lock(file: Path, pid: int) -> bool:
     try:
-        return file.read_text("ascii", "replace").strip() == str(pid)
+        with file.open("rb") as lock:
+            return lock.read(32).strip() == str(pid).encode()
     except OSError:
         return False
 

@@ -79,13 +79,23 @@ def main() -> None:
 
         kind = module.WalletService
 
+    module.NodeService = module.WalletService = module.SignerService = entered(kind, role)  # type: ignore[attr-defined,misc,assignment]
+    if role == "wallet":
+        from bitcoind_mp.wallet import keeper_service
+
+        keeper_service.KeeperService = entered(keeper_service.KeeperService, role)  # type: ignore[misc]
+    program.main()
+
+
+def entered(kind: Any, role: str) -> Any:
+    """That service with an intruder in it."""
+
     class Entered(kind):  # type: ignore[misc]
         async def start(self, host: Host) -> None:
             await super().start(host)
             (self._servers[0] if role == "signer" else self._server).add(Intruder())
 
-    module.NodeService = module.WalletService = module.SignerService = Entered  # type: ignore[attr-defined,misc,assignment]
-    program.main()
+    return Entered
 
 
 if __name__ == "__main__":

@@ -34,14 +34,18 @@ def test_a_long_name_is_cut_and_stays_its_own() -> None:
 
 def test_which_wallets_are_loaded_at_the_start(tmp_path) -> None:
     at = ["-regtest", f"-datadir={tmp_path}"]
-    assert load(at, SUPERVISOR).wallets_to_load == []
+    assert load(at, WALLET).wallets_to_load([]) == []
     (tmp_path / "regtest" / "wallets").mkdir(parents=True)
     (tmp_path / "regtest" / "wallets" / "wallet.sqlite").touch()
-    assert load(at, SUPERVISOR).wallets_to_load == [""]
-    assert load([*at, "-nowallet"], SUPERVISOR).wallets_to_load == []
-    (tmp_path / "regtest" / "settings.json").write_text('{"wallet": ["b", "a"]}')
-    assert load(at, SUPERVISOR).wallets_to_load == ["b", "a"]
-    assert load([*at, "-wallet=a", "-wallet=a"], SUPERVISOR).wallets_to_load == ["a", "b"]
+    assert load(at, WALLET).wallets_to_load([]) == [""]
+    assert load([*at, "-nowallet"], WALLET).wallets_to_load([]) == []
+    assert load([*at, "-nowallet"], WALLET).wallets_to_load(["a"]) == []
+    assert load(at, WALLET).wallets_to_load(["b", "a"]) == ["b", "a"]
+    both = load([*at, "-wallet=a", "-wallet=a"], WALLET)
+    assert both.wallets_to_load(["b", "a"]) == ["a", "b"]
+    assert both.get_list("wallet") == ["a", "a"], "what is marked is no option"
+    (tmp_path / "bitcoin.conf").write_text("[regtest]\nwallet=c\nnowallet=1\n")
+    assert load(at, WALLET).wallets_to_load(["b"]) == ["b"], "as in Core: the file's negation is the weaker"
 
 
 def test_a_process_for_one_wallet_has_a_socket_of_its_own(tmp_path) -> None:

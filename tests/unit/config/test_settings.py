@@ -8,13 +8,10 @@ def given(
     command: list[str | bool] | None = None,
     section: list[str | bool] | None = None,
     default: list[str | bool] | None = None,
-    dynamic: list[str | bool] | None = None,
 ) -> Settings:
     settings = Settings()
     if command is not None:
         settings.command_line["x"] = command
-    if dynamic is not None:
-        settings.dynamic["x"] = dynamic
     if section is not None:
         settings.files["regtest"] = {"x": section}
     if default is not None:
@@ -23,9 +20,9 @@ def given(
 
 
 def test_sources_in_order_of_strength() -> None:
-    everything = given(command=["c"], dynamic=["d"], section=["s"], default=["f"])
+    everything = given(command=["c"], section=["s"], default=["f"])
     assert everything.one("x", "regtest") == "c"
-    assert given(dynamic=["d"], section=["s"], default=["f"]).one("x", "regtest") == "d"
+    assert everything.many("x", "regtest", dynamic=["d"]) == ["c", "d", "s", "f"]
     assert given(section=["s"], default=["f"]).one("x", "regtest") == "s"
     assert given(section=["s"], default=["f"]).one("x", "signet") == "f"
     assert given().one("x", "regtest") is None

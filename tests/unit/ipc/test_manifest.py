@@ -18,12 +18,28 @@ def test_it_is_written_in_one_step_and_read_back(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["node.json"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"commands": 5}', "\xff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"commands": 5}', "\xff", '{"commands": [5]}', '{"commands": [{"usage": "a"}]}'),
+        *('{"commands": [{"name": "a", "usage": 5}]}', '{"commands": ' + "[" * 100_000),
+    ],
+)
 def test_what_is_no_manifest_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "node.json"
     assert manifest.read(path) is None
     path.write_text(text, encoding="latin-1")
     assert manifest.read(path) is None
+
+
+def test_no_more_is_read_than_a_table_can_have(tmp_path: Path) -> None:
+    """Its writer may have been broken into: the supervisor's memory isn't that one's to fill."""
+    path = tmp_path / "node.json"
+    path.write_text('{"commands": []}')
+    assert manifest.read(path) == {"commands": []}
+    with path.open("a") as file:
+        file.write(" " * manifest.LONGEST + "x")
+    assert manifest.read(path) == {"commands": []}, "what is beyond isn't looked at"
 
 
 def test_a_write_that_fails_leaves_the_old_one(tmp_path: Path) -> None:

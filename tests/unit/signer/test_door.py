@@ -11,9 +11,10 @@ from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.door import Door
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
-from bitcoind_mp.signer.door import REFUSAL, Door, Lineage, group_and_session, parent_of
+from bitcoind_mp.signer.door import REFUSAL, Lineage, chooser, group_and_session, parent_of
 
 #: pid -> parent. 100 is the supervisor, 101 to 103 its workers; 110 came from the wallet, 111 from that.
 PARENTS = {1: 0, 100: 50, 101: 100, 102: 100, 103: 100, 110: 102, 111: 110, 50: 1, 200: 50, 201: 200, 300: 1}
@@ -136,7 +137,7 @@ def test_a_connection_goes_to_the_server_that_is_for_it(tmp_path: Path) -> None:
         owner, wallet = Server([Owners()], hello=hello), Server(hello=hello, unknown=REFUSAL)
         path = tmp_path / "signer.sock"
         listening = bind_listener(path, mode=0o600)
-        door = Door(listening, Lineage(network), owner, wallet)
+        door = Door(listening, chooser(Lineage(network), owner, wallet))
         door.open()
         session = await connect(path)
         try:

@@ -44,11 +44,11 @@ class World:
 Scenario = Callable[[World], Awaitable[None]]
 
 
-def live(directory: Path, scenario: Scenario, *, register: type[Register] = Register) -> None:
+def live(directory: Path, scenario: Scenario, *more: str, register: type[Register] = Register) -> None:
     """Processes are the wallet's own, and in the middle of their imports when they are stopped."""
 
     async def life() -> None:
-        options = ["-regtest", f"-datadir={directory}", "-walletprocess=each", "-preload=0", "-sandbox=off"]
+        options = ["-regtest", f"-datadir={directory}", "-walletprocess=each", "-preload=0", "-sandbox=off", *more]
         config = configuration.load(options, "bitcoind-mp", environ={})
         prepare(config)
         known = register(config.run_dir / "units", ["wallet"], boot="b")
@@ -165,9 +165,71 @@ def test_the_name_of_one_whose_process_is_still_ending_is_kept(tmp_path: Path) -
         place.with_suffix(".name").write_text(LONG, "utf-8")
         orphans = [Orphan(unit, 1, -1)]
         sweep(world.config.run_dir, is_answered, [orphan.unit for orphan in orphans])
-        world.wallets.begin(orphans, [])
+        world.wallets.come_up(orphans, [])
         assert [each.plan.wallet for each in world.manager.units.values()] == [None, LONG]
         await world.wallets.close(LONG)
+
+    live(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("name", ["/etc", "../../elsewhere", "w/../../x", "link", "a\0b", "\ud800"])
+def test_one_that_lies_elsewhere_is_refused_whoever_asks(tmp_path: Path, name: str) -> None:
+    """Its process would reach that place, and be started by whoever broke into the one that asks."""
+
+    async def scenario(world: World) -> None:
+        world.config.wallets_dir.mkdir(exist_ok=True)
+        (world.config.wallets_dir / "link").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(RpcError, match=r"name it by -wallet= at the start"):
+            await world.wallets.open(name)
+        assert await world.wallets.begin([name, "w"]) == {name: str(refused(world, name))}
+        assert [unit.name for unit in await world.wallets.listed()] == ["w"]
+
+    live(tmp_path, scenario)
+
+
+def refused(world: World, name: str) -> str:
+    place = world.config.wallets_dir
+    return (
+        f"Wallet loading failed. '{place / name}' is not within {place}. Move the wallet there, or name it by -wallet= "
+        "at the start."
+    )
+
+
+def test_one_that_lies_elsewhere_is_had_where_the_command_line_names_it(tmp_path: Path) -> None:
+    async def scenario(world: World) -> None:
+        world.wallets.come_up([], [])
+        await world.wallets.open(str(tmp_path / "elsewhere"))
+        assert [unit.name for unit in await world.wallets.listed()] == [str(tmp_path / "elsewhere")]
+
+    live(tmp_path, scenario, f"-wallet={tmp_path / 'elsewhere'}")
+
+
+def test_those_that_are_marked_are_opened_once(tmp_path: Path) -> None:
+    """Not again when the process that reads where they are marked is started again: they may have been unloaded."""
+
+    async def scenario(world: World) -> None:
+        assert await world.wallets.begin(["a", "b"]) == {}
+        await world.wallets.close("a")
+        assert await world.wallets.begin(["a", "b"]) == {}
+        assert [unit.name for unit in await world.wallets.listed()] == ["b"]
+
+    live(tmp_path, scenario)
+
+
+def test_one_that_is_asked_for_while_it_is_closed_stays(tmp_path: Path) -> None:
+    """As one that a killed supervisor left, and that is marked to be loaded."""
+
+    async def scenario(world: World) -> None:
+        await world.wallets.open("w")
+        supervised = world.manager.units["wallet@w"]
+        before = supervised.unit.pid
+        closing = asyncio.create_task(world.wallets.close("w"))
+        await asyncio.sleep(0)
+        assert await world.wallets.begin(["w"]) == {}
+        with pytest.raises(RpcError, match="started again"):
+            await closing
+        await world.manager.until_unit(supervised, lambda unit: unit.pid not in (None, before))
+        assert [unit.name for unit in await world.wallets.listed()] == ["w"]
 
     live(tmp_path, scenario)
 

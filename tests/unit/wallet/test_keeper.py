@@ -12,8 +12,9 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.wallet_units import OpenWallet, WalletUnit, WalletUnits
+from bitcoind_mp.wallet.carrier import TEMPORARY
 from bitcoind_mp.wallet.creation import Recipe
-from bitcoind_mp.wallet.keeper import Keeper
+from bitcoind_mp.wallet.keeper import BackupsOfOthers, Keeper
 from bitcoind_mp.wallet.startup import StartupList
 
 
@@ -28,6 +29,9 @@ class Units(WalletUnits):
 
     async def listed(self) -> list[WalletUnit]:
         return list(self.had.values())
+
+    async def begin(self, names: list[str]) -> dict[str, str]:
+        raise NotImplementedError
 
     async def open(self, name: str) -> None:
         self.had.setdefault(name, WalletUnit(name, f"wallet@{name}", True))
@@ -61,8 +65,8 @@ class Process(OpenWallet):
     async def opened(self, patience: float) -> None:
         await self._answer("opened")
 
-    async def let_go(self) -> None:
-        await self._answer("let go")
+    async def is_idle(self) -> None:
+        await self._answer("idle")
 
 
 class World:
@@ -111,7 +115,7 @@ def test_a_wallet_s_life(at_work) -> None:
         assert json.loads(world.settings.read_text()) == {"wallet": ["w"]}
         assert (await world.bench.refused(world.keeper.load("w"))).code == RpcCode.WALLET_ALREADY_LOADED
         await world.keeper.unload("w", False)
-        assert world.process.calls == ["opened", "let go"]
+        assert world.process.calls == ["opened", "idle"]
         assert (await world.keeper.names(), world.units.had) == ([], {})
         assert json.loads(world.settings.read_text()) == {"wallet": []}
         assert (await world.bench.refused(world.keeper.unload("w"))).code == RpcCode.WALLET_NOT_FOUND
@@ -217,5 +221,29 @@ def test_nobody_else_loads_one_meanwhile(at_work) -> None:
             assert (await world.bench.refused(work)).message == "Wallet already loading."
         world.process.may_answer.set()
         await making
+
+    at_work(scenario)
+
+
+@pytest.mark.parametrize("place", ["alice/b", "b", "new/../alice/b", "link/b", "elsewhere"])
+def test_no_backup_is_put_where_another_wallet_s_process_could_read_it(at_work, tmp_path, place: str) -> None:
+    """Whoever asks for it may be that process, and be broken into."""
+
+    async def scenario(world: World) -> None:
+        directory, outside = world.keeper.directory, tmp_path / "outside"
+        for name in ("alice", "bob", "new"):
+            (directory.root / name).mkdir(parents=True)
+        outside.mkdir()
+        (directory.root / "link").symlink_to(directory.root / "alice")
+        world.units.had["named"] = WalletUnit(str(outside), "wallet@named", True)
+        carries = BackupsOfOthers(directory, world.units.listed)
+        (directory.root / "bob" / TEMPORARY).write_bytes(b"keys")
+        target = outside / "b" if place == "elsewhere" else directory.root / place
+        refused = await world.bench.refused(carries.carry("bob", str(target)))
+        assert (refused.code, "Backups are not put into another wallet's directory" in refused.message) == (-4, True)
+        assert not target.exists()
+        for fine in (directory.root / "bob" / "mine", tmp_path / "backup"):
+            await carries.carry("bob", str(fine))
+            assert fine.read_bytes() == b"keys"
 
     at_work(scenario)

@@ -167,6 +167,44 @@ def test_the_start_list_keeps_what_else_is_in_cores_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("left", ["{", "[]", "[" * 100_000, "x" * (2 << 20), "directory", "fifo", "\ud800"])
+def test_a_start_list_that_somebody_spoiled_stops_nobody(tmp_path, caplog, left):
+    """Whoever broke into the process that writes it could else keep all from starting, or waiting for ever."""
+    path = tmp_path / "settings.json"
+    if left == "directory":
+        path.mkdir()
+    elif left == "fifo":
+        os.mkfifo(path)
+    else:
+        path.write_bytes(left.encode(errors="surrogatepass"))
+    startup = StartupList(path)
+    assert startup.marked() == []
+    assert startup.problem.startswith(f"The list of wallets to load at the start, {path}, can't be read: ")
+    assert startup.problem in caplog.text
+    assert SessionList(path, "parent").names() == []
+    with pytest.raises((OSError, ValueError)):
+        startup.change("w", True)
+    assert path.is_dir() or path.is_fifo() or path.read_bytes() == left.encode(errors="surrogatepass")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("settings.json", "loaded.json", "settings.json.partial", "wallet-unlocked.json", "wallet@a-unlocked.json"),
+        *("settings.json/w", "w/unlocked.json", "wallet.sqlite", "w/wallet.sqlite-wal", "backup.partial"),
+    ],
+)
+def test_no_wallet_is_made_where_a_file_of_the_process_s_own_is_to_lie(on_bench, tmp_path, name):
+    async def scenario(bench):
+        refused = await bench.refused(bench.wallets.create(name, Recipe(), None))
+        assert (refused.code, "That name is kept for a file of this program's own" in refused.message) == (-4, True)
+        refused = await bench.refused(bench.wallets.restore(name, tmp_path, None))
+        assert (refused.code, "That name is kept for a file of this program's own" in refused.message) == (-4, True)
+        assert not (bench.options.wallets_dir / name).exists()
+
+    on_bench(scenario)
+
+
 def test_waiting_transactions_are_handed_over_again_once_a_block_could_have_had_them(on_bench):
     async def scenario(bench):
         from bitcoind_mp.interfaces.errors import RpcError

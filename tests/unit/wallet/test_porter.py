@@ -137,13 +137,45 @@ def test_a_wallet_that_cant_be_read_or_is_in_use_stays(ledger: Ledger, carrier: 
     user.close()
 
 
-@pytest.mark.parametrize("place", ["data/blocks/x", ".ssh/authorized_keys", ".profile"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("data/blocks/x", ".ssh/authorized_keys", ".profile"),
+        *("data/bitcoin.conf", "lib/x.pth", "lib/sitecustomize.py", "units/x.service", "data/UPPER.CONF"),
+        str(Path(os.__file__).parent / "backup"),
+        str(Path(sys.prefix) / "backup"),
+    ],
+)
 def test_it_writes_nothing_where_others_obey(ledger: Ledger, porter: Porter, tmp_path: Path, place: str) -> None:
     target = tmp_path / place
     target.parent.mkdir(exist_ok=True)
     with pytest.raises(PermissionError, match="Backups are not written"):
         asyncio.run(porter.back_up(ledger, target))
     assert not target.exists()
+
+
+def test_it_makes_no_wallet_of_a_file_beside_one(ledger: Ledger, tmp_path: Path) -> None:
+    """Which another program would take for part of that wallet, or for a list of ours."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    wallets = tmp_path / "data" / "wallets"
+    working = threading.Thread(target=work, args=(theirs, [], wallets))
+    working.start()
+    (wallets / "bob").mkdir()
+    for place in ("bob/wallet.sqlite", "bob/wallet.sqlite-wal", "bob/unlocked.json", "loaded.json"):
+        with pytest.raises(PermissionError):
+            asyncio.run(Porter(ours).back_up(ledger, wallets / place))
+        assert not (wallets / place).exists()
+    ours.close()
+    working.join(30)
+    theirs.close()
+
+
+def test_it_removes_nothing_on_its_way_that_is_no_wallet(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
+    download = tmp_path / "film.partial"
+    download.write_text("half of it")
+    with pytest.raises(FileExistsError, match="no wallet file"):
+        asyncio.run(porter.back_up(ledger, tmp_path / "film"))
+    assert download.read_text() == "half of it"
 
 
 def test_a_link_leads_it_nowhere_else(ledger: Ledger, porter: Porter, tmp_path: Path) -> None:
