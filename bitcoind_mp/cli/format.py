@@ -242,9 +242,10 @@ def _restarts(unit: "dict[str, Any]", now: float) -> str:
     text = str(unit.get("restarts", 0))
     last = unit.get("last_exit")
     if last:
-        text += f"; last exit: {one_line(last['why'])}"
+        said = any(str(last["why"]) in problem for problem in unit.get("problems") or [])
+        text += "; last exit" if said else f"; last exit: {one_line(last['why'])}"
         if last.get("time") is not None:
-            text += f", {age(now - float(last['time']))} ago"
+            text += f"{' was' if said else ','} {age(now - float(last['time']))} ago"
     return text
 
 
