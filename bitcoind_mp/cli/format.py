@@ -168,7 +168,9 @@ def harmless(answer: "Any") -> "Any":
         return {name: harmless(value) for name, value in answer.items()}
     if isinstance(answer, list):
         return [harmless(value) for value in answer]
-    return printable(answer.replace("\n", " ")) if isinstance(answer, str) else answer
+    if not isinstance(answer, str) or answer.isprintable():
+        return answer  # a number is text too (`jsontext.Number`), and is to stay one
+    return printable(answer.replace("\n", " "))
 
 
 def one_line(text: str) -> str:
