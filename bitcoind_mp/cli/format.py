@@ -168,7 +168,9 @@ def harmless(answer: "Any") -> "Any":
         return {name: harmless(value) for name, value in answer.items()}
     if isinstance(answer, list):
         return [harmless(value) for value in answer]
-    return printable(answer.replace("\n", " ")) if isinstance(answer, str) else answer
+    if not isinstance(answer, str) or answer.isprintable():
+        return answer  # a number is text too (`jsontext.Number`), and is to stay one
+    return printable(answer.replace("\n", " "))
 
 
 def one_line(text: str) -> str:
@@ -242,9 +244,10 @@ def _restarts(unit: "dict[str, Any]", now: float) -> str:
     text = str(unit.get("restarts", 0))
     last = unit.get("last_exit")
     if last:
-        text += f"; last exit: {one_line(last['why'])}"
+        said = any(str(last["why"]) in problem for problem in unit.get("problems") or [])
+        text += "; last exit" if said else f"; last exit: {one_line(last['why'])}"
         if last.get("time") is not None:
-            text += f", {age(now - float(last['time']))} ago"
+            text += f"{' was' if said else ','} {age(now - float(last['time']))} ago"
     return text
 
 

@@ -9,7 +9,7 @@ from prompt_toolkit.formatted_text import ANSI, FormattedText, to_formatted_text
 from prompt_toolkit.output import Output
 from prompt_toolkit.utils import get_cwidth
 
-from .format import coloured, plain
+from .format import coloured, plain, wrapped
 from .highlight import Fragments, json_fragments
 from .jsontext import Number, write
 from .printed import error_text, tamed
@@ -101,6 +101,9 @@ class Terminal(Screen):
         self._clear_note()
         shown = [(style if self._colour else "", tamed(text)) for style, text in fragments]
         print_formatted_text(FormattedText(shown), output=self._output, style=STYLE)
+
+    def error(self, text: str) -> None:
+        super().error(wrapped(text, self._output.get_size().columns))
 
     def painted(self, text: str) -> None:
         self._clear_note()

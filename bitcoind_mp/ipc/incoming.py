@@ -78,6 +78,8 @@ def refusal(error: BaseException, incoming: Incoming | None = None) -> Any:
         why = str(error) or "Disconnected"
         if incoming is not None:
             why = f"A process that {incoming.method} asks went away before it answered: {why}"
+            if incoming.served is not None and incoming.served.method.declaration.changes:
+                why = f"{why.rstrip('.')}. Whether the command took effect is unknown."
         return Left(ErrorResult(int(RpcCode.CLIENT_NOT_CONNECTED), why))
     if isinstance(error, CallTimeout):
         return Left(ErrorResult(int(RpcCode.MISC_ERROR), str(error) or "Timed out"))

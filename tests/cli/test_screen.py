@@ -1,14 +1,17 @@
 """Values on the screen: digits as Core prints them, colours that add up to the text."""
 
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import pytest
+from prompt_toolkit.data_structures import Size
+from prompt_toolkit.output.vt100 import Vt100_Output
 
 from bitcoind_mp.cli.arguments import BadArgument
 from bitcoind_mp.cli.highlight import MOST, json_fragments
 from bitcoind_mp.cli.jsontext import write
-from bitcoind_mp.cli.screen import narrowed, result_fragments
+from bitcoind_mp.cli.screen import Terminal, narrowed, result_fragments
 from bitcoind_mp.cli.values import from_text, to_text_numbers
 
 
@@ -72,3 +75,11 @@ def test_a_name_that_comes_twice_is_not_halved() -> None:
 )
 def test_a_remark_takes_no_more_columns_than_there_are(text: str, width: int, shown: str) -> None:
     assert narrowed(text, width) == shown
+
+
+def test_an_error_is_broken_between_words() -> None:
+    shown = StringIO()
+    output = Vt100_Output(shown, lambda: Size(rows=5, columns=20), enable_cpr=False)
+    Terminal(output, colour=False).error("error: the connection ended before the answer came")
+    lines = [line.strip() for line in shown.getvalue().splitlines()]
+    assert [line for line in lines if "connection" in line] == ["connection ended"]

@@ -104,6 +104,11 @@ class ExampleCommands:
         """Whom it asks goes away."""
         raise Disconnected("The connection was lost")
 
+    @command("util", changes=True)
+    async def abandoned_at_work(self) -> None:
+        """Whom it asks goes away."""
+        raise Disconnected("The connection was lost.")
+
     @command("util")
     def refuses(self) -> None:
         """Refuses with data."""

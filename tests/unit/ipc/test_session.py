@@ -118,6 +118,20 @@ def test_who_is_lost_is_told_apart_from_who_was_called(recording: Any, example: 
     asyncio.run(main())
 
 
+def test_of_a_change_it_is_said_that_its_outcome_is_unknown(recording: Any, example: Any) -> None:
+    async def main() -> None:
+        session, link = recording(example())
+        session.received(line("abandoned_at_work", id=1))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert link.messages()[0]["error"]["message"] == (
+            "A process that abandoned_at_work asks went away before it answered: The connection was lost. "
+            "Whether the command took effect is unknown."
+        )
+
+    asyncio.run(main())
+
+
 def test_a_server_that_closes_turns_each_request_away(recording: Any, example: Any) -> None:
     async def main() -> None:
         session, link = recording(example())
