@@ -27,6 +27,7 @@ _CLONE_THREAD = 0x00010000
 _32_BITS = 0xFFFFFFFF
 #: Of a socket's type, without its flags (SOCK_TYPE_MASK).
 _KIND = 0xF
+_OTHER_KINDS = (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET)
 #: What a program may ask for and do without, where it is told that there is none.
 _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET)
 #: What the interpreter asks of descriptors. Not TIOCSTI, which types on a terminal for whoever reads it next.
@@ -93,6 +94,7 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
     pairs = [
         Rule("socketpair", 0, ((0, _MASKED_EQ, _32_BITS, socket.AF_UNIX), (1, _MASKED_EQ, _KIND, socket.SOCK_STREAM)))
     ]
+    pairs += [Rule("socketpair", errno.EPERM, ((1, _MASKED_EQ, _KIND, kind),)) for kind in _OTHER_KINDS]
     if wanted:
         addressed = [Rule(name) for name in syscalls.TO_AN_ADDRESS]
     else:
