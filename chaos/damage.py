@@ -6,6 +6,7 @@ import os
 import random
 import resource
 import socket
+import struct
 import time
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,8 @@ from .faults import ALL, Fault, NotPossibleError
 FULL = (0.5, 2.0)
 #: The system call's number, the same on every architecture (no wrapper in Python).
 _PIDFD_GETFD = 438
+#: The pid in a struct ucred, and its size.
+_PID, _CREDENTIALS = struct.Struct("@i"), 12
 
 GARBAGE = (
     b"\x00\xff\xfe\x80" * 64 + b"\n",
@@ -74,20 +77,21 @@ def cut_connections(daemon: Daemon, chance: random.Random, name: str) -> None:
                 descriptor = libc.syscall(_PIDFD_GETFD, pidfd, int(entry.name), 0)
                 if descriptor < 0:
                     raise NotPossibleError(f"pidfd_getfd(2) is refused: {os.strerror(ctypes.get_errno())}")
-                cut += shut(socket.socket(fileno=descriptor))
+                cut += shut(socket.socket(fileno=descriptor), pid)
     finally:
         os.close(pidfd)
     if not cut:
         raise NotPossibleError(f"the {name} had no connection just then")
 
 
-def shut(borrowed: socket.socket) -> bool:
-    """Shut it down if it is a connection to a path's listener, as a broken one would be."""
+def shut(borrowed: socket.socket, pid: int) -> bool:
+    """Shut it down if it is a connection of that process's with another, as a broken one would be."""
     with borrowed:
         stream = borrowed.family == socket.AF_UNIX and borrowed.type == socket.SOCK_STREAM
         if not stream or borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return False
-        if not borrowed.getsockname() and not borrowed.getpeername():  # a socketpair: the event loop's own
+        (maker,) = _PID.unpack_from(borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS))
+        if not borrowed.getsockname() and not borrowed.getpeername() and maker == pid:  # the event loop's own pair
             return False
         borrowed.shutdown(socket.SHUT_RDWR)
         return True

@@ -26,10 +26,10 @@ ARROWS = {
 ADAPTERS = {
     "supervisor": {"__main__.py", "control.py", "health.py", "app.py", "parts.py", "sources.py", "template.py"}
     | {"callers.py"},
-    "node": {"__main__.py", "app.py", "feed.py", "preload.py", "reach.py", "service.py"},
+    "node": {"__main__.py", "app.py", "feed.py", "for_wallets.py", "preload.py", "reach.py", "service.py"},
     "wallet": {"__main__.py", "app.py", "preload.py", "reach.py", "upstream.py", "signer_link.py", "service.py"}
     | {"elsewhere.py", "keeper_service.py"},
-    "signer": {"__main__.py", "app.py", "door.py", "entrance.py", "preload.py", "reach.py", "service.py"},
+    "signer": {"__main__.py", "app.py", "door.py", "preload.py", "reach.py", "service.py"},
     "cli": {"__main__.py", "calling.py", "client.py", "exchange.py", "link.py", "shell.py"},
 }
 FILES = sorted(ROOT.rglob("*.py"))

@@ -6,8 +6,6 @@ from hashlib import sha256
 
 from .command import Secret, interface_method
 
-#: The names, in LISTEN_FDNAMES, of the two ends of the channel over which the wallet calls the signer.
-TO_SIGNER, FROM_WALLET = "to-signer", "from-wallet"
 #: What stands in a passphrase's place where the signer was told that itself begins so.
 TICKET = "entrusted-to-the-signer:"
 

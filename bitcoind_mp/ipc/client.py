@@ -12,6 +12,7 @@ from bitcoind_mp.interfaces.init import Hello
 
 from .handshake import check
 from .limits import MAX_REPLY
+from .passing import Dial
 from .session import Session
 from .transport import Wire
 from .unix import short_address
@@ -26,11 +27,12 @@ async def connect(
     deadline: float = 5.0,
     timeout: float = 30.0,  # noqa: ASYNC109
     limit: int = MAX_REPLY,
+    dial: Dial | None = None,
 ) -> Session:
     """Connect, and with ``hello`` shake hands (commands alone need no hands shaken).
 
-    ``deadline`` in seconds is for both; ``timeout`` is each later call's, unless it names its own; ``limit`` is the
-    longest line that is taken, in bytes.
+    With ``dial`` to where that leads: ``path`` is then only what people are told. ``deadline`` in seconds is for both;
+    ``timeout`` is each later call's, unless it names its own; ``limit`` is the longest line that is taken, in bytes.
 
     Raises:
         OSError: nobody listens there (`FileNotFoundError`, `ConnectionRefusedError`, `PermissionError`).
@@ -39,18 +41,23 @@ async def connect(
     """
     try:
         async with asyncio.timeout(deadline):
-            connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            try:
-                connected.setblocking(False)
-                await _connect(connected, path)
-            except BaseException:
-                connected.close()
-                raise
+            connected = dial() if dial is not None else await _connected(path)
             return await attach(connected, hello=hello, deadline=deadline, timeout=timeout, limit=limit)
     except TimeoutError as error:
         if isinstance(error, CallTimeout):
             raise
         raise CallTimeout(f"{path} did not answer within {deadline:g} s") from None
+
+
+async def _connected(path: str | Path) -> socket.socket:
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.setblocking(False)
+        await _connect(connected, path)
+    except BaseException:
+        connected.close()
+        raise
+    return connected
 
 
 async def _connect(connected: socket.socket, path: str | Path) -> None:

@@ -52,6 +52,8 @@ class Dispatcher:
         incoming = Incoming(self._session, message, message.get("id", NOID))
         request = Request(incoming.method, [incoming], incoming.identity)
         _, result = dispatch_request(cast(Methods, table), NOCONTEXT, request)
+        if incoming.served is None:
+            self._shared.on_unknown(incoming.method)
         if incoming.identity is NOID:
             return None, incoming
         if incoming.served is None:

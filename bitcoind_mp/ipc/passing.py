@@ -10,6 +10,7 @@ import socket
 import stat
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 #: What a packet says beside its descriptor: at least one byte must be there.
 _HERE = b"."
@@ -80,3 +81,8 @@ def _is_connected_stream(found: socket.socket) -> bool:
 
 #: Makes a connection to a server that has no path; see `call_over`.
 Dial = Callable[[], socket.socket]
+
+
+def dialling(end: socket.socket | None) -> Dial | None:
+    """How to call over that end; None where there is none."""
+    return partial(call_over, end) if end is not None else None

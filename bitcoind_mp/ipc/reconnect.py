@@ -10,7 +10,7 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.interfaces.init import Hello
 
-from .client import attach, connect
+from .client import connect
 from .inotify import Appearance
 from .jsonrpc import Params
 from .passing import Dial
@@ -174,9 +174,9 @@ class Reconnecting:
         return True
 
     async def _connect(self) -> Session:
-        if self._dial is None:
-            return await connect(self._path, hello=self._hello, deadline=self._patience, timeout=self._timeout)
-        return await attach(self._dial(), hello=self._hello, deadline=self._patience, timeout=self._timeout)
+        return await connect(
+            self._path, hello=self._hello, deadline=self._patience, timeout=self._timeout, dial=self._dial
+        )
 
     def _words(self, error: Exception) -> str:
         """Why nobody was reached, for people."""

@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from bitcoind_mp.interfaces.command import command, interface_method
@@ -39,7 +39,8 @@ class Server:
     ``objects`` are instances whose methods are declared; more may follow with `add` (a worker that serves while
     it still loads). ``hello`` is what `init.handshake` answers. While `warmup` holds a text, commands are refused
     with Core's -28 and that text; interface methods are answered all the same. ``unknown`` is what is said to whoever
-    calls what isn't served. ``credentials`` is what tells who a peer is, and ``access`` who may be one.
+    calls what isn't served, and ``on_unknown`` is told what that was. ``credentials`` is what tells who a peer is, and
+    ``access`` who may be one.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Server:
         unknown: str = UNKNOWN,
         credentials: CredentialReader = peer_credentials,
         max_connections: int = MAX_CONNECTIONS,
+        on_unknown: Callable[[str], None] | None = None,
     ) -> None:
         self.hello = hello
         self._access = access or own_user()
@@ -59,6 +61,8 @@ class Server:
         self._max_connections = max_connections
         self._table: Table = {}
         self._shared = Shared(self._table, warmup, unknown)
+        if on_unknown is not None:
+            self._shared.on_unknown = on_unknown
         self._sessions: dict[int, Session] = {}
         self._listeners: list[asyncio.Server] = []
         self._count = 0

@@ -5,6 +5,7 @@ What a stream sends is ``streams.py``'s business; this file begins and ends them
 
 import asyncio
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -38,6 +39,8 @@ log = logging.getLogger("bitcoind_mp.feed")
 
 _RECENT = 4
 """So many newest blocks are kept at hand for the followers, who all want them at once."""
+_NUMBER = 53
+"""Bits of a stream's number, which JSON's readers take whole: no follower is to end another's by guessing it."""
 _PATIENCE = 3600.0
 """Seconds a follower has for one block: it may be writing to a slow disk, and nobody waits for it."""
 
@@ -63,7 +66,6 @@ class Feed(Chain, Listener):
         self._recent: OrderedDict[bytes, BlockContents] = OrderedDict()
         self._streams: dict[int, Stream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._count = 0
         self._subscriptions: list[Callable[[], None]] = [
             chain.subscribe(self).close,
             mempool.subscribe(self).close,
@@ -122,8 +124,7 @@ class Feed(Chain, Listener):
 
     async def follow(self, locator: list[str], follower: Follower, stop_height: int | None = None) -> int:
         cursor, lost = self._where([parse_name(text) for text in locator])
-        self._count += 1
-        number = self._count
+        number = secrets.randbits(_NUMBER)
         set_timeout(follower, _PATIENCE)
         stream = Stream(
             number,

@@ -8,6 +8,7 @@ import os
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.channels import AT_NODE
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc import manifest
@@ -27,6 +28,7 @@ from .app import Node
 from .broadcast import Broadcaster
 from .chain.room import watch_room
 from .feed import Feed
+from .for_wallets import ForWallets
 from .health import Changes, NodeHealth, Standing, topics
 from .reach import confinement, prepare
 from .rpc import command_objects
@@ -52,6 +54,7 @@ class NodeService(Service):
         self._host: Host
         self._lock: lock.DirectoryLock | None = None
         self._server: Server | None = None
+        self._wallets: ForWallets | None = None
         self._node: Node | None = None
         self._health: NodeHealth | None = None
         self._feed: Feed | None = None
@@ -82,15 +85,15 @@ class NodeService(Service):
         access = own_user(self._config.get_str("ipcgroup"))
         objects = [self._health, self._events, ProcessCommands(host, "node")]
         self._server = server = Server(objects, hello=hello, access=access, warmup="Starting")
+        self._wallets = ForWallets(host.activation.socket(AT_NODE), hello, "Starting")
         coming_up = asyncio.create_task(self._come_up(node, server, table), name="come up")
         try:
             await asyncio.wait({coming_up}, timeout=_SEAMLESS)
-            if not coming_up.done():
-                await server.serve(listening)
-                await asyncio.shield(coming_up)
-            else:
+            if coming_up.done():
                 coming_up.result()
-                await server.serve(listening)
+            await server.serve(listening)
+            self._wallets.open()
+            await asyncio.shield(coming_up)
         except asyncio.CancelledError:
             coming_up.cancel()
             await asyncio.gather(coming_up, return_exceptions=True)
@@ -105,13 +108,15 @@ class NodeService(Service):
         self._feed = Feed(node.chain, node.mempool, broadcaster, node.indexes.transactions)
         self._watch = ChainWatch(node.chain, attend)
         server.add(self._feed, self._watch, *command_objects(node))
+        assert self._wallets is not None
+        self._wallets.server.add(self._feed)
         await node.go_online()
         self._changes = Changes(node, self._tell_changes)
         self._tell_changes()
         assert self._health is not None
         self._health.doing = ""
         table.write(server.manifest())  # first: whoever is answered finds it
-        server.warmup = ""
+        server.warmup = self._wallets.server.warmup = ""
 
     async def stop(self) -> None:
         if self._busy is not None:
@@ -128,6 +133,8 @@ class NodeService(Service):
         self._progress("Ending calls…")
         if self._feed is not None:
             await self._feed.close()
+        if self._wallets is not None:
+            await self._wallets.close(_CLOSE_CALLS)
         if self._server is not None:
             await self._server.close(_CLOSE_CALLS)
         if self._node is not None:
@@ -164,6 +171,8 @@ class NodeService(Service):
             self._health.doing = text
         if self._server is not None and self._server.warmup:
             self._server.warmup = text
+        if self._wallets is not None and self._wallets.server.warmup:
+            self._wallets.server.warmup = text
         self._host.notify.status(text)
 
     async def _stay_alive(self) -> None:

@@ -48,7 +48,8 @@ class Confinement:
     sockets, devices or symbolic links are made there); those that don't exist are none. In the directories of
     ``remove`` names may be removed, and nothing else. The interpreter's own files and the system's libraries may
     always be read: a late import is no failure. ``apart`` are places that must be out of reach whatever else is
-    allowed. ``unix``, ``internet``: whether new sockets of that kind may be made; ``listen``: TCP ports that may be
+    allowed. ``unix``, ``internet``: whether new sockets of that kind may be made; with neither, nothing is connected
+    either, and what it was handed is all that it speaks over. ``listen``: TCP ports that may be
     listened on. Unix sockets of the abstract namespace are out of reach, unless connected already.
     """
 

@@ -25,6 +25,9 @@ _BINARY_TREE = 2
 _NE, _EQ, _MASKED_EQ = 1, 4, 7
 _CLONE_THREAD = 0x00010000
 _32_BITS = 0xFFFFFFFF
+#: Of a socket's type, without its flags (SOCK_TYPE_MASK).
+_KIND = 0xF
+_OTHER_KINDS = (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET)
 #: What a program may ask for and do without, where it is told that there is none.
 _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PACKET)
 #: What the interpreter asks of descriptors. Not TIOCSTI, which types on a terminal for whoever reads it next.
@@ -69,7 +72,9 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
     """What is carried out and what is refused. What is in neither is answered as by a kernel that doesn't have it
     (ENOSYS): the C library then does without.
 
-    ``families``: of the sockets that may still be made. ``pid``: this process, whose own threads alone it may signal.
+    ``families``: of the sockets that may still be made; without any, those that there are go to no other address, as
+    far as a filter sees it (not in sendmsg's memory: that is how a manager is told). ``pid``: this process, whose own
+    threads alone it may signal.
     """
     allowed = [Rule(name) for name in syscalls.ALLOWED]
     refused = [Rule(name, errno.EPERM) for name in syscalls.REFUSED]
@@ -97,8 +102,30 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
         Rule("prctl", errno.EPERM, ((0, _MASKED_EQ, _32_BITS, number),))
         for number in (_PR_SET_DUMPABLE, _PR_SET_PTRACER)
     ]
-    pairs = [Rule("socketpair", 0, ((0, _MASKED_EQ, _32_BITS, socket.AF_UNIX),))]
-    return (*allowed, *refused, *own, *others, *limits, *threads, *controls, *itself, *sockets, *strange, *pairs)
+    # Streams: an end of a pair of datagrams could be connected to another address, or send there.
+    pairs = [
+        Rule("socketpair", 0, ((0, _MASKED_EQ, _32_BITS, socket.AF_UNIX), (1, _MASKED_EQ, _KIND, socket.SOCK_STREAM)))
+    ]
+    pairs += [Rule("socketpair", errno.EPERM, ((1, _MASKED_EQ, _KIND, kind),)) for kind in _OTHER_KINDS]
+    if wanted:
+        addressed = [Rule(name) for name in syscalls.TO_AN_ADDRESS]
+    else:
+        addressed = [Rule(name, errno.EPERM) for name in syscalls.TO_AN_ADDRESS if name != "sendto"]
+        addressed += [Rule("sendto", 0, ((4, _EQ, 0, 0),)), Rule("sendto", errno.EPERM, ((4, _NE, 0, 0),))]
+    return (
+        *addressed,
+        *allowed,
+        *refused,
+        *own,
+        *others,
+        *limits,
+        *threads,
+        *controls,
+        *itself,
+        *sockets,
+        *strange,
+        *pairs,
+    )
 
 
 def install(families: Iterable[int], library_name: str = _LIBRARY) -> None:

@@ -15,8 +15,8 @@ _FILES = """
     umask unlink unlinkat utime utimensat utimensat_time64 utimes vmsplice write writev cachestat
 """
 _SOCKETS = """
-    accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg
-    send sendmmsg sendmsg sendto setsockopt shutdown
+    accept accept4 getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendmsg
+    setsockopt shutdown
 """
 _WAITING = """
     clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 epoll_create
@@ -41,6 +41,9 @@ _ITSELF = """
     sigpending sigprocmask sigreturn sigsuspend swapcontext sysinfo ugetrlimit uname wait4 waitid waitpid
 """
 ALLOWED = tuple(" ".join((_FILES, _SOCKETS, _WAITING, _MEMORY, _ITSELF)).split())
+
+#: For those that may make sockets at all: who can't is not to turn one that it was handed to another address.
+TO_AN_ADDRESS = ("bind", "connect", "sendmmsg", "sendto")
 
 #: Whose first argument is a process: itself only.
 TO_A_PROCESS = ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")

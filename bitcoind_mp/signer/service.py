@@ -11,13 +11,14 @@ from pathlib import Path
 
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.channels import AT_SIGNER
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.interfaces.signer import FROM_WALLET
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.door import Door
+from bitcoind_mp.ipc.entrance import Entrance, Served
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener
@@ -31,7 +32,6 @@ from .app import SignerApp
 from .clock import boot_id, read
 from .counter import Counter
 from .door import REFUSAL, Lineage, chooser
-from .entrance import Entrance, Served
 from .owner import OwnerCommands
 from .reach import confinement, prepare
 from .tickets import Tickets
@@ -92,7 +92,7 @@ class SignerService(Service):
         self._make_directories()
         self._lock = lock.acquire(config.network_dir / "signer.lock", program="bitcoin-mp-signer")
         listening = host.activation.socket("signer") or self._bind(self._path)
-        from_wallet = host.activation.socket(FROM_WALLET) or self._bind(config.wallets_door)
+        from_wallet = host.activation.socket(AT_SIGNER) or self._bind(config.wallets_door)
         table = manifest.Table(self._path.with_suffix(".json"))
         now = partial(read, boot_id())
         # Before there is a second thread, and before a key is anywhere near.

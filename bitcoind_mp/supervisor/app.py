@@ -23,6 +23,7 @@ from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.door import Door
 from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.passing import take_from
 from bitcoind_mp.ipc.proxy import on_disconnect
 from bitcoind_mp.ipc.server import Server
 from bitcoind_mp.ipc.unix import bind_listener, is_answered
@@ -201,7 +202,7 @@ class Supervisor:
         orphans = list(find(self._config.run_dir / "units", self._config.network_dir, boot_id(self._environ)))
         if self._config.get_bool("adopt"):
             left = await adoption.listeners(self._notify, orphans, self._config.network_dir)
-            wanted = self._config.get_bool("signerprocess")
+            wanted = plan.channels(self._config)
             self._adopted, self._private = adoptable(left.listeners, left.ends, wanted=wanted)
         sweep(self._config.run_dir, is_answered, {orphan.unit for orphan in orphans})
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
@@ -222,13 +223,13 @@ class Supervisor:
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan], held: lock.DirectoryLock) -> None:
         """The units' whole life."""
-        self._private = made(self._private, wanted=self._config.get_bool("signerprocess"))
+        self._private = made(self._private, wanted=plan.channels(self._config))
         manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
         health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
         publisher, streams = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect)
-        doorman = Doorman(command_line(self._config))
+        doorman = Doorman(command_line(self._config), self._private, take_from)
         outward = Outward(
             *(self._config, manager, health),
             environ=self._environ,

@@ -7,11 +7,14 @@ itself.
 
 import asyncio
 import json
+import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import RpcCode
 
+from .processes.private import Private
 from .supervised import Supervised
 from .units.states import AT_REST, State
 from .units.unit import Unit
@@ -25,23 +28,32 @@ _LONGEST_REQUEST = 64 * 1024
 _MOST_AT_ONCE = 64
 
 
-class Doorman:
-    """Stands at the listening sockets of units at rest, and of those that are held. ``front_end`` is how a person
-    calls ours so that it reaches this supervisor."""
+#: The next connection that came in there, None for what is none. Raises OSError: there is none.
+Take = Callable[[socket.socket], socket.socket | None]
 
-    def __init__(self, front_end: str) -> None:
+
+def _accept(listener: socket.socket) -> socket.socket:
+    return listener.accept()[0]
+
+
+class Doorman:
+    """Stands at the listening sockets of units at rest, and of those that are held; and where they take what is passed
+    to them over a channel (``private``, ``take``). ``front_end`` is how a person calls ours so that it reaches this
+    supervisor."""
+
+    def __init__(self, front_end: str, private: Private, take: Take) -> None:
         self._front_end = front_end
         self._loop = asyncio.get_running_loop()
-        self._at: dict[str, socket.socket] = {}
+        self._private = private
+        self._take = take
+        self._at: dict[str, list[socket.socket]] = {}
         self._answering: set[asyncio.Task[Any]] = set()
 
     def watch(self, supervised: Supervised, listener: socket.socket) -> None:
         """The unit's state is as it is now: stand at its door, or leave."""
         standing = supervised.name in self._at
         if supervised.unit.state in _AWAY and not standing:
-            listener.setblocking(False)
-            self._at[supervised.name] = listener
-            self._loop.add_reader(listener.fileno(), self._open, supervised, listener)
+            self._stand(supervised, listener, self._private.door(supervised.name))
         elif supervised.unit.state not in _AWAY and standing:
             self._leave(supervised.name)
 
@@ -55,16 +67,29 @@ class Doorman:
         for name in list(self._at):
             self._leave(name)
 
-    def _leave(self, name: str) -> None:
-        self._loop.remove_reader(self._at.pop(name).fileno())
+    def _stand(self, supervised: Supervised, listener: socket.socket, door: int | None) -> None:
+        ways: list[tuple[socket.socket, Take]] = [(listener.dup(), _accept)]
+        if door is not None:
+            ways.append((socket.socket(fileno=os.dup(door)), self._take))
+        for place, take in ways:
+            place.setblocking(False)
+            self._loop.add_reader(place.fileno(), self._open, supervised, place, take)
+        self._at[supervised.name] = [place for place, _ in ways]
 
-    def _open(self, supervised: Supervised, listener: socket.socket) -> None:
+    def _leave(self, name: str) -> None:
+        for place in self._at.pop(name):
+            self._loop.remove_reader(place.fileno())
+            place.close()
+
+    def _open(self, supervised: Supervised, place: socket.socket, take: Take) -> None:
         """Take what waits: callers that queued while the unit was still up, too."""
         for _ in range(_MOST_AT_ONCE):
             try:
-                connected, _ = listener.accept()
+                connected = take(place)
             except OSError:
                 return
+            if connected is None:
+                continue
             connected.setblocking(False)
             answer = self._loop.connect_accepted_socket(
                 lambda: _Refusal(

@@ -19,7 +19,7 @@ from .units.states import State
 from .units.unit import Ended, Unit
 
 #: Of what is handed over. Change it whenever a field changes its meaning.
-VERSION = 4
+VERSION = 5
 #: Names the memfd in the environment; to a program that is only asked whether it could take over it says `CHECK`.
 VARIABLE = "BITCOIND_MP_HANDOVER"
 CHECK = "check"
@@ -61,7 +61,7 @@ class Handover:
     """Everything. ``listeners`` and ``bound`` (those that we bound, and remove at the end) by role; ``notify`` is
     the socket behind NOTIFY_SOCKET and its address; ``lifeline`` our workers' pipe, both ends; ``starter`` the lifeline
     that we hang on ourselves, None for none; ``since`` when the supervisor came up (monotonic); ``private`` the ends
-    of the channel between wallet and signer, by unit."""
+    of the channels between workers, by name."""
 
     lock: int
     listeners: dict[str, int]

@@ -75,6 +75,12 @@ def wallets_apart(config: Config) -> bool:
     return config.get_str("walletprocess") == "each" and not config.get_bool("disablewallet")
 
 
+def channels(config: Config) -> tuple[str, ...]:
+    """The channels between workers that there are to be (``processes/private.py``)."""
+    signer = ("signer",) if config.get_bool("signerprocess") else ()
+    return ("node", *signer, *(("keeper",) if wallets_apart(config) else ()))
+
+
 def wallet_unit(config: Config, wallet: str) -> Plan:
     """The unit that serves that wallet alone. Raises ValueError where its name makes none."""
     if "\0" in wallet:

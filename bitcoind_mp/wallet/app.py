@@ -1,6 +1,5 @@
 """Puts the wallet process together from the configuration; nothing of it runs yet."""
 
-import socket
 import time
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from .rebroadcast import Rebroadcaster
 from .signer_link import SignerLink, no_signer
 from .startup import SessionList, StartupList
 from .upstream import Upstream
+from .ways import Ways
 
 
 def wallet_options(config: Config) -> WalletOptions:
@@ -58,22 +58,22 @@ def wallet_options(config: Config) -> WalletOptions:
     )
 
 
-def _signer(config: Config, hello: Hello, to_signer: socket.socket | None) -> tuple[Signer, SignerLink | None]:
+def _signer(config: Config, hello: Hello, ways: Ways) -> tuple[Signer, SignerLink | None]:
     """Who signs, and the connection to it where there is one."""
     if not config.get_bool("signerprocess"):
         return no_signer(), None
-    link = SignerLink(config.wallets_door, hello, to_signer)
+    link = SignerLink(config.wallets_door, hello, ways.to_signer)
     return link.signer, link
 
 
 class KeeperApp:
     """The parts of the process that makes and lists wallets, which processes of their own serve. ``supervisor`` is
-    where the supervisor answers, ``to_signer`` as for `WalletApp`."""
+    where the supervisor answers, ``ways`` as for `WalletApp`."""
 
-    def __init__(self, config: Config, hello: Hello, supervisor: Path, to_signer: socket.socket | None = None) -> None:
+    def __init__(self, config: Config, hello: Hello, supervisor: Path, ways: Ways) -> None:
         clock = NodeClock(time.time)
-        self._upstream = Upstream(config.socket_path("node"), hello, clock)
-        signer, self._signer_link = _signer(config, hello, to_signer)
+        self._upstream = Upstream(config.socket_path("node"), hello, clock, ways.to_node)
+        signer, self._signer_link = _signer(config, hello, ways)
         self.startup = startup = StartupList(config.settings_file)
         self.processes = Processes(
             supervisor, config.socket_path, hello, lambda: config.wallets_to_load(startup.marked())
@@ -105,14 +105,12 @@ class KeeperApp:
 
 class WalletApp:
     """The parts of one wallet process. ``credentials`` is the directory of those that the service manager handed over,
-    None for none; ``to_signer`` the way to the signer that this process was handed, None for none."""
+    None for none; ``ways`` how the process reaches the others."""
 
-    def __init__(
-        self, config: Config, hello: Hello, credentials: Path | None, to_signer: socket.socket | None = None
-    ) -> None:
+    def __init__(self, config: Config, hello: Hello, credentials: Path | None, ways: Ways) -> None:
         clock = NodeClock(time.time)
-        self.upstream = Upstream(config.socket_path("node"), hello, clock)
-        signer, self.signer_link = _signer(config, hello, to_signer)
+        self.upstream = Upstream(config.socket_path("node"), hello, clock, ways.to_node)
+        signer, self.signer_link = _signer(config, hello, ways)
         self.startup = StartupList(config.settings_file)
         self.wallets = Wallets(
             wallet_options(config),
@@ -132,10 +130,9 @@ class WalletApp:
         self.boot_unlock = BootUnlock(
             times, Credentials(credentials, escaped), Deadlines(deadlines_file(config), boot_identity())
         )
-        self._keeper = config.run_path("wallet.sock"), hello
+        self._keeper = Path(config.run_path("wallet.sock")), hello, ways.to_keeper
         self.rebroadcaster = Rebroadcaster(self.wallets, self.upstream.chain, clock)
 
     def by_the_keeper(self, wallet: str) -> Carrier:
         """Who carries the backups of a process that reaches its one wallet alone."""
-        socket, hello = self._keeper
-        return ByTheKeeper(Path(socket), hello, wallet)
+        return ByTheKeeper(*self._keeper, wallet)

@@ -3,6 +3,7 @@ them, the calls that are handed on to them, the balances that they tell."""
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from bitcoind_mp.interfaces.wallet_units import Carries, OpenWallet, WalletUnit,
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.forward import as_it_came
 from bitcoind_mp.ipc.incoming import Incoming
+from bitcoind_mp.ipc.passing import dialling
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
@@ -225,11 +227,12 @@ class _Balance(EventSink):
 
 
 class ByTheKeeper(Carrier):
-    """Backups of a process that reaches nothing but its wallet's directory: the one that makes wallets, which answers
-    at ``socket``, carries them."""
+    """Backups of a process that reaches nothing but its wallet's directory: the one that makes wallets, at the other
+    end of ``channel``, carries them. ``path`` is its socket's, for people."""
 
-    def __init__(self, socket: Path, hello: Hello, wallet: str) -> None:
-        self._socket = socket
+    def __init__(self, path: Path, hello: Hello, channel: socket.socket | None, wallet: str) -> None:
+        self._path = path
+        self._dial = dialling(channel)
         self._hello = hello
         self._wallet = wallet
 
@@ -237,7 +240,7 @@ class ByTheKeeper(Carrier):
         target = str(Path.cwd() / destination)  # links stay as they are
         with copied(ledger):
             try:
-                session = await connect(self._socket, hello=self._hello, deadline=_ANSWER)
+                session = await connect(self._path, hello=self._hello, deadline=_ANSWER, dial=self._dial)
             except OSError as error:
                 raise OSError(f"The process that carries backups can't be reached: {error.strerror}") from error
             try:

@@ -11,9 +11,9 @@ from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.interfaces.signer import TO_SIGNER
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.entrance import Entrance, by
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.forward import elsewhere
 from bitcoind_mp.ipc.server import Server
@@ -28,6 +28,7 @@ from .keeper import BackupsOfOthers
 from .reach import confine_keeper, make_directories
 from .rpc import OF_ONE
 from .rpc.shelf import ShelfCommands
+from .ways import Ways
 
 #: Seconds that calls under way have when the process stops.
 _CLOSE_CALLS = 5.0
@@ -65,6 +66,8 @@ class KeeperService(Service):
         self._supervisor = supervisor
         self._lock: lock.DirectoryLock | None = None
         self._server: Server | None = None
+        self._for_wallets: Server | None = None
+        self._entrance: Entrance | None = None
         self._app: KeeperApp | None = None
         self._balances: Balances | None = None
         self._health: KeeperHealth | None = None
@@ -81,25 +84,32 @@ class KeeperService(Service):
         listening = host.activation.socket("wallet")
         assert listening is not None, "the supervisor hands its socket down"
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
-        self._app = app = KeeperApp(config, hello, self._supervisor, host.activation.socket(TO_SIGNER))
+        ways = Ways.handed(config, host.activation.socket)
+        self._app = app = KeeperApp(config, hello, self._supervisor, ways)
         table = manifest.Table(path.with_suffix(".json"))
         protections = confine_keeper(config, app.keeper.directory)
         self._health = KeeperHealth(app, host.counters.read, protections)
         self._balances = Balances(app.processes, config.socket_path, hello, self._tell)
         app.processes.on_up = app.keeper.on_change = self._balances.look
         objects = [self._health, self._events, ProcessCommands(host, "wallet"), ShelfCommands(app.keeper)]
-        objects.append(BackupsOfOthers(app.keeper.directory, app.processes.known))
         self._server = server = Server(objects, hello=hello, access=own_user(config.get_str("ipcgroup")))
         server.add_table(elsewhere(OF_ONE, app.processes.hand_on), "what is handed on")
         app.start()
         await server.serve(listening)
         await app.processes.begun()
+        if ways.at_keeper is not None:
+            self._for_wallets = Server([BackupsOfOthers(app.keeper.directory, app.processes.known)], hello=hello)
+            self._entrance = Entrance(ways.at_keeper, by(self._for_wallets))
+            self._entrance.open()
         table.write({**server.manifest(), "each": True})
 
     async def stop(self) -> None:
         self._events.close()
-        if self._server is not None:
-            await self._server.close(_CLOSE_CALLS)
+        if self._entrance is not None:
+            self._entrance.close()
+        for server in (self._server, self._for_wallets):
+            if server is not None:
+                await server.close(_CLOSE_CALLS)
         if self._balances is not None:
             await self._balances.close()
         if self._app is not None:

@@ -1,4 +1,4 @@
-"""What the wallet's process reaches once it serves: wallets, and the node's socket."""
+"""What the wallet's process reaches once it serves: wallets, and the others over the channels that it was handed."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -49,24 +49,30 @@ def everywhere() -> Confinement:
     return Confinement(write=(Path("/"),))
 
 
-def confinement_to_one(config: Config, wallet: str, credential: Path | None) -> Confinement:
+def confinement_to_one(config: Config, wallet: str, credential: Path | None, *, connects: bool) -> Confinement:
     """The same for a process that serves one wallet, whose directory is there. ``credential``: the file with its
-    passphrase. (The wallet without a name lies among the directories of the others.)"""
+    passphrase; ``connects``: as for `confinement`. (The wallet without a name lies among the others' directories.)"""
     return Confinement(
         read=(credential,) if credential is not None else (),
         write=(config.wallets_dir / wallet,),
         apart=(config.network_dir / "blocks", config.network_dir / "chainstate"),
-        unix=True,
+        unix=connects,
     )
 
 
 def confinement(
-    config: Config, names: Iterable[str], bound: Path | None = None, credentials: Path | None = None
+    config: Config,
+    names: Iterable[str],
+    bound: Path | None = None,
+    credentials: Path | None = None,
+    *,
+    connects: bool,
 ) -> Confinement:
     """No internet, and of the node's files none. ``names``: wallets that may lie elsewhere, as the command line and
     bitcoin.conf name them, and never a file that this process, or who broke into it, can write.
     ``bound``: the socket that this process made and will remove again, where it runs alone; one elsewhere stays.
-    ``credentials``: where passphrases are that the service manager handed over.
+    ``credentials``: where passphrases are that the service manager handed over. ``connects``: whether it must reach
+    others by their paths; it may then call every Unix socket that its user may.
     """
     directory = config.network_dir
     named = (config.wallets_dir / name for name in names if "\0" not in name)
@@ -75,7 +81,7 @@ def confinement(
         write=(own_directory(config), config.wallets_dir, *named),
         remove=(config.run_dir,) if bound is not None and bound.parent == config.run_dir else (),
         apart=(directory / "blocks", directory / "chainstate"),
-        unix=True,
+        unix=connects,
     )
 
 
@@ -94,7 +100,7 @@ def confine_keeper(config: Config, directory: Directory) -> Protections:
     """The same for the process that makes wallets and holds none open."""
     if config.get_str("sandbox") != "off":
         prepare(config)
-    return confine_process(config, confinement(config, config.get_list("wallet")), directory)
+    return confine_process(config, confinement(config, config.get_list("wallet"), connects=True), directory)
 
 
 def make_directories(config: Config) -> None:

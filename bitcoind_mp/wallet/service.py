@@ -11,7 +11,6 @@ from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.interfaces.signer import TO_SIGNER
 from bitcoind_mp.ipc import manifest
 from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.events import Publisher
@@ -33,6 +32,7 @@ from .rpc import command_objects
 from .signer_keys import SignerKeys
 from .wallet import Wallet
 from .watch import TransactionWatch
+from .ways import Ways
 
 log = logging.getLogger("bitcoind_mp")
 
@@ -145,12 +145,13 @@ class WalletService(Service):
         if listening is None:
             listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
         hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
-        self._app = app = WalletApp(config, hello, self._credentials, host.activation.socket(TO_SIGNER))
+        ways = Ways.handed(config, host.activation.socket)
+        self._app = app = WalletApp(config, hello, self._credentials, ways)
         only = config.only_wallet
         if only is not None and config.is_set("apart"):
             self._own = TheWallet(app.wallets, only)
         table = manifest.Table(self._path.with_suffix(".json"))
-        self._health = WalletHealth(app, host.counters.read, self._confine(app))
+        self._health = WalletHealth(app, host.counters.read, self._confine(app, ways))
         names = self._names(app)
         self._line = StatusLine(host.notify, self._health.status)
         self._readiness = Readiness(app.wallets, app.upstream, lambda: host.notify.extend_timeout(_BUSY_FOR))
@@ -250,14 +251,16 @@ class WalletService(Service):
         named = self._config.wallets_named(app.startup.marked() if self._config.only_wallet is None else [])
         return app.wallets.startup_names(named, self._config.is_negated("wallet"))
 
-    def _confine(self, app: WalletApp) -> Protections:
+    def _confine(self, app: WalletApp, ways: Ways) -> Protections:
         config, directory = self._config, app.wallets.directory
+        connects = not ways.suffice(config)
         if self._own is not None:
-            reach = confinement_to_one(config, self._own.name, app.boot_unlock.credential(self._own.name))
+            credential = app.boot_unlock.credential(self._own.name)
+            reach = confinement_to_one(config, self._own.name, credential, connects=connects)
             directory.carrier, directory.reach = app.by_the_keeper(self._own.name), reach.write
             return confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))
         if config.get_str("sandbox") != "off":
             prepare(config)
         names = config.get_list("wallet") if config.only_wallet is None else [config.only_wallet]
-        reach = confinement(config, names, self._path if self._bound else None, self._credentials)
+        reach = confinement(config, names, self._path if self._bound else None, self._credentials, connects=connects)
         return confine_process(config, reach, directory)

@@ -5,13 +5,12 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import CallTimeout, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.signer import Signer
-from bitcoind_mp.ipc.passing import call_over
+from bitcoind_mp.ipc.passing import dialling
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
@@ -33,8 +32,8 @@ class SignerLink:
         """``channel``: what the supervisor gave this process alone (``ipc/passing.py``); without one the signer is
         reached by ``path``."""
         self.signer: Signer = through(Signer, self._present)  # type: ignore[type-abstract]
-        dial = partial(call_over, channel) if channel is not None else None
-        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dial)
+        dial = dialling(channel)
+        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dial, most=_PATIENCE / 2)
         self.on_lost: Callable[[], None] = lambda: None
         """Called when the signer is gone: what was unlocked is locked."""
         self.on_found: Callable[[], None] = lambda: None

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,7 @@ from bitcoind_mp.interfaces.chain import Chain, ChainStatus
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
+from bitcoind_mp.ipc.passing import dialling
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
@@ -36,13 +38,13 @@ class Upstream:
     """The node, and the wallets that follow it. ``chain`` may be used at any time: while the node is away its methods
     raise `RpcError` (-9) that says since when."""
 
-    def __init__(self, path: Path, hello: Hello, clock: NodeClock) -> None:
+    def __init__(self, path: Path, hello: Hello, clock: NodeClock, channel: socket.socket | None = None) -> None:
         self.chain: Chain = chain_through(self._present)
         self.away_since: int | None = clock.now()
         self._clock = clock
         self._node: Chain | None = None
         self._attachments: dict[str, Attachment] = {}
-        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down)
+        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dialling(channel))
         self.on_change: Callable[[], None] = lambda: None
         self.busy_at: float | None = None
         """When the node last answered that it is still coming up (the loop's clock), None where it didn't since."""

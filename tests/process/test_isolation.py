@@ -30,6 +30,7 @@ class Workers(Pair):
 
     def __init__(self, directory: Path, *options: str) -> None:
         super().__init__(directory)
+        self.datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.options = {role: [*each, *options] for role, each in self.options.items()}
         self.command = {role: [sys.executable, str(PROBED), role] for role in self.options}
 
@@ -40,6 +41,10 @@ class Workers(Pair):
         return str(self.ask(role, "intrude", given + code, thread))
 
     port = 0
+
+    def close(self) -> None:
+        super().close()
+        self.datagrams.close()
 
 
 def started(directory: Path, *options: str) -> Workers:
@@ -53,6 +58,7 @@ def started(directory: Path, *options: str) -> Workers:
         for role in ("node", "wallet"):
             workers.start(role)
         workers.ask("wallet", "createwallet", "w")
+        workers.datagrams.bind(str(workers.network / "wallets" / "datagrams"))
     except BaseException:
         workers.close()
         raise
@@ -148,6 +154,8 @@ FORBIDDEN = {
     ("node", "write the wallet's table"): "(network / 'run' / 'wallet.json').open('r+b').close()",
     ("node", "call the wallet"): "import socket\n"
     "with socket.socket(socket.AF_UNIX) as calling: calling.connect(str(network / 'run' / 'wallet.sock'))",
+    ("node", "send a datagram from one of a pair"): "import socket; path = str(network / 'wallets' / 'datagrams')\n"
+    "for each in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM):\n    with each: each.sendto(b'', path)",
     ("node", "listen on another port"): "import socket; socket.create_server(('127.0.0.1', 0)).close()",
     # the wallet's
     ("wallet", "open an internet socket"): "import socket; socket.socket(socket.AF_INET).close()",

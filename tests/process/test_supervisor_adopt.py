@@ -125,6 +125,21 @@ def test_one_that_keeps_its_socket_to_itself_is_replaced(supervisor: Any, orphan
     assert old not in supervisor.processes()
 
 
+def test_one_that_has_no_channel_to_give_back_is_replaced(supervisor: Any, orphaned: dict[str, int]) -> None:
+    """As one from before there was any."""
+    supervisor.start(ADOPT)
+    supervisor.plan("wallet", ends=False)
+    supervisor.ask("restart", "wallet")
+    old = supervisor.pid("wallet")
+    (supervisor.network / "wallet.lock").write_text(f"{old}\n")
+    kill(supervisor)
+    supervisor.plan("wallet")
+    supervisor.start(ADOPT)
+    assert supervisor.wait_new("wallet", old)["last_exit"]["why"] == LOST
+    assert supervisor.worker("wallet", "environ")["LISTEN_FDNAMES"].split(":")[:2] == ["wallet", "to-node"]
+    assert supervisor.pid("node") == orphaned["node"]
+
+
 def test_a_pid_without_the_lock_is_nobodys_worker(supervisor: Any, orphaned: dict[str, int]) -> None:
     (supervisor.network / "node.lock").write_text("1\n")
     supervisor.start(ADOPT)

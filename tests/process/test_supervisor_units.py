@@ -31,7 +31,7 @@ def test_both_units_come_up_and_go_down_in_order(supervisor: Any) -> None:
     assert not [path for path in supervisor.run_dir.iterdir() if path.is_socket()], "no socket is left behind"
 
 
-def test_a_worker_inherits_its_socket_and_the_lifeline_and_nothing_else(supervisor: Any) -> None:
+def test_a_worker_inherits_its_socket_its_channels_and_the_lifeline_and_nothing_else(supervisor: Any) -> None:
     stray = os.open("/dev/zero", os.O_RDONLY)
     supervisor.start(pass_fds=[stray])
     os.close(stray)
@@ -39,15 +39,16 @@ def test_a_worker_inherits_its_socket_and_the_lifeline_and_nothing_else(supervis
         environ = supervisor.worker(unit, "environ")
         pid = supervisor.pid(unit)
         assert environ["LISTEN_PID"] == environ["WATCHDOG_PID"] == str(pid)
-        assert environ["LISTEN_FDNAMES"] == f"{unit}:lifeline"
+        names = environ["LISTEN_FDNAMES"].split(":")
+        assert (names[0], sorted(names[1:-1]), names[-1]) == (unit, ["at-node", "to-node"], "lifeline")
         assert environ["WATCHDOG_USEC"] == "30000000"
         inherited = dict(supervisor.worker(unit, "inherited"))
-        assert sorted(inherited) == [0, 1, 2, 3, 4]
+        assert sorted(inherited) == [0, 1, 2, 3, 4, 5, 6]
         assert inherited[0] == "/dev/null"
-        assert inherited[1] == inherited[2] != inherited[4]
-        assert inherited[3].startswith("socket:")
+        assert inherited[1] == inherited[2] != inherited[6]
+        assert all(inherited[number].startswith("socket:") for number in (3, 4, 5))
         assert inherited[1].startswith("pipe:")
-        assert inherited[4].startswith("pipe:")
+        assert inherited[6].startswith("pipe:")
 
 
 def test_sockets_and_their_directory_are_the_owners_alone(supervisor: Any) -> None:

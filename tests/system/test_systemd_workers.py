@@ -230,6 +230,8 @@ def test_a_signer_as_a_service_of_its_own(machine: Container) -> None:
     assert '"unlocked": true' in machine.front_end("getsignerinfo").stdout
     shown = {unit: _shown(machine, unit, run) for unit in (NODE, carol)}
     assert shown == {NODE: "no signer.sock, no wallet.sock", carol: "no signer.sock, wallet.sock"}
+    listed = machine.run("nsenter", "--mount", f"--target={machine.main_pid(carol)}", "--", "ls", "/run").stdout.split()
+    assert set(listed) <= {"systemd", "credentials"}, "where others have their sockets it sees none"
     machine.systemctl("stop", *(f"{unit}.service" for unit in (carol, NODE, SIGNER)))
 
 

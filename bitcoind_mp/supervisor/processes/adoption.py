@@ -25,11 +25,11 @@ PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class Left:
-    """What orphans handed over, by unit: the sockets that they listen on, and their ends of the channel between wallet
-    and signer (``private.py``)."""
+    """What orphans handed over, by unit: the sockets that they listen on, and, by name, their ends of the channels
+    between them (``private.py``)."""
 
     listeners: dict[str, int] = field(default_factory=dict)
-    ends: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path) -> Left:
@@ -47,10 +47,12 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
             for descriptor in message.descriptors:
                 kept, key = None, ""
                 if orphan is not None and b"FDSTORE=1" in lines and _is_socket(descriptor):
-                    role = orphan.unit.partition("@")[0]
-                    own_end = f"FDNAME={ENDS.get(role, '')}".encode() in lines
-                    kept, key = (left.ends, role) if own_end else (found, orphan.unit)
-                if orphan is None or kept is None or key in kept:
+                    name = _name(lines)
+                    if name in ENDS:
+                        kept, key = left.ends.setdefault(orphan.unit, {}), name
+                    elif name == orphan.unit.partition("@")[0]:
+                        kept, key = found, orphan.unit
+                if kept is None or key in kept:
                     os.close(descriptor)
                 else:
                     kept[key] = descriptor
@@ -79,6 +81,11 @@ def _holds_lock(file: Path, pid: int) -> bool:
             return lock.read(32).strip() == str(pid).encode()
     except OSError:
         return False
+
+
+def _name(lines: Sequence[bytes]) -> str:
+    named = (line.removeprefix(b"FDNAME=") for line in lines if line.startswith(b"FDNAME="))
+    return next(named, b"").decode("ascii", "replace")
 
 
 def _is_socket(descriptor: int) -> bool:

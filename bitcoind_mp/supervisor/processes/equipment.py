@@ -35,7 +35,7 @@ class Equipment:
     def command(self, plan: Plan, listener: int | None, pump: Pump, *, with_signer: bool) -> Command:
         """Everything about a start. ``listener`` is the listening socket's descriptor; ``pump`` takes the output."""
         fds = [(plan.role, listener)] if listener is not None else []
-        fds += self.private.of(plan.role)
+        fds += self.private.of(plan.name)
         fds += [("lifeline", self.lifeline)] if self.lifeline is not None else []
         made = command(
             plan.argv,

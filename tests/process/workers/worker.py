@@ -8,6 +8,7 @@ is what any systemd service would.
     {"ignore": ["SIGTERM"]}             signals to ignore
     {"lifeline": false}                 don't look at the lifeline
     {"store": false}                    don't hand the listening socket over at SIGHUP
+    {"ends": false}                     nor the ends of channels
     {"stop_delay": 0.5}                 seconds between STOPPING=1 and the end
     {"watchdog": false}                 never say WATCHDOG=1
 """
@@ -63,6 +64,7 @@ class Worker:
         assert os.environ["LISTEN_PID"] == str(os.getpid())
         names = os.environ["LISTEN_FDNAMES"].split(":")
         assert os.environ["LISTEN_FDS"] == str(len(names))
+        self.inherited = [(name, 3 + place) for place, name in enumerate(names) if name != "lifeline"]
         listener = socket.socket(fileno=3 + names.index(self.name))
         listener.setblocking(False)
         self.selector.register(listener, selectors.EVENT_READ, self.accept)
@@ -94,12 +96,13 @@ class Worker:
                 self.stop()
 
     def store(self) -> None:
-        """sd_pid_notify_with_fds(3): the listening socket, for the manager to keep."""
-        if self.plan.get("store", True):
-            with contextlib.suppress(OSError):
-                text = b"FDSTORE=1\nFDNAME=" + self.name.encode()
-                along = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [3]))
-                self.notify_socket.sendmsg([text], [along], 0, self.address)
+        """sd_pid_notify_with_fds(3): the listening socket and the ends of channels, for the manager to keep."""
+        for name, descriptor in reversed(self.inherited):
+            if self.plan.get("store" if name == self.name else "ends", True):
+                with contextlib.suppress(OSError):
+                    text = b"FDSTORE=1\nFDNAME=" + name.encode()
+                    along = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))
+                    self.notify_socket.sendmsg([text], [along], 0, self.address)
 
     def lifeline_ended(self, lifeline: int) -> None:
         if os.read(lifeline, 1) == b"":

@@ -13,6 +13,7 @@ import pytest
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import RpcError
+from bitcoind_mp.ipc.passing import take_from
 from bitcoind_mp.ipc.unix import bind_listener, is_answered
 from bitcoind_mp.supervisor import plan
 from bitcoind_mp.supervisor.doorman import Doorman
@@ -21,6 +22,7 @@ from bitcoind_mp.supervisor.output.logbook import Logbook
 from bitcoind_mp.supervisor.places import Listeners, prepare
 from bitcoind_mp.supervisor.processes.notify import NotifySocket
 from bitcoind_mp.supervisor.processes.orphans import Orphan, Register
+from bitcoind_mp.supervisor.processes.private import Private
 from bitcoind_mp.supervisor.units import events as ev
 from bitcoind_mp.supervisor.units.states import State
 from bitcoind_mp.supervisor.wallet_units import WalletUnits, sweep
@@ -53,7 +55,8 @@ def live(directory: Path, scenario: Scenario, *more: str, register: type[Registe
         prepare(config)
         known = register(config.run_dir / "units", ["wallet"], boot="b")
         manager = Manager(NotifySocket(config.run_dir), known, config.run_dir, environ={}, journal=False)
-        sockets, logs, doorman = Listeners(config, None), Logbook(config, journal=None), Doorman("bitcoin-mp")
+        sockets, logs = Listeners(config, None), Logbook(config, journal=None)
+        doorman = Doorman("bitcoin-mp", Private({}), take_from)
         manager.add(plan.units(config)[1], logs.open("wallet"), None)
         wallets = WalletUnits(
             manager, config, sockets, logs, bind=bind_listener, doorman=doorman, learners=(), tables={}

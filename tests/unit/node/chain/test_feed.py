@@ -302,7 +302,7 @@ def test_unfollow_ends_a_stream_and_no_other(world, run) -> None:
         async with world() as w:
             ended, other = Notebook(), Notebook()
             number = await w.remote.follow([], ended)
-            await w.remote.follow([], other)
+            assert abs(await w.remote.follow([], other) - number) > 1000, "nobody guesses another's"
             await ended.until(("synced", 0))
             await other.until(("synced", 0))
             await w.remote.unfollow(number)

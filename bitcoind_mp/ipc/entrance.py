@@ -1,7 +1,7 @@
-"""Where wallets come in, and nobody else: over a channel that the supervisor gave to the two processes alone, or, where
-there is none, by a socket apart from the owner's.
+"""Where some callers come in, and nobody else: over a channel that the supervisor gave to the two sides alone
+(``passing.py``), or by a listening socket of their own.
 
-What comes in here has the wallet's methods. What doesn't belong: who the owner is (``door.py``).
+What they may call there is the affair of whoever serves them.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ import logging
 import socket
 from collections.abc import Callable
 
-from bitcoind_mp.ipc.credentials import peer_credentials
-from bitcoind_mp.ipc.passing import is_channel, take_from
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.session import Session
+from .credentials import peer_credentials
+from .passing import is_channel, take_from
+from .server import Server
+from .session import Session
 
-log = logging.getLogger("bitcoind_mp")
+log = logging.getLogger("bitcoind_mp.ipc")
 
 #: Seconds without accepting after that failed.
 _PAUSE = 1.0
@@ -26,12 +26,22 @@ _MOST = 1500
 Served = tuple[Server, Callable[[], None]]
 
 
+def by(server: Server) -> Callable[[], Served]:
+    """All connections by the same one."""
+    return lambda: (server, lambda: None)
+
+
 class Entrance:
-    """Takes connections, ``most`` at once; for each, ``make`` makes something of its own to serve it. ``known`` is told
-    the pid of each process that came in: whoever is a wallet once is no owner afterwards."""
+    """Takes connections, ``most`` at once; for each, ``make`` gives what is to serve it. ``known`` is told the pid of
+    each process that came in."""
 
     def __init__(
-        self, listening: socket.socket, make: Callable[[], Served], known: Callable[[int], None], *, most: int = _MOST
+        self,
+        listening: socket.socket,
+        make: Callable[[], Served],
+        known: Callable[[int], None] = lambda _: None,
+        *,
+        most: int = _MOST,
     ) -> None:
         self._listening = listening
         self._take = self._passed if is_channel(listening) else self._accepted
@@ -56,18 +66,18 @@ class Entrance:
 
     async def end(self, deadline: float) -> None:
         """End the connections, with up to ``deadline`` seconds for what is under way."""
-        await asyncio.gather(*(server.close(deadline) for server in self._serving.values()))
+        await asyncio.gather(*(server.close(deadline) for server in set(self._serving.values())))
 
     def _come(self) -> None:
         try:
             connected = self._take()
         except (BlockingIOError, ConnectionError):
             return
-        except EOFError:  # nobody has the other end: our supervisor and the wallet are gone
+        except EOFError:  # nobody has the other end: our supervisor and the callers are gone
             self._loop.remove_reader(self._listening)
             return
         except OSError as error:  # no descriptor left: it would be tried again at once, for ever
-            log.error("no connection of a wallet can be taken for a second: %s", error)
+            log.error("no connection can be taken for a second: %s", error)
             self._loop.remove_reader(self._listening)
             self._pause = self._loop.call_later(_PAUSE, self.open)
             return
@@ -89,12 +99,12 @@ class Entrance:
         except PermissionError:  # another user: the server has told them, and the log
             return
         except OSError as error:
-            log.debug("a wallet's connection was gone before it was taken: %s", error)
+            log.debug("a connection was gone before it was taken: %s", error)
             connected.close()
 
     async def _serve(self, connected: socket.socket) -> None:
         if len(self._serving) >= self._most:
-            log.warning("%d connections of wallets: the most silent is cut", len(self._serving))
+            log.warning("%d connections came in: the most silent is cut", len(self._serving))
             min(self._serving, key=lambda session: (session.peer is not None, session.last_heard)).abort()
         server, left = self._make()
         session = await server.adopt(connected)

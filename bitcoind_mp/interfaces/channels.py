@@ -1,0 +1,10 @@
+"""The ends of the channels by which workers reach one another, as LISTEN_FDNAMES names them.
+
+A channel is a pair of packet sockets that the supervisor made (``ipc/passing.py``): who has the first end calls whoever
+has the second, and nobody else can.
+"""
+
+#: From wallets to the node; to the signer; and, with -walletprocess=each, from a wallet's process to the keeper.
+TO_NODE, AT_NODE = "to-node", "at-node"
+TO_SIGNER, AT_SIGNER = "to-signer", "from-wallet"
+TO_KEEPER, AT_KEEPER = "to-keeper", "at-keeper"
