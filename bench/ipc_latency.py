@@ -51,8 +51,8 @@ def serve_ours(path: str) -> None:
     """A real server: jsonrpcserver, Core's binding, types checked, peer credentials, deadlines."""
     from bitcoind_mp.interfaces.command import Hash, command
     from bitcoind_mp.interfaces.init import Hello
-    from bitcoind_mp.ipc.server import Server
-    from bitcoind_mp.ipc.unix import bind_listener
+    from bitcoind_mp.ipc.serve.server import Server
+    from bitcoind_mp.ipc.wire.unix import bind_listener
 
     class Commands:
         block = bytes.fromhex("ab" * (MEGABYTE // 2))

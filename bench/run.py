@@ -23,7 +23,7 @@ import psutil
 import wallets
 from restarts import NOT_INSTALLED, replacement, rivals
 
-from bitcoind_mp.ipc.plain import Connection
+from bitcoind_mp.ipc.wire.plain import Connection
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).resolve().parent

@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 
 from bitcoind_mp.interfaces.errors import RpcError
-from bitcoind_mp.ipc.blocking import call
-from bitcoind_mp.ipc.manifest import read
+from bitcoind_mp.ipc.declared.manifest import read
+from bitcoind_mp.ipc.wire.blocking import call
 
 BIN = Path(sys.executable).parent
 #: Seconds for what takes a few at most, on a machine that is busy.

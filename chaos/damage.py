@@ -11,7 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from bitcoind_mp.ipc.plain import Connection
+from bitcoind_mp.ipc.wire.plain import Connection
 
 from .daemon import Daemon
 from .disk import SmallDisk

@@ -18,7 +18,7 @@ _NOTHING_RUNS = "[Y/n]"
 _PROMPT = re.compile(r"regtest( \w+)?>")
 _TXID = re.compile(r"([0-9a-f]{64})\n")
 _ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*(.+)")
-#: What the shell says of a call that was lost (``cli/client.py``), of one that nobody took, and of an odd answer.
+#: What the shell says of a call that was lost (``cli/interactive/``), of one that nobody took, and of an odd answer.
 _UNKNOWN = "is unknown"
 _NOBODY = re.compile(
     r"^\s*((?:error: .*)|(?:Could not connect.*)|(?:.*nobody listens.*)|(?:.* is not known to .*))$", re.M

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from bitcoind_mp.interfaces.errors import Disconnected, RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 BIN = Path(sys.executable).parent
 DEADLINE = 60.0

@@ -18,7 +18,7 @@ from bitcoind_mp.signer.store import Store
 from bitcoind_mp.signer.tickets import Tickets
 from bitcoind_mp.signer.vault import Vault
 from bitcoind_mp.signing.sealing import Cost
-from bitcoind_mp.wallet.node_link import through
+from bitcoind_mp.wallet.chain.node_link import through
 
 COIN = 100_000_000
 PASSPHRASE = "correct horse"

@@ -10,11 +10,11 @@ from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.chain import BlockData, BlockRef, Chain, Follower, MempoolTransaction
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import connect
-from bitcoind_mp.ipc.credentials import own_user
 from bitcoind_mp.ipc.proxy import proxy
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
-from bitcoind_mp.wallet.node_link import chain_through
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.wire.unix import bind_listener
+from bitcoind_mp.wallet.chain.node_link import chain_through
 
 
 class Gated(Follower):

@@ -21,7 +21,7 @@ from typing import Any
 from harness import DEADLINE, wait_until
 
 from bitcoind_mp.interfaces.errors import Disconnected, RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = Path("/opt/bitcoind-mp")

@@ -16,9 +16,9 @@ from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.ipc.blocking import call
 from bitcoind_mp.ipc.client import connect
 from bitcoind_mp.ipc.proxy import proxy
+from bitcoind_mp.ipc.wire.blocking import call
 
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 60.0

@@ -12,10 +12,10 @@ def main() -> int:
     if isinstance(config, int):
         return config
     if config.arguments or any(config.get_bool(name) for name in ("getinfo", "generate", "stdin")):
-        from .oneshot import run
+        from .command.oneshot import run
 
         return run(config)
-    from .shell import run_shell
+    from .interactive.shell import run_shell
 
     return run_shell(config)
 

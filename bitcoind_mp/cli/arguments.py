@@ -25,7 +25,7 @@ class BadArgument(ValueError):
 
 
 class Command:
-    """One command as its server describes it (``ipc/manifest.py``): ``parameters`` is (name, format) in order,
+    """One command as its server describes it (``ipc/declared/manifest.py``): ``parameters`` is (name, format) in order,
     ``names`` every name a parameter may be given by, older ones and members of an options parameter included."""
 
     def __init__(self, described: "dict[str, Any]") -> None:

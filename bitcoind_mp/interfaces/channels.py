@@ -1,6 +1,6 @@
 """The ends of the channels by which workers reach one another, as LISTEN_FDNAMES names them.
 
-A channel is a pair of packet sockets that the supervisor made (``ipc/passing.py``): who has the first end calls whoever
+A channel is a pair of packet sockets that the supervisor made (``ipc/wire/``): who has the first end calls whoever
 has the second, and nobody else can.
 """
 

@@ -1,7 +1,7 @@
 """Error codes and the exceptions that cross a process boundary, and the exit statuses of our processes.
 
 What belongs here: numbers and exception types that more than one package must agree on.
-What doesn't: turning an exception into a JSON-RPC reply (``ipc/dispatch.py``) or into a line on a
+What doesn't: turning an exception into a JSON-RPC reply (``ipc/serve/dispatch.py``) or into a line on a
 terminal (``cli/format.py``).
 """
 

@@ -1,5 +1,5 @@
 """A JSON object that names a member more than once. What belongs here: the value alone. What doesn't: who reads JSON
-(``ipc/encoding.py``) and who minds the repetition (a payment to two of one address is refused, not halved)."""
+(``ipc/wire/encoding.py``) and who minds the repetition (a payment to two of one address is refused, not halved)."""
 
 from typing import Any
 

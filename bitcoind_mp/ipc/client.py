@@ -12,10 +12,10 @@ from bitcoind_mp.interfaces.init import Hello
 
 from .handshake import check
 from .limits import MAX_REPLY
-from .passing import Dial
 from .session import Session
 from .transport import Wire
-from .unix import short_address
+from .wire.passing import Dial
+from .wire.unix import short_address
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar, cast
 
+from .declared.signature import declared
+from .declared.values import Values
 from .session import Session
-from .signature import declared
-from .values import Values
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.interfaces.init import Hello
 
 from .client import connect
-from .inotify import Appearance
-from .jsonrpc import Params
-from .passing import Dial
 from .session import Session
+from .wire.inotify import Appearance
+from .wire.jsonrpc import Params
+from .wire.passing import Dial
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 

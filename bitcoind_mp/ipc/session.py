@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode
 from bitcoind_mp.interfaces.init import Hello
 
-from .encoding import NOT_JSON, decode, with_repeats
-from .framing import Lines, LineTooLong
-from .jsonrpc import Calls, NotAResponse, Params, error_line, notification_line
 from .limits import MAX_REPLY, MAX_UNFINISHED, SMALL_LINE
+from .wire.encoding import NOT_JSON, decode, with_repeats
+from .wire.framing import Lines, LineTooLong
+from .wire.jsonrpc import Calls, NotAResponse, Params, error_line, notification_line
 
 if TYPE_CHECKING:
-    from .registry import Table
-    from .serving import Serving
+    from .serve.registry import Table
+    from .serve.serving import Serving
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -187,7 +187,7 @@ class Session:
 
     def _server(self) -> "Serving":
         if self._serving is None:
-            from .serving import Serving
+            from .serve.serving import Serving
 
             self._serving = Serving(self, self._link, self._shared)
             self._serving.may_write(self._writable.is_set())

@@ -6,8 +6,8 @@ import logging
 import socket
 
 from bitcoind_mp.interfaces.init import Hello
-from bitcoind_mp.ipc.entrance import Entrance, by
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.entrance import Entrance, by
+from bitcoind_mp.ipc.serve.server import Server
 
 log = logging.getLogger("bitcoind_mp")
 

@@ -11,12 +11,12 @@ from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.channels import AT_NODE
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.ipc import manifest
-from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.proxy import attend
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands

@@ -1,7 +1,7 @@
 """One flock on a file of a directory says who owns it; the file holds the owner's pid.
 
 The lock decides, not the pid in the file and not whether somebody answers on a socket: the kernel gives it back when
-the holder dies, however it dies. Take it before the socket is probed and bound (``ipc/unix.py``).
+the holder dies, however it dies. Take it before the socket is probed and bound (``ipc/wire/unix.py``).
 """
 
 import fcntl

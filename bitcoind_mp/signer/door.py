@@ -1,4 +1,4 @@
-"""The owner's socket, and who isn't let in there. (Wallets have an entrance of their own, ``entrance.py``.)
+"""The owner's socket, and who isn't let in there. (Wallets have an entrance of their own, ``ipc/serve/``.)
 
 A wallet that somebody broke into may say what it likes; where its process comes from it can't change. So whoever is a
 worker, or descends from one or from the supervisor that runs them, is told of nothing here: it can neither confirm its
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bitcoind_mp.ipc.credentials import living_peer
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import living_peer
 
 #: A chain of parents longer than this is none.
 _DEEPEST = 64

@@ -15,13 +15,13 @@ from bitcoind_mp.interfaces.channels import AT_SIGNER
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.ipc import manifest
-from bitcoind_mp.ipc.credentials import own_user
-from bitcoind_mp.ipc.door import Door
-from bitcoind_mp.ipc.entrance import Entrance, Served
+from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.door import Door
+from bitcoind_mp.ipc.serve.entrance import Entrance, Served
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands

@@ -70,7 +70,7 @@ def _upgrade(arguments: list[str]) -> int:
     config = configuration.start(arguments, SUPERVISOR)
     if isinstance(config, int):
         return config
-    from bitcoind_mp.ipc.blocking import call
+    from bitcoind_mp.ipc.wire.blocking import call
 
     path = str(config.socket_path("supervisor"))
     try:

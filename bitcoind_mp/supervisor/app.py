@@ -19,14 +19,14 @@ from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.journal import Event, event
-from bitcoind_mp.ipc import manifest
-from bitcoind_mp.ipc.credentials import own_user
-from bitcoind_mp.ipc.door import Door
+from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
-from bitcoind_mp.ipc.passing import take_from
 from bitcoind_mp.ipc.proxy import on_disconnect
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener, is_answered
+from bitcoind_mp.ipc.serve.door import Door
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.wire.passing import take_from
+from bitcoind_mp.ipc.wire.unix import bind_listener, is_answered
 from bitcoind_mp.service import lock, notify
 from bitcoind_mp.service import logging as service_logging
 from bitcoind_mp.service.activation import inherit

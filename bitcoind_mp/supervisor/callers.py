@@ -11,8 +11,8 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 
-from bitcoind_mp.ipc.credentials import living_peer
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import living_peer
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 #: The unit whose process makes and lists wallets, where each has a process of its own.

@@ -11,10 +11,10 @@ from typing import Any
 
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.ipc import manifest
-from bitcoind_mp.ipc.help import help_command, help_list, usage
+from bitcoind_mp.ipc.declared import manifest
+from bitcoind_mp.ipc.declared.help import help_command, help_list, usage
+from bitcoind_mp.ipc.declared.signature import Method
 from bitcoind_mp.ipc.session import Session
-from bitcoind_mp.ipc.signature import Method
 from bitcoind_mp.service import logging as service_logging
 
 #: Seconds that a worker has to answer its part.

@@ -1,6 +1,6 @@
 """The directories and listening sockets where the processes meet: who may get there, and who is there already.
 
-How a socket is bound is ``ipc/unix.py``'s, and is passed in.
+How a socket is bound is ``ipc/wire/unix.py``'s, and is passed in.
 """
 
 import os

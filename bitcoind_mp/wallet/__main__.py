@@ -23,7 +23,7 @@ def run(arguments: list[str]) -> int:
     # What follows takes a fifth of a second to import; --help and a wrong option needn't wait for it.
     from bitcoind_mp.service.program import run_program
 
-    from .keeper_service import KeeperService
+    from .separate.keeper_service import KeeperService
     from .service import WalletService
 
     given = os.environ.get("CREDENTIALS_DIRECTORY")

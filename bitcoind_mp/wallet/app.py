@@ -10,21 +10,21 @@ from bitcoind_mp.config.state import boot_identity, parent_identity
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.signer import Signer
 
-from .boot_unlock import BootUnlock
-from .carrier import Carrier
+from .chain.upstream import Upstream
+from .chain.ways import Ways
 from .clock import NodeClock
 from .coins import OutputType
-from .elsewhere import ByTheKeeper, Processes
-from .introduction import Introductions
-from .keeper import Keeper
-from .manager import Wallets
+from .keyring.signer_link import SignerLink, no_signer
 from .options import WalletOptions
 from .reach import deadlines_file, own_directory
-from .rebroadcast import Rebroadcaster
-from .signer_link import SignerLink, no_signer
-from .startup import SessionList, StartupList
-from .upstream import Upstream
-from .ways import Ways
+from .separate.elsewhere import ByTheKeeper, Processes
+from .separate.keeper import Keeper
+from .storage.carrier import Carrier
+from .wallets.boot_unlock import BootUnlock
+from .wallets.introduction import Introductions
+from .wallets.manager import Wallets
+from .wallets.rebroadcast import Rebroadcaster
+from .wallets.startup import SessionList, StartupList
 
 
 def wallet_options(config: Config) -> WalletOptions:

@@ -15,11 +15,11 @@ from bitcoind_mp.interfaces.signer import KeySet
 from bitcoind_mp.signing.descriptor_keys import TextSecrets, plain_keys, public_half
 from bitcoind_mp.signing.seeds import new_master_key, standard_descriptors
 
-from .addresses import has_address
-from .book import RECEIVE
+from .addressing.addresses import has_address
+from .addressing.book import RECEIVE
+from .addressing.descriptor_text import ReadDescriptor, output_type, read, unsafe_delays
+from .addressing.descriptors import Derived, WalletDescriptor
 from .coins import OutputType
-from .descriptor_text import ReadDescriptor, output_type, read, unsafe_delays
-from .descriptors import Derived, WalletDescriptor
 from .wallet import Wallet
 
 #: Derive so many scripts before others get a turn.

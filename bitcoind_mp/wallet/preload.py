@@ -5,13 +5,14 @@ import asyncio
 
 def preload() -> None:
     """Import; nothing runs, no thread is started, no file stays open."""
-    from bitcoind_mp.ipc.signature import declared
+    from bitcoind_mp.ipc.declared.signature import declared
     from bitcoind_mp.service import program
     from bitcoind_mp.service.control import ProcessCommands
 
-    from . import keeper_service, service
+    from . import service
     from .rpc import OF_ONE
     from .rpc.shelf import ShelfCommands
+    from .separate import keeper_service
 
     assert program and service and keeper_service
     for kind in (*OF_ONE, ShelfCommands, ProcessCommands):

@@ -10,8 +10,8 @@ from bitcoind_mp.sandbox import Confinement, Mode, Protections, confine
 from bitcoind_mp.sandbox.places import keep_in
 from bitcoind_mp.service.corelock import kept_out, require_no_core
 
-from .directory import Directory
-from .porter import hire
+from .storage.directory import Directory
+from .storage.porter import hire
 
 #: Files and directories of a network's that others than the wallet read.
 _NOT_FOR_BACKUPS = (

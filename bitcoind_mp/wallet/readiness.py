@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from .follow import Attachment
-from .manager import Wallets
+from .chain.follow import Attachment
+from .wallets.manager import Wallets
 
 _LOOK_EVERY = 1.0
 

@@ -11,28 +11,28 @@ from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
-from bitcoind_mp.ipc import manifest
-from bitcoind_mp.ipc.credentials import own_user
+from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.proxy import attend
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
-from .apart import TheWallet, load_it
 from .app import WalletApp
-from .follow import Attachment
+from .chain.follow import Attachment
+from .chain.ways import Ways
+from .keyring.signer_keys import SignerKeys
 from .reach import confine_process, confinement, confinement_to_one, make_directories, prepare
 from .readiness import Readiness
 from .rpc import command_objects
-from .signer_keys import SignerKeys
+from .separate.apart import TheWallet, load_it
 from .wallet import Wallet
 from .watch import TransactionWatch
-from .ways import Ways
 
 log = logging.getLogger("bitcoind_mp")
 

@@ -20,27 +20,27 @@ from bitcoind_mp.signing.descriptor_keys import plain_keys, private_keys
 from bitcoind_mp.signing.keystore import SecretNonces
 from bitcoind_mp.signing.sealing import Cost
 
-from . import flags as flag
-from .address_source import AddressSource, Reservation
-from .balances import View
-from .book import RECEIVE, SEND, AddressBook
-from .changes import ChangeTable
+from .addressing.address_source import AddressSource, Reservation
+from .addressing.book import RECEIVE, SEND, AddressBook
+from .addressing.descriptors import DescriptorSet, WalletDescriptor
 from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
-from .descriptors import DescriptorSet, WalletDescriptor
-from .flags import Flags
-from .history import History
-from .intake import Intake
-from .keys import Keys
-from .keystore import KeyStore
-from .ledger import Ledger
-from .locks import Locks
+from .keyring.keys import Keys
+from .keyring.keystore import KeyStore
+from .keyring.relock import Relock
+from .keyring.signer_keys import SignerKeys, keyset_of
 from .options import WalletOptions
-from .progress import Progress
-from .relock import Relock
-from .scan import scan_block
-from .signer_keys import SignerKeys, keyset_of
-from .tables import (
+from .record.balances import View
+from .record.changes import ChangeTable
+from .record.history import History
+from .record.intake import Intake
+from .record.locks import Locks
+from .record.progress import Progress
+from .record.scan import scan_block
+from .storage import flags as flag
+from .storage.flags import Flags
+from .storage.ledger import Ledger
+from .storage.tables import (
     AddressTable,
     BlockRow,
     BlockTable,

@@ -11,9 +11,9 @@ from typing import Any
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.interfaces.notices import TransactionChange, WalletWatch, WalletWatcher
 
-from .manager import Wallets
 from .transactions import Confirmed
 from .wallet import Wallet
+from .wallets.manager import Wallets
 
 log = logging.getLogger("bitcoind_mp.wallet")
 

@@ -28,10 +28,10 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
 from bitcoind_mp.interfaces.notices import Notices, NoticeSink
-from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.unix import bind_listener
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEADLINE = 20.0

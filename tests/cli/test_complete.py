@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.cli.arguments import Command
-from bitcoind_mp.cli.complete import Known, complete, list_files, place
-from bitcoind_mp.cli.line import split
+from bitcoind_mp.cli.interactive.complete import Known, complete, list_files, place
+from bitcoind_mp.cli.interactive.line import split
 
 
 def command(name: str, *params: str, **more: object) -> Command:

@@ -6,8 +6,8 @@ from bitcoind_mp.cli.arguments import BadArgument, Command
 from bitcoind_mp.cli.entrust import VOID, Secrets, by_its_word, replaced, whose
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.signer import is_ticket
-from bitcoind_mp.ipc.manifest import describe
-from bitcoind_mp.ipc.signature import declared
+from bitcoind_mp.ipc.declared.manifest import describe
+from bitcoind_mp.ipc.declared.signature import declared
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
 from bitcoind_mp.wallet.rpc.shelf import ShelfCommands
 

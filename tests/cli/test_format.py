@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bitcoind_mp.cli.command.supervision import text_of
 from bitcoind_mp.cli.format import (
     age,
     coloured,
@@ -20,7 +21,6 @@ from bitcoind_mp.cli.format import (
     wrapped,
 )
 from bitcoind_mp.cli.jsontext import parse
-from bitcoind_mp.cli.supervision import text_of
 
 NOW = 1_795_445_014.0
 

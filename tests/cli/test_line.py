@@ -2,7 +2,7 @@
 
 import pytest
 
-from bitcoind_mp.cli.line import BadLine, Line, Unfinished, commands, is_finished, parse, split
+from bitcoind_mp.cli.interactive.line import BadLine, Line, Unfinished, commands, is_finished, parse, split
 
 
 @pytest.mark.parametrize(

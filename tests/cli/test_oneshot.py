@@ -463,16 +463,17 @@ def test_the_one_shot_path_imports_nothing_dear(daemon) -> None:
         check=True,
     )
     modules = set(done.stderr.split())
-    assert "bitcoind_mp.cli.oneshot" in modules
+    assert "bitcoind_mp.cli.command.oneshot" in modules
     ours = {module for module in modules if module.startswith("bitcoind_mp")}
     assert ours == {
         "bitcoind_mp",
-        *(f"bitcoind_mp.cli{x}" for x in ("", ".__main__", ".arguments", ".calling", ".exchange")),
-        *(f"bitcoind_mp.cli{x}" for x in (".jsontext", ".oneshot", ".printed", ".routing")),
+        *(f"bitcoind_mp.cli{x}" for x in ("", ".__main__", ".arguments", ".jsontext", ".routing")),
+        *(f"bitcoind_mp.cli.command{x}" for x in ("", ".calling", ".exchange", ".oneshot", ".printed")),
         *(f"bitcoind_mp.config{x}" for x in ("", ".chains", ".configuration", ".grammar", ".loading")),
         *(f"bitcoind_mp.config{x}" for x in (".option", ".options", ".settings")),
         "bitcoind_mp.ipc",
-        "bitcoind_mp.ipc.plain",
+        "bitcoind_mp.ipc.wire",
+        "bitcoind_mp.ipc.wire.plain",
     }
     dear = {"argparse", "asyncio", "collections", "dataclasses", "decimal", "enum", "functools", "json", "pathlib"}
     dear |= {"prompt_toolkit", "re", "socket", "typing", "msgspec", "jsonrpcclient"}

@@ -12,12 +12,12 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from bitcoind_mp.cli.arguments import Command
-from bitcoind_mp.cli.client import Connections
-from bitcoind_mp.cli.complete import OWN
-from bitcoind_mp.cli.history import SafeHistory, history_file
-from bitcoind_mp.cli.live import LiveData
-from bitcoind_mp.cli.prompt import LineLexer, make_session, prompt_text
-from bitcoind_mp.cli.toolbar import Seen
+from bitcoind_mp.cli.interactive.client import Connections
+from bitcoind_mp.cli.interactive.complete import OWN
+from bitcoind_mp.cli.interactive.history import SafeHistory, history_file
+from bitcoind_mp.cli.interactive.live import LiveData
+from bitcoind_mp.cli.interactive.prompt import LineLexer, make_session, prompt_text
+from bitcoind_mp.cli.interactive.toolbar import Seen
 from bitcoind_mp.config import Config, load
 
 

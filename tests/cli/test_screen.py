@@ -9,9 +9,9 @@ from prompt_toolkit.data_structures import Size
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from bitcoind_mp.cli.arguments import BadArgument
-from bitcoind_mp.cli.highlight import MOST, json_fragments
+from bitcoind_mp.cli.interactive.highlight import MOST, json_fragments
+from bitcoind_mp.cli.interactive.screen import Terminal, narrowed, result_fragments
 from bitcoind_mp.cli.jsontext import write
-from bitcoind_mp.cli.screen import Terminal, narrowed, result_fragments
 from bitcoind_mp.cli.values import from_text, to_text_numbers
 
 

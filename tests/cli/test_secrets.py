@@ -3,8 +3,8 @@
 import pytest
 
 from bitcoind_mp.cli.arguments import Command
-from bitcoind_mp.cli.line import parse
-from bitcoind_mp.cli.secrets import is_secret, missing_secret
+from bitcoind_mp.cli.interactive.line import parse
+from bitcoind_mp.cli.interactive.secrets import is_secret, missing_secret
 
 CREATE = Command(
     {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.cli.toolbar import Seen, coins, fragments
+from bitcoind_mp.cli.interactive.toolbar import Seen, coins, fragments
 
 
 def unit(name: str, state: str, health: str = "ok") -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.proxy import proxy
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
 
 #: an async context that turns an object into what a caller of its interface holds
 Reach = Callable[[type, Any], Any]

@@ -20,8 +20,8 @@ from bitcoind_mp.interfaces.chain import (
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.events import Events, EventSink
 from bitcoind_mp.interfaces.health import Health, HealthCheck
+from bitcoind_mp.ipc.declared.signature import declared
 from bitcoind_mp.ipc.events import Publisher
-from bitcoind_mp.ipc.signature import declared
 
 
 def block(height: int) -> BlockRef:

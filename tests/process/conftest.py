@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 DEADLINE = 30.0  # seconds; what a test waits for takes a fraction of one, on a machine that is not busy
 WORKERS = Path(__file__).resolve().parent / "workers"

@@ -17,15 +17,15 @@ import pytest
 from nobody import NOBODY, as_nobody
 
 from bitcoind_mp.ipc.limits import MAX_REQUEST, MAX_UNFINISHED, WRITE_HIGH_WATER
-from bitcoind_mp.ipc.plain import Connection
+from bitcoind_mp.ipc.wire.plain import Connection
 
 PROGRAM = """
 import asyncio, os, socket, sys
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.init import Hello
-from bitcoind_mp.ipc.credentials import own_user
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.service.worker import Service, run_worker
 
 class Commands:

@@ -18,7 +18,7 @@ import asyncio, os, signal, sys, threading, time
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.interfaces.init import Hello
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
 from bitcoind_mp.service import logging
 from bitcoind_mp.service.worker import Service, run_worker
 

@@ -12,7 +12,7 @@ from socket import AF_UNIX, SOCK_DGRAM, socket
 
 import pytest
 
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 from bitcoind_mp.sandbox import landlock
 from tests.harness import DEADLINE, Daemon, wait_until
 

@@ -19,7 +19,7 @@ import pytest
 from harness import DEADLINE, Daemon, wait_until
 
 from bitcoind_mp.interfaces.errors import RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 from bitcoind_mp.sandbox import landlock
 
 INTRUDED = Path(__file__).resolve().parent / "workers" / "intruded.py"

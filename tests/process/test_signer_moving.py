@@ -12,7 +12,7 @@ from memory import found_in_memory
 from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.wallet.moving import Step
+from bitcoind_mp.wallet.wallets.moving import Step
 
 PASSPHRASE, ANOTHER = "first-ahgh4Oox", "second-Eiph7too"
 WORKER = Path(__file__).resolve().parent / "workers" / "moving_wallet.py"

@@ -227,7 +227,7 @@ def test_a_wallet_is_no_owner(pair: Pair) -> None:
     ):
         assert refusal(pair.ask, "signer", *command).code == RpcCode.METHOD_NOT_FOUND
     child = (
-        "import sys; from bitcoind_mp.ipc.blocking import call\n"
+        "import sys; from bitcoind_mp.ipc.wire.blocking import call\n"
         "try: print(call(sys.argv[1], 'exportsignerkeys', sys.argv[2:]))\n"
         "except Exception as error: print(error)"
     )

@@ -38,11 +38,11 @@ from bitcoind_mp.render.address import encode_address
 from bitcoind_mp.wallet.clock import NodeClock
 from bitcoind_mp.wallet.coins import OutputType
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
-from bitcoind_mp.wallet.ledger import Ledger
 from bitcoind_mp.wallet.options import WalletOptions
 from bitcoind_mp.wallet.rpc.bump import BumpCommands
 from bitcoind_mp.wallet.rpc.sendall import SendAllCommands
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
+from bitcoind_mp.wallet.storage.ledger import Ledger
 from bitcoind_mp.wallet.wallet import Wallet
 
 COIN = 100_000_000

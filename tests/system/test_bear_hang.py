@@ -14,7 +14,7 @@ from acknowledged import Acknowledged
 from harness import Daemon, seconds_in, wait_until
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 QUICK = ("-keypool=10", "-fallbackfee=0.001", "-watchdog=1.6", "-healthinterval=0.1", "-healthtimeout=0.2")
 STOP_TIMEOUT = 1  # seconds

@@ -41,7 +41,7 @@ class Intruder:
         Returns:
             The answer
         """
-        from bitcoind_mp.ipc.blocking import call
+        from bitcoind_mp.ipc.wire.blocking import call
 
         try:
             return str(call(socket, "getsignerinfo"))

@@ -14,7 +14,7 @@ import pytest
 from harness import BIN, Daemon, wait_until
 
 from bitcoind_mp.interfaces.errors import RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 OPTIONS = ("-walletprocess=each", "-keypool=2", "-restartdelay=0", "-fallbackfee=0.0001")
 ODD = ["my savings", "über/uns", "a-b:c", "semi;colon $(x)", "ü" * 100]

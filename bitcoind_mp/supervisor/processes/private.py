@@ -1,5 +1,5 @@
 """The channels between workers, which no other process can reach: they have no path, and only those that are to call or
-to answer are given an end (``ipc/passing.py``).
+to answer are given an end (``ipc/wire/passing.py``).
 
 The supervisor holds both ends of each, so that any process may be started again without the other's noticing more than
 the end of its connection. What doesn't belong: what is said over it.

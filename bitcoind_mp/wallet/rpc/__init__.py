@@ -1,6 +1,6 @@
 """The commands that the wallet process answers, one file a topic of Core's ``src/wallet/rpc``."""
 
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .addresses import AddressCommands
 from .backup import BackupCommands

@@ -8,7 +8,7 @@ from btclib_wallet.bip32.der_path import str_from_der_path
 from btclib_wallet.descriptors import Provider
 
 from bitcoind_mp.render.address import describe_destination, encode_address
-from bitcoind_mp.wallet.addresses import has_address, kind_of
+from bitcoind_mp.wallet.addressing.addresses import has_address, kind_of
 from bitcoind_mp.wallet.coins import Owner
 from bitcoind_mp.wallet.wallet import Wallet
 

@@ -7,9 +7,9 @@ from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.command import Call, Int32, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
-from bitcoind_mp.wallet.addresses import destination_order
+from bitcoind_mp.wallet.addressing.addresses import destination_order
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .address_info import address_info
 from .rendering import label_from

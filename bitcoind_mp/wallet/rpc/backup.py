@@ -10,9 +10,9 @@ from bitcoind_mp.render.descriptor_text import parse_range
 from bitcoind_mp.render.json_values import expect, integer, type_name
 from bitcoind_mp.signing.descriptor_keys import private_text
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
-from bitcoind_mp.wallet.manager import Wallets
-from bitcoind_mp.wallet.signer_keys import SignerKeys
+from bitcoind_mp.wallet.keyring.signer_keys import SignerKeys
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .rendering import label_from
 

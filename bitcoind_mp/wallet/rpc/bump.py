@@ -10,13 +10,13 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.construct import parse_outputs
 from bitcoind_mp.render.json_values import check_object, expect, integer
 from bitcoind_mp.signing.psbt_writer import encode_psbt
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.bumper import Bumped, bump_transaction, check_bumpable
 from bitcoind_mp.wallet.spend.control import CoinControl
 from bitcoind_mp.wallet.spend.errors import BumpError
 from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
 from bitcoind_mp.wallet.spend.signer import sign
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .committing import coin_control, commit, keep_change
 from .payment_options import Numeric, set_fee

@@ -9,11 +9,11 @@ from bitcoind_mp.interfaces.command import Call, Int32, command, parse_amount, p
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
 from bitcoind_mp.render.json_values import check_object, expect, integer
-from bitcoind_mp.wallet.addresses import kind_of
+from bitcoind_mp.wallet.addressing.addresses import kind_of
 from bitcoind_mp.wallet.coins import MAX_DEPTH, NO_LIMIT, Coin, CoinFilter, OutPoint
-from bitcoind_mp.wallet.flags import reuse_flag
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.storage.flags import reuse_flag
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .embedded import embedded_script
 from .rendering import last_processed_block, parent_descriptors

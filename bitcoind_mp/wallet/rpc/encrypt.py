@@ -2,11 +2,11 @@
 
 from bitcoind_mp.interfaces.command import Call, Secret, command, commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.wallet import flags as flag
 from bitcoind_mp.wallet.importing import Prepared, add_own, prepare_standard
-from bitcoind_mp.wallet.keystore import prepare_encryption
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.keyring.keystore import prepare_encryption
+from bitcoind_mp.wallet.storage import flags as flag
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 #: The longest time a wallet stays unlocked, in seconds.
 _MAX_TIMEOUT = 100_000_000

@@ -11,7 +11,6 @@ from bitcoind_mp.render.construct import construct_transaction, output_pairs, pa
 from bitcoind_mp.render.json_values import expect
 from bitcoind_mp.render.transaction import decode_transaction
 from bitcoind_mp.signing.psbt_writer import encode_psbt
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.attempt import Created
 from bitcoind_mp.wallet.spend.control import CoinControl, Recipient
 from bitcoind_mp.wallet.spend.errors import SpendError
@@ -19,6 +18,7 @@ from bitcoind_mp.wallet.spend.fund import fund_transaction
 from bitcoind_mp.wallet.spend.limits import TRUC_MAX_WEIGHT, TRUC_VERSION
 from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .committing import coin_control, keep_change
 from .funding_options import FundingOptions, input_weights_of

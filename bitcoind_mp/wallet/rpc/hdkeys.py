@@ -11,8 +11,8 @@ from bitcoind_mp.render.json_values import expect
 from bitcoind_mp.signing.descriptor_keys import plain_keys
 from bitcoind_mp.signing.seeds import descriptor_text
 from bitcoind_mp.wallet.importing import add_own, prepare
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .addresses import parse_output_type
 

@@ -5,8 +5,8 @@ from typing import Any
 from bitcoind_mp.config.instances import escaped
 from bitcoind_mp.interfaces.command import Call, Secret, command, commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .encrypt import wrong_passphrase
 

@@ -4,8 +4,8 @@ from bitcoind_mp.interfaces.command import Call, Hash, command, parse_hex
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.inclusion import read_inclusion
 from bitcoind_mp.render.transaction import decode_transaction
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.transactions import Confirmed
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 
 def _refused(message: str) -> RpcError:

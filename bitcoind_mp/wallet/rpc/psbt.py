@@ -9,8 +9,8 @@ from bitcoind_mp.signing.psbt import extract
 from bitcoind_mp.signing.psbt import finalize as finalize_psbt
 from bitcoind_mp.signing.psbt_reader import PsbtDecodeError, decode_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.psbt import fill_psbt
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 
 class PsbtCommands:

@@ -6,8 +6,8 @@ from bitcoind_mp.interfaces.command import Call, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.transaction import decode_transaction
 from bitcoind_mp.signing.prevouts import OutPoints, parse_hash_type, parse_prevouts, signing_result
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.signer import SIGHASH_DEFAULT, coins_of, sign_inputs
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 
 class SigningCommands:

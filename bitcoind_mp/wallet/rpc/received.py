@@ -9,10 +9,10 @@ from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.command import Call, Int32, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
-from bitcoind_mp.wallet.addresses import destination_order, has_address
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.addressing.addresses import destination_order, has_address
 from bitcoind_mp.wallet.transactions import WalletTx
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .rendering import label_from
 

@@ -7,9 +7,9 @@ from typing import Any
 from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.render.address import encode_address
-from bitcoind_mp.wallet.balances import View
 from bitcoind_mp.wallet.coins import OutPoint
-from bitcoind_mp.wallet.tables import AddressEntry
+from bitcoind_mp.wallet.record.balances import View
+from bitcoind_mp.wallet.storage.tables import AddressEntry
 from bitcoind_mp.wallet.transactions import Confirmed, WalletTx
 from bitcoind_mp.wallet.wallet import Wallet
 

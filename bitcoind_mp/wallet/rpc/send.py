@@ -12,12 +12,12 @@ from bitcoind_mp.render.json_values import expect, integer
 from bitcoind_mp.signing.psbt import extract
 from bitcoind_mp.signing.psbt import finalize as finalize_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
-from bitcoind_mp.wallet.address_source import Reservation
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.addressing.address_source import Reservation
 from bitcoind_mp.wallet.spend.locktime import SEQUENCE_NONFINAL, SEQUENCE_RBF, discourage_fee_sniping
 from bitcoind_mp.wallet.spend.psbt import blank_psbt, fill_psbt
 from bitcoind_mp.wallet.spend.signer import sign
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .committing import coin_control
 from .fund import fund

@@ -12,7 +12,6 @@ from bitcoind_mp.render.address import encode_address
 from bitcoind_mp.render.construct import construct_transaction
 from bitcoind_mp.render.json_values import expect, integer
 from bitcoind_mp.wallet.coins import OutPoint
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.available import Inputs, check_truc
 from bitcoind_mp.wallet.spend.control import CoinControl
 from bitcoind_mp.wallet.spend.errors import RateTooLow, SpendError
@@ -28,6 +27,7 @@ from bitcoind_mp.wallet.spend.locktime import SEQUENCE_RBF
 from bitcoind_mp.wallet.spend.rates import fee_for, is_dust
 from bitcoind_mp.wallet.spend.sizes import transaction_size
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .committing import coin_control
 from .payment_options import Numeric, merge_fee_options, read_depths, refuse_outdated, set_fee

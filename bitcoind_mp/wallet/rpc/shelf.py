@@ -5,8 +5,8 @@ from typing import Any
 
 from bitcoind_mp.interfaces.command import Call, Secret, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.wallet.creation import Recipe
-from bitcoind_mp.wallet.shelf import Named, Shelf
+from bitcoind_mp.wallet.wallets.creation import Recipe
+from bitcoind_mp.wallet.wallets.shelf import Named, Shelf
 
 
 class ShelfCommands:

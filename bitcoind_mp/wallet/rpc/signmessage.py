@@ -9,9 +9,9 @@ from btclib.key import PrvKeyData
 from bitcoind_mp.interfaces.command import Call, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination
-from bitcoind_mp.wallet.addresses import kind_of
-from bitcoind_mp.wallet.manager import Wallets
-from bitcoind_mp.wallet.signer_keys import SignerKeys
+from bitcoind_mp.wallet.addressing.addresses import kind_of
+from bitcoind_mp.wallet.keyring.signer_keys import SignerKeys
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 
 class MessageCommands:

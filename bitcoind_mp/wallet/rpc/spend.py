@@ -6,12 +6,12 @@ from typing import Any
 from bitcoind_mp.interfaces.command import Call, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.construct import parse_outputs
-from bitcoind_mp.wallet.flags import reuse_flag
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.spend.control import CoinControl, Recipient
 from bitcoind_mp.wallet.spend.create import create_transaction
 from bitcoind_mp.wallet.spend.errors import SpendError
+from bitcoind_mp.wallet.storage.flags import reuse_flag
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .committing import coin_control, commit
 from .payment_options import Numeric, fee_bearers, recipients_of, set_fee

@@ -6,9 +6,9 @@ from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.command import Call, Hash, Int32, command, parse_hash
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.transaction import transaction_json
-from bitcoind_mp.wallet.manager import Wallets
 from bitcoind_mp.wallet.transactions import WalletTx
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .rendering import Renderer, label_from, last_processed_block
 

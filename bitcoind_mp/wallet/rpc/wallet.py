@@ -8,10 +8,10 @@ from bitcoind_mp.interfaces.command import Call, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.render.json_values import expect
 from bitcoind_mp.render.transaction import decode_transaction
-from bitcoind_mp.wallet import flags as flag
 from bitcoind_mp.wallet.coins import OutPoint
-from bitcoind_mp.wallet.manager import Wallets
+from bitcoind_mp.wallet.storage import flags as flag
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.manager import Wallets
 
 from .rendering import last_processed_block
 

@@ -24,7 +24,7 @@ from bitcoind_mp.signing.psbt import (
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.wallet.coins import Owner
-from bitcoind_mp.wallet.signer_keys import SignerKeys
+from bitcoind_mp.wallet.keyring.signer_keys import SignerKeys
 from bitcoind_mp.wallet.wallet import Wallet
 
 from .keys import signing_keys, solving_keys

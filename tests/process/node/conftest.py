@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 DEADLINE = 30.0
 

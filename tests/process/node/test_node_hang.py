@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17

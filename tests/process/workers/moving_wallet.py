@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 from bitcoind_mp.service.worker import Host
 from bitcoind_mp.wallet import __main__ as program
 from bitcoind_mp.wallet import service as module
-from bitcoind_mp.wallet.moving import Step
+from bitcoind_mp.wallet.wallets.moving import Step
 
 ORDER = Path(os.environ["DIE_AT"])
 

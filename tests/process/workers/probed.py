@@ -81,7 +81,7 @@ def main() -> None:
 
     module.NodeService = module.WalletService = module.SignerService = entered(kind, role)  # type: ignore[attr-defined,misc,assignment]
     if role == "wallet":
-        from bitcoind_mp.wallet import keeper_service
+        from bitcoind_mp.wallet.separate import keeper_service
 
         keeper_service.KeeperService = entered(keeper_service.KeeperService, role)  # type: ignore[misc]
     program.main()

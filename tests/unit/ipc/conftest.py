@@ -14,7 +14,7 @@ from bitcoind_mp.interfaces.command import Amount, Call, Hash, Int32, Secret, Se
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
 from bitcoind_mp.ipc.session import Session
 
 

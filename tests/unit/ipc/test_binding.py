@@ -7,8 +7,8 @@ import pytest
 
 from bitcoind_mp.interfaces.command import DECLARATION, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.ipc.binding import Binder
-from bitcoind_mp.ipc.signature import read_method
+from bitcoind_mp.ipc.declared.binding import Binder
+from bitcoind_mp.ipc.declared.signature import read_method
 
 HASH = "ab" * 32
 RAW = bytes.fromhex(HASH)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
-from bitcoind_mp.ipc.blocking import call
+from bitcoind_mp.ipc.wire.blocking import call
 
 
 @pytest.fixture

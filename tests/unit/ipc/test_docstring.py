@@ -1,4 +1,4 @@
-from bitcoind_mp.ipc.docstring import parse_docstring
+from bitcoind_mp.ipc.declared.docstring import parse_docstring
 
 TEXT = """Returns a block.
 In detail.

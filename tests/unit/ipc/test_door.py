@@ -13,10 +13,10 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.ipc.client import connect
-from bitcoind_mp.ipc.credentials import living_peer
-from bitcoind_mp.ipc.door import Door
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.door import Door
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import living_peer
+from bitcoind_mp.ipc.wire.unix import bind_listener
 
 _PEERPIDFD = 77
 

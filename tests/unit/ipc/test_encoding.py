@@ -7,7 +7,7 @@ import pytest
 from bitcoind_mp.interfaces.amounts import btc
 from bitcoind_mp.interfaces.chain import BlockRef
 from bitcoind_mp.interfaces.repeated import RepeatedMembers
-from bitcoind_mp.ipc.encoding import NO_JSON, NOT_JSON, decode, encode, with_repeats
+from bitcoind_mp.ipc.wire.encoding import NO_JSON, NOT_JSON, decode, encode, with_repeats
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from bitcoind_mp.ipc.framing import Lines, LineTooLong
+from bitcoind_mp.ipc.wire.framing import Lines, LineTooLong
 
 
 def test_lines_come_whole_whatever_the_pieces() -> None:

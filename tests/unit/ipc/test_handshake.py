@@ -10,7 +10,7 @@ import pytest
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.handshake import check, read_hello
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
 
 
 def test_like_minded_sides_shake_hands(hello: Any) -> None:

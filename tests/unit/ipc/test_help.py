@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.ipc.help import help_command, help_list, help_text, usage
-from bitcoind_mp.ipc.signature import declared
+from bitcoind_mp.ipc.declared.help import help_command, help_list, help_text, usage
+from bitcoind_mp.ipc.declared.signature import declared
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.config.options import BY_NAME
-from bitcoind_mp.ipc.help import help_text
-from bitcoind_mp.ipc.signature import Method, declared
+from bitcoind_mp.ipc.declared.help import help_text
+from bitcoind_mp.ipc.declared.signature import Method, declared
 
 PACKAGES = ("node.rpc", "wallet.rpc", "service", "signer", "supervisor")
 

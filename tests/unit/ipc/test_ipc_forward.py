@@ -8,10 +8,10 @@ from bitcoind_mp.interfaces.command import Call, command
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
-from bitcoind_mp.ipc.encoding import encode
-from bitcoind_mp.ipc.forward import as_it_came, elsewhere
-from bitcoind_mp.ipc.incoming import Incoming
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.forward import as_it_came, elsewhere
+from bitcoind_mp.ipc.serve.incoming import Incoming
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.encoding import encode
 
 HELLO = Hello("wallet", PROTOCOL_VERSION, "regtest", "test", 1)
 

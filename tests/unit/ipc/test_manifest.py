@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.declared import manifest
 
 
 def test_it_is_written_in_one_step_and_read_back(tmp_path: Path) -> None:

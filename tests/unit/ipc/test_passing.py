@@ -10,10 +10,10 @@ import pytest
 from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
-from bitcoind_mp.ipc.entrance import Entrance, Served
-from bitcoind_mp.ipc.passing import call_over, is_channel, take_from
 from bitcoind_mp.ipc.reconnect import Reconnecting
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.entrance import Entrance, Served
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.passing import call_over, is_channel, take_from
 
 HELLO = Hello("signer", PROTOCOL_VERSION, "regtest", "0.1", os.getpid())
 

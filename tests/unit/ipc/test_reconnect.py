@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected
-from bitcoind_mp.ipc.inotify import Appearance
 from bitcoind_mp.ipc.reconnect import Backoff, Reconnecting
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.inotify import Appearance
+from bitcoind_mp.ipc.wire.unix import bind_listener
 
 
 def test_the_pause_doubles_up_to_the_most_and_starts_anew_after_a_success_that_lasted() -> None:

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.ipc.redact import shown_params
-from bitcoind_mp.ipc.signature import declared
+from bitcoind_mp.ipc.declared.signature import declared
+from bitcoind_mp.ipc.serve.redact import shown_params
 
 TPRV = "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK"
 WIF = "cVpF924EspNh8KjYsfhgY96mmxvT6DgdWiTYMtMjuM74hJaU5psW"

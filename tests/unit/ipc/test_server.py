@@ -11,9 +11,9 @@ from bitcoind_mp.interfaces.command import command, commit_point, pause_point
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.ipc.client import connect
-from bitcoind_mp.ipc.credentials import AccessRule, Credentials
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import AccessRule, Credentials
+from bitcoind_mp.ipc.wire.unix import bind_listener
 
 
 class Checked(HealthCheck):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.ipc.credentials import AccessRule, own_user, peer_credentials
-from bitcoind_mp.ipc.unix import bind_listener, connect_socket, is_answered, short_address
+from bitcoind_mp.ipc.wire.credentials import AccessRule, own_user, peer_credentials
+from bitcoind_mp.ipc.wire.unix import bind_listener, connect_socket, is_answered, short_address
 
 
 def test_a_bound_socket_is_its_owner_s_alone_and_answers(tmp_path: Path) -> None:

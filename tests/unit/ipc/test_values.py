@@ -6,9 +6,9 @@ from bitcoind_mp.interfaces.chain import BlockRef, Chain, ChainStatus, Follower
 from bitcoind_mp.interfaces.command import Secret, interface_method
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.events import Events, EventSink
-from bitcoind_mp.ipc.encoding import decode, encode
-from bitcoind_mp.ipc.signature import declared
-from bitcoind_mp.ipc.values import Values, callback_interface
+from bitcoind_mp.ipc.declared.signature import declared
+from bitcoind_mp.ipc.declared.values import Values, callback_interface
+from bitcoind_mp.ipc.wire.encoding import decode, encode
 
 
 def values(interface: type, attribute: str) -> Values:

@@ -11,9 +11,9 @@ from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import connect
-from bitcoind_mp.ipc.door import Door
-from bitcoind_mp.ipc.server import Server
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.serve.door import Door
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.signer.door import REFUSAL, Lineage, chooser, group_and_session, parent_of
 
 #: pid -> parent. 100 is the supervisor, 101 to 103 its workers; 110 came from the wallet, 111 from that.

@@ -13,7 +13,7 @@ import pytest
 
 from bitcoind_mp.config.option import BadValue, check_listen
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.ipc.unix import bind_listener
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.supervisor.outward.scrape import Scraping, listen
 
 GET = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

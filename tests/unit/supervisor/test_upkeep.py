@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.ipc import manifest
+from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.supervisor.upkeep import Upkeep
 
 TABLE = {"role": "node", "commands": [{"name": "getblockcount", "params": []}]}

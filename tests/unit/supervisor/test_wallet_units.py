@@ -13,8 +13,8 @@ import pytest
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.errors import RpcError
-from bitcoind_mp.ipc.passing import take_from
-from bitcoind_mp.ipc.unix import bind_listener, is_answered
+from bitcoind_mp.ipc.wire.passing import take_from
+from bitcoind_mp.ipc.wire.unix import bind_listener, is_answered
 from bitcoind_mp.supervisor import plan
 from bitcoind_mp.supervisor.doorman import Doorman
 from bitcoind_mp.supervisor.manager import Manager

@@ -29,15 +29,15 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.render.address import decode_destination
 from bitcoind_mp.signing.sealing import Cost
+from bitcoind_mp.wallet.chain.follow import Attachment
+from bitcoind_mp.wallet.chain.node_link import chain_through
 from bitcoind_mp.wallet.clock import NodeClock
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.creation import Recipe, genesis
-from bitcoind_mp.wallet.follow import Attachment
-from bitcoind_mp.wallet.manager import Wallets
-from bitcoind_mp.wallet.node_link import chain_through
 from bitcoind_mp.wallet.options import WalletOptions
-from bitcoind_mp.wallet.startup import SessionList, StartupList
 from bitcoind_mp.wallet.wallet import Wallet
+from bitcoind_mp.wallet.wallets.creation import Recipe, genesis
+from bitcoind_mp.wallet.wallets.manager import Wallets
+from bitcoind_mp.wallet.wallets.startup import SessionList, StartupList
 
 #: The fake node's clock, and its genesis' time.
 NOW = 1_700_000_000

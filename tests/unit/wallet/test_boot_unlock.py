@@ -9,7 +9,7 @@ import pytest
 from bitcoind_mp.config.credentials import Credentials, Deadlines
 from bitcoind_mp.config.instances import escaped
 from bitcoind_mp.interfaces.journal import Event, event_of
-from bitcoind_mp.wallet.boot_unlock import BootUnlock
+from bitcoind_mp.wallet.wallets.boot_unlock import BootUnlock
 
 PASSPHRASE = "correct horse battery staple"
 

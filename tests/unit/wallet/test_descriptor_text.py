@@ -5,8 +5,8 @@ from btclib.b58 import prv_key_data_from_wif, wif_from_prv_key
 
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.signing.descriptor_keys import private_keys, private_text
+from bitcoind_mp.wallet.addressing.descriptor_text import output_type, read, unsafe_delays
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.descriptor_text import output_type, read, unsafe_delays
 
 XPRV = "tprv8ZgxMBicQKsPdBNKLoqKtUH2KdteQ3DGBFyUggY8i5Qi1v6km9UHTcEr8z9Ca3gGkvTDQY55k717u8WkF4JTpPN2dvmSnsC8VihU8YeVv3y"
 XPUB = "tpubD6NzVbkrYhZ4WeQ7ETVvHsw8tfQaZNQAkZaFyCaS8MD6rQMXPYHsPqryWJ2ZkqGhnL5QQZvPT4rD9L8ZbYnb1a9YCmTf9zLKMRAPnU5hrX4"

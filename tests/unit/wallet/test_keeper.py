@@ -12,10 +12,10 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.wallet_units import OpenWallet, WalletUnit, WalletUnits
-from bitcoind_mp.wallet.carrier import TEMPORARY
-from bitcoind_mp.wallet.creation import Recipe
-from bitcoind_mp.wallet.keeper import BackupsOfOthers, Keeper
-from bitcoind_mp.wallet.startup import StartupList
+from bitcoind_mp.wallet.separate.keeper import BackupsOfOthers, Keeper
+from bitcoind_mp.wallet.storage.carrier import TEMPORARY
+from bitcoind_mp.wallet.wallets.creation import Recipe
+from bitcoind_mp.wallet.wallets.startup import StartupList
 
 
 class Units(WalletUnits):

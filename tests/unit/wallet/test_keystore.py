@@ -6,8 +6,8 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.signing.sealing import Cost, WrongPassphrase, open_master_key, seal, seal_master_key, unseal, wipe
-from bitcoind_mp.wallet.keystore import KeyStore, prepare_encryption
-from bitcoind_mp.wallet.ledger import Ledger
+from bitcoind_mp.wallet.keyring.keystore import KeyStore, prepare_encryption
+from bitcoind_mp.wallet.storage.ledger import Ledger
 
 CHEAP = Cost(passes=1, lanes=1, memory=8)
 GENESIS = "ab" * 32

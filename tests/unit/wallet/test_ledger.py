@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.wallet.ledger import APPLICATION_ID, Ledger, WalletFileError, is_wallet_file
+from bitcoind_mp.wallet.storage.ledger import APPLICATION_ID, Ledger, WalletFileError, is_wallet_file
 
 GENESIS = "ab" * 32
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from bitcoind_mp.config.state import parent_identity
-from bitcoind_mp.wallet.creation import Recipe
 from bitcoind_mp.wallet.options import WalletOptions
-from bitcoind_mp.wallet.rebroadcast import Rebroadcaster
-from bitcoind_mp.wallet.startup import SessionList, StartupList
+from bitcoind_mp.wallet.wallets.creation import Recipe
+from bitcoind_mp.wallet.wallets.rebroadcast import Rebroadcaster
+from bitcoind_mp.wallet.wallets.startup import SessionList, StartupList
 
 BTC = 100_000_000
 

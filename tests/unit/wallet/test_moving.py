@@ -12,14 +12,14 @@ from bitcoind_mp.interfaces.signer import Receipt, Signer
 from bitcoind_mp.render.address import encode_address
 from bitcoind_mp.signer.policy import Policy
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.creation import Recipe
-from bitcoind_mp.wallet.moving import Step
+from bitcoind_mp.wallet.keyring.signer_keys import SignerKeys
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
 from bitcoind_mp.wallet.rpc.migrate import MigrationCommands, unit_of
 from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
-from bitcoind_mp.wallet.signer_keys import SignerKeys
+from bitcoind_mp.wallet.wallets.creation import Recipe
+from bitcoind_mp.wallet.wallets.moving import Step
 
 XPRV = "tprv8ZgxMBicQKsPdBNKLoqKtUH2KdteQ3DGBFyUggY8i5Qi1v6km9UHTcEr8z9Ca3gGkvTDQY55k717u8WkF4JTpPN2dvmSnsC8VihU8YeVv3y"
 WIFS = [wif_from_prv_key(number, "regtest") for number in (11, 12, 13)]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.wallet.carrier import Carrier, Direct
-from bitcoind_mp.wallet.ledger import Ledger, is_wallet_file
-from bitcoind_mp.wallet.porter import Porter, work
+from bitcoind_mp.wallet.storage.carrier import Carrier, Direct
+from bitcoind_mp.wallet.storage.ledger import Ledger, is_wallet_file
+from bitcoind_mp.wallet.storage.porter import Porter, work
 
 CHAIN, GENESIS = "regtest", "00"
 
@@ -212,8 +212,8 @@ def test_it_hands_over_nothing_that_is_no_wallet(channel: socket.socket, tmp_pat
 ALONE = """
 import asyncio, os, sys
 from pathlib import Path
-from bitcoind_mp.wallet.ledger import Ledger, is_wallet_file
-from bitcoind_mp.wallet.porter import hire
+from bitcoind_mp.wallet.storage.ledger import Ledger, is_wallet_file
+from bitcoind_mp.wallet.storage.porter import hire
 ledger = Ledger.open(Path(sys.argv[1]), "regtest", "00")
 reading, writing = os.pipe()
 porter = hire([], lambda: None)

@@ -4,9 +4,9 @@ import itertools
 
 import pytest
 
-from bitcoind_mp.wallet.ledger import Ledger
-from bitcoind_mp.wallet.progress import Progress
-from bitcoind_mp.wallet.tables import BlockRow, BlockTable
+from bitcoind_mp.wallet.record.progress import Progress
+from bitcoind_mp.wallet.storage.ledger import Ledger
+from bitcoind_mp.wallet.storage.tables import BlockRow, BlockTable
 
 GENESIS = "ab" * 32
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from btclib.block import Block
 
-from bitcoind_mp.wallet.scan import concerns, scan_block, wire_outpoint
+from bitcoind_mp.wallet.record.scan import concerns, scan_block, wire_outpoint
 
 VECTORS = Path(os.environ.get("BITCOIND_MP_VECTORS", Path(__file__).parents[4] / "shared" / "vectors"))
 

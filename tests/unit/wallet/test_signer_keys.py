@@ -13,6 +13,7 @@ from bitcoind_mp.render.address import encode_address
 from bitcoind_mp.signer.policy import Policy
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.wallet.coins import OutputType
+from bitcoind_mp.wallet.keyring.signer_keys import SignerKeys
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
 from bitcoind_mp.wallet.rpc.hdkeys import HdKeyCommands
@@ -23,7 +24,6 @@ from bitcoind_mp.wallet.rpc.sendall import SendAllCommands
 from bitcoind_mp.wallet.rpc.signmessage import MessageCommands
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
 from bitcoind_mp.wallet.rpc.wallet import WalletCommands
-from bitcoind_mp.wallet.signer_keys import SignerKeys
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_it_answers_as_a_wallet_with_its_own_keys(in_office):
 
 
 def _recipe():
-    from bitcoind_mp.wallet.creation import Recipe
+    from bitcoind_mp.wallet.wallets.creation import Recipe
 
     return Recipe()
 
@@ -304,7 +304,7 @@ def _with_checksum(text: str) -> str:
 def test_wallets_that_hold_their_own_say_so(in_office):
     async def scenario(bench, office):
         for name, recipe in [("open", {}), ("blank", {"blank": True, "passphrase": "x"})]:
-            from bitcoind_mp.wallet.creation import Recipe
+            from bitcoind_mp.wallet.wallets.creation import Recipe
 
             wallet, warnings = await bench.wallets.create(name, Recipe(**recipe), None)
             assert not wallet.keys.elsewhere
@@ -317,7 +317,7 @@ def test_wallets_that_hold_their_own_say_so(in_office):
 
 def test_no_wallet_is_made_without_the_signer(in_office, tmp_path):
     async def scenario(bench, office):
-        from bitcoind_mp.wallet.creation import Recipe
+        from bitcoind_mp.wallet.wallets.creation import Recipe
 
         office.go()
         error = await bench.refused(bench.wallets.create("second", Recipe(passphrase="x"), None))

@@ -2,8 +2,8 @@
 
 from bitcoind_mp.interfaces.errors import RpcCode
 from bitcoind_mp.interfaces.signer import TICKET
-from bitcoind_mp.wallet.creation import Recipe
 from bitcoind_mp.wallet.rpc.encrypt import EncryptCommands
+from bitcoind_mp.wallet.wallets.creation import Recipe
 
 TOLD = TICKET + "00" * 16
 

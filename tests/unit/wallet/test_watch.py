@@ -9,7 +9,7 @@ import pytest
 
 from bitcoind_mp.interfaces.errors import Disconnected
 from bitcoind_mp.interfaces.notices import TransactionChange, WalletWatcher
-from bitcoind_mp.wallet.ledger import FILE_NAME
+from bitcoind_mp.wallet.storage.ledger import FILE_NAME
 from bitcoind_mp.wallet.watch import TransactionWatch
 
 BTC = 100_000_000

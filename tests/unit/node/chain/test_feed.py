@@ -11,7 +11,7 @@ from bitcoind_mp.interfaces.errors import Disconnected, RpcError
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.proxy import proxy
-from bitcoind_mp.ipc.server import Server
+from bitcoind_mp.ipc.serve.server import Server
 from bitcoind_mp.node.broadcast import Broadcaster
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.feed import Feed

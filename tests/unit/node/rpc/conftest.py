@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.command import Call
-from bitcoind_mp.ipc.binding import Binder
-from bitcoind_mp.ipc.encoding import decode, encode
-from bitcoind_mp.ipc.signature import declared
+from bitcoind_mp.ipc.declared.binding import Binder
+from bitcoind_mp.ipc.declared.signature import declared
+from bitcoind_mp.ipc.wire.encoding import decode, encode
 from bitcoind_mp.node.chain.params import params_for
 from bitcoind_mp.node.rpc.psbt import PsbtCommands
 from bitcoind_mp.node.rpc.rawtransactions import RawTransactionCommands

@@ -7,7 +7,7 @@ from btclib.b58 import wif_from_prv_key
 from btclib_wallet.bip32 import xpub_from_xprv
 
 from bitcoind_mp.interfaces.errors import RpcError
-from bitcoind_mp.wallet.descriptor_text import read
+from bitcoind_mp.wallet.addressing.descriptor_text import read
 from bitcoind_mp.wallet.rpc.addresses import AddressCommands
 from bitcoind_mp.wallet.rpc.backup import BackupCommands
 from bitcoind_mp.wallet.rpc.shelf import ShelfCommands

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.ipc.binding import Binder
-from bitcoind_mp.ipc.signature import declared
+from bitcoind_mp.ipc.declared.binding import Binder
+from bitcoind_mp.ipc.declared.signature import declared
 from bitcoind_mp.wallet.rpc.addresses import AddressCommands
 from bitcoind_mp.wallet.rpc.coins import CoinCommands
 from bitcoind_mp.wallet.rpc.fund import FundCommands

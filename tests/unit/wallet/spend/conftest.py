@@ -29,11 +29,11 @@ from bitcoind_mp.render.address import decode_destination
 from bitcoind_mp.wallet.clock import NodeClock
 from bitcoind_mp.wallet.coins import OutPoint, OutputType
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
-from bitcoind_mp.wallet.ledger import Ledger
 from bitcoind_mp.wallet.options import WalletOptions
 from bitcoind_mp.wallet.spend.candidates import Candidate
 from bitcoind_mp.wallet.spend.groups import Group
 from bitcoind_mp.wallet.spend.rates import fee_for
+from bitcoind_mp.wallet.storage.ledger import Ledger
 from bitcoind_mp.wallet.wallet import Wallet
 
 _numbers = itertools.count(1)

@@ -8,10 +8,10 @@ import pytest
 from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
 from bitcoind_mp.signing.psbt_reader import decode_psbt
-from bitcoind_mp.wallet import flags
 from bitcoind_mp.wallet.rpc.bump import BumpCommands
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
 from bitcoind_mp.wallet.spend.rates import fee_for, money
+from bitcoind_mp.wallet.storage import flags
 
 COIN = 100_000_000
 OTHER = encode_address(b"\x00\x14" + bytes(20), "regtest")

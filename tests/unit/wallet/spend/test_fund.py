@@ -9,10 +9,10 @@ from bitcoind_mp.interfaces.errors import RpcError
 from bitcoind_mp.render.construct import construct_transaction
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.wallet.coins import OutPoint, OutputType
-from bitcoind_mp.wallet.flags import DISABLE_PRIVATE_KEYS
 from bitcoind_mp.wallet.rpc.fund import FundCommands
 from bitcoind_mp.wallet.rpc.psbt import PsbtCommands
 from bitcoind_mp.wallet.spend.rates import fee_for
+from bitcoind_mp.wallet.storage.flags import DISABLE_PRIVATE_KEYS
 
 COIN = 100_000_000
 

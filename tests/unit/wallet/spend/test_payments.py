@@ -8,9 +8,9 @@ import pytest
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.render.address import decode_destination, encode_address
 from bitcoind_mp.signing.sealing import Cost, new_master_key, seal_master_key
-from bitcoind_mp.wallet import flags
 from bitcoind_mp.wallet.coins import OutputType
 from bitcoind_mp.wallet.rpc.spend import PaymentCommands
+from bitcoind_mp.wallet.storage import flags
 
 COIN = 100_000_000
 

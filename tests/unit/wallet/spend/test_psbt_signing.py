@@ -17,10 +17,10 @@ from bitcoind_mp.signing.psbt_reader import decode_psbt
 from bitcoind_mp.signing.psbt_writer import encode_psbt
 from bitcoind_mp.signing.sealing import Cost, new_master_key, seal_master_key
 from bitcoind_mp.wallet.coins import OutputType
-from bitcoind_mp.wallet.flags import DISABLE_PRIVATE_KEYS
 from bitcoind_mp.wallet.importing import ImportRequest, import_descriptor
 from bitcoind_mp.wallet.rpc.psbt import PsbtCommands
 from bitcoind_mp.wallet.rpc.rawsign import SigningCommands
+from bitcoind_mp.wallet.storage.flags import DISABLE_PRIVATE_KEYS
 
 COIN = 100_000_000
 A = "tprv8ZgxMBicQKsPd7Uf69XL1XwhmjHopUGep8GuEiJDZmbQz6o58LninorQAfcKZWARbtRtfnLcJ5MQ2AtHcQJCCRUcMRvmDUjyEmNUWwx8UbK"

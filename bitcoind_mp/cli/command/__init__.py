@@ -1,0 +1,1 @@
+"""One command from the command line."""

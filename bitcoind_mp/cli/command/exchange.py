@@ -1,0 +1,135 @@
+"""One request to one server, and its reply: connecting, sending, waiting, and what can go wrong with each.
+
+What doesn't belong: which server, and asking again (``calling.py``).
+"""
+
+import os
+
+from bitcoind_mp.cli.jsontext import NotJson, compact, parse
+from bitcoind_mp.cli.routing import Server
+from bitcoind_mp.ipc.wire.plain import Connection as Connection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from bitcoind_mp.config import Config
+
+#: Core's codes that this path knows (``src/rpc/protocol.h``); interfaces.errors would cost too much here.
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMETER = -8
+CLIENT_NOT_CONNECTED = -9
+WALLET_NOT_SPECIFIED = -19
+IN_WARMUP = -28
+
+#: As in interfaces.errors: a call that a server's end cancelled before it took effect.
+SHUTTING_DOWN = "Shutting down"
+#: Seconds without an answer before a person at a terminal is told what is waited for.
+PATIENCE = 1.0
+
+
+class Refused(Exception):
+    """The server answered with an error: ``code`` and ``message``. ``held``: in place of a worker that starts by
+    itself once something is out of its way."""
+
+    def __init__(self, code: int, message: str, *, held: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.held = held
+
+
+class NoServer(Exception):
+    """Nobody to talk to, or nobody who answers any more; the text says so, and what to do."""
+
+
+class Starting(NoServer):
+    """Somebody listens, who hasn't said yet what he answers, and ended when he was asked."""
+
+
+class Arrived(NoServer):
+    """Somebody is ready who wasn't when his table was looked for: look again."""
+
+
+class Unanswered(NoServer):
+    """A server took the request and no answer came: its outcome is unknown."""
+
+
+class Lost(Unanswered):
+    """The same, and the server's process has ended."""
+
+
+def answers(server: Server) -> bool:
+    """Whether somebody listens there."""
+    connection = connected(server)
+    if connection is None:
+        return False
+    connection.close()
+    return True
+
+
+def connected(server: Server) -> "Connection | None":
+    """A connection, or None where nobody listens."""
+    try:
+        return Connection(server.socket)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise NoServer(f"Could not connect to {server.socket}: {error.strerror}") from error
+
+
+def exchange(config: "Config", server: Server, connection: Connection, line: bytes) -> bytes:
+    """Send a request and wait for its reply. A worker that is being started again keeps its callers waiting."""
+    timeout = config.get_seconds("rpcclienttimeout") or None
+    try:
+        connection.send(line)
+        if not os.isatty(2):
+            return next_reply(connection, timeout)
+        try:
+            return next_reply(connection, min(timeout or PATIENCE, PATIENCE))
+        except TimeoutError:
+            from .patience import reply_told
+
+            return reply_told(config, server, connection, timeout)
+    except TimeoutError:
+        raise Unanswered(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
+    except ConnectionError as error:
+        raise Lost(
+            f"the {server.role or 'server'} closed the connection before it answered. "
+            "Whether the command took effect is unknown."
+        ) from error
+    finally:
+        connection.close()
+
+
+def next_reply(connection: Connection, timeout: "float | None") -> bytes:
+    """The next line that is no notification (how a long call gets on)."""
+    while True:
+        line: bytes = connection.receive(timeout)
+        if b'"call.progress"' not in line or "method" not in parse(line.decode("utf-8", "replace")):
+            return line
+
+
+def read_reply(line: bytes) -> "Any":
+    """A reply's result. Raises `Refused` with its error."""
+    return result_of(parse(line.decode("utf-8", "surrogateescape")))
+
+
+def result_of(reply: "dict[str, Any]") -> "Any":
+    """The same of a reply that is parsed. Raises `NotJson` for what is none."""
+    if not isinstance(reply, dict) or not ("result" in reply or isinstance(reply.get("error"), dict)):
+        raise NotJson("no reply")
+    error = reply.get("error")
+    if error is not None:
+        held = error.get("data") == {"held": True}
+        raise Refused(int(error["code"]), str(error["message"]), held=held)
+    return reply["result"]
+
+
+def hello_text(config: "Config") -> str:
+    """The parameters of a handshake: what opens a connection that follows something."""
+    from bitcoind_mp import __version__
+    from bitcoind_mp.interfaces.init import PROTOCOL_VERSION
+
+    hello = {"role": "cli", "protocol": PROTOCOL_VERSION, "chain": config.chain, "version": __version__}
+    return compact([{**hello, "pid": os.getpid()}])

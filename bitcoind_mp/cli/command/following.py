@@ -1,0 +1,50 @@
+"""Following what the supervisor tells, on a connection of its own, until that ends: logs, events, units' states.
+
+What is followed, and how it is printed, is the callers' (``supervision.py``, ``events.py``, ``waiting.py``).
+"""
+
+from bitcoind_mp.cli.arguments import request
+from bitcoind_mp.cli.jsontext import parse
+from bitcoind_mp.cli.routing import Servers
+
+from .absent import nobody_text
+from .exchange import NoServer, connected, hello_text, result_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from bitcoind_mp.config import Config
+
+
+def follow(
+    config: "Config",
+    method: str,
+    params: str,
+    told: str,
+    left: "Callable[[], float | None]" = lambda: None,
+) -> "Iterator[Any]":
+    """What it tells by ``told`` once it was asked by ``method`` with these ``params``; ``left`` is for how many seconds
+    more to wait for the next, None for ever.
+
+    Raises:
+        NoServer: there is no supervisor.
+        ConnectionError: it has ended.
+        TimeoutError, Refused
+    """
+    server = next((server for server, _ in Servers.of(config).having("logs")), None)
+    connection = connected(server) if server is not None else None
+    if connection is None:
+        raise NoServer(nobody_text(config))
+    try:
+        connection.send(request("init.handshake", hello_text(config)))
+        connection.send(request(method, params))
+        while True:
+            message = parse(connection.receive(left()).decode("utf-8", "surrogateescape"))
+            if "method" not in message:
+                result_of(message)
+            elif message["method"] == told:
+                yield message["params"]
+    finally:
+        connection.close()

@@ -1,0 +1,1 @@
+"""Answering: a server, its sessions' calls, from request to reply."""

@@ -1,0 +1,117 @@
+"""Where some callers come in, and nobody else: over a channel that the supervisor gave to the two sides alone
+(``passing.py``), or by a listening socket of their own.
+
+What they may call there is the affair of whoever serves them.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+from bitcoind_mp.ipc.session import Session
+from bitcoind_mp.ipc.wire.credentials import peer_credentials
+from bitcoind_mp.ipc.wire.passing import is_channel, take_from
+
+from .server import Server
+
+log = logging.getLogger("bitcoind_mp.ipc")
+
+#: Seconds without accepting after that failed.
+_PAUSE = 1.0
+#: Connections at once. Each wallet process has one, and a few that ended may not have been noticed yet.
+_MOST = 1500
+
+
+#: What serves one connection, and whom to tell when that has ended.
+Served = tuple[Server, Callable[[], None]]
+
+
+def by(server: Server) -> Callable[[], Served]:
+    """All connections by the same one."""
+    return lambda: (server, lambda: None)
+
+
+class Entrance:
+    """Takes connections, ``most`` at once; for each, ``make`` gives what is to serve it. ``known`` is told the pid of
+    each process that came in."""
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make: Callable[[], Served],
+        known: Callable[[int], None] = lambda _: None,
+        *,
+        most: int = _MOST,
+    ) -> None:
+        self._listening = listening
+        self._take = self._passed if is_channel(listening) else self._accepted
+        self._make = make
+        self._most = most
+        self._serving: dict[Session, Server] = {}
+        self._known = known
+        self._loop = asyncio.get_running_loop()
+        self._adopting: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Begin to accept; returns at once."""
+        self._listening.setblocking(False)
+        self._loop.add_reader(self._listening, self._come)
+
+    def close(self) -> None:
+        """Accept no more. What comes now waits for the next process."""
+        self._loop.remove_reader(self._listening)
+        if self._pause is not None:
+            self._pause.cancel()
+
+    async def end(self, deadline: float) -> None:
+        """End the connections, with up to ``deadline`` seconds for what is under way."""
+        await asyncio.gather(*(server.close(deadline) for server in set(self._serving.values())))
+
+    def _come(self) -> None:
+        try:
+            connected = self._take()
+        except (BlockingIOError, ConnectionError):
+            return
+        except EOFError:  # nobody has the other end: our supervisor and the callers are gone
+            self._loop.remove_reader(self._listening)
+            return
+        except OSError as error:  # no descriptor left: it would be tried again at once, for ever
+            log.error("no connection can be taken for a second: %s", error)
+            self._loop.remove_reader(self._listening)
+            self._pause = self._loop.call_later(_PAUSE, self.open)
+            return
+        if connected is not None:
+            task = self._loop.create_task(self._adopt(connected))
+            self._adopting.add(task)
+            task.add_done_callback(self._adopting.discard)
+
+    def _accepted(self) -> socket.socket:
+        return self._listening.accept()[0]
+
+    def _passed(self) -> socket.socket | None:
+        return take_from(self._listening)
+
+    async def _adopt(self, connected: socket.socket) -> None:
+        try:
+            self._known(peer_credentials(connected).pid)
+            await self._serve(connected)
+        except PermissionError:  # another user: the server has told them, and the log
+            return
+        except OSError as error:
+            log.debug("a connection was gone before it was taken: %s", error)
+            connected.close()
+
+    async def _serve(self, connected: socket.socket) -> None:
+        if len(self._serving) >= self._most:
+            log.warning("%d connections came in: the most silent is cut", len(self._serving))
+            min(self._serving, key=lambda session: (session.peer is not None, session.last_heard)).abort()
+        server, left = self._make()
+        session = await server.adopt(connected)
+        self._serving[session] = server
+        session.on_end(lambda: self._ended(session, left))
+
+    def _ended(self, session: Session, left: Callable[[], None]) -> None:
+        del self._serving[session]
+        left()

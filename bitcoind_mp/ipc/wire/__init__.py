@@ -1,0 +1,1 @@
+"""Sockets and bytes: framing, JSON, who is at the other end."""

@@ -1,0 +1,1 @@
+"""Which scripts are the wallet's: descriptors, addresses, labels."""

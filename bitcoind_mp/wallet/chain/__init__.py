@@ -1,0 +1,1 @@
+"""Following the node: from block to block, and scanning again."""

@@ -1,0 +1,1 @@
+"""A wallet's private keys, in its own file or with the signer."""

@@ -1,0 +1,1 @@
+"""What happened to the wallet: its transactions, and what follows from them."""

@@ -1,0 +1,1 @@
+"""All of a process's wallets: made, loaded, checked, moved, unlocked at the start."""
