@@ -552,6 +552,6 @@ def test_a_supervisor_that_is_stopping_is_not_attached_to(daemon, shell) -> None
     daemon.supervisor.stopping = True
     terminal = shell()
     terminal.sees("The supervisor is stopping…")
-    daemon.stop()
+    daemon.stop("wallet", "node", "supervisor")  # in a supervisor's order
     terminal.sees("Start a private supervisor, which ends with this shell? [Y/n]")
     assert PROMPT not in terminal.screen()

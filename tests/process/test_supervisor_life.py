@@ -198,7 +198,7 @@ def test_stopped_while_it_waits_for_a_worker_that_is_left(supervisor: Any) -> No
     supervisor.start()
     supervisor.process.kill()
     supervisor.process.wait(30)
-    supervisor.start("-stoptimeout=2", ready=False)
+    supervisor.start("-stoptimeout=5", ready=False)
     supervisor.wait_state("node", "stopping")
     assert supervisor.stop() == 0
     assert supervisor.processes() == []

@@ -30,7 +30,7 @@ def test_each_change_of_a_unit_runs_a_command_in_order(supervisor: Any, until: C
 
 def test_alerts_run_a_command_when_they_begin(supervisor: Any, until: Callable[..., Any]) -> None:
     told = supervisor.directory / "told"
-    supervisor.plan("wallet", exit=78, say="[error] -fee=$(reboot): no number; rm -rf `x`")
+    supervisor.plan("wallet", exit=65, say="[error] -fee=$(reboot): no number; rm -rf `x`")
     supervisor.start(f"-alertnotify=echo %s >> {told}", "-mindiskfree=999999999", ready=False)
     supervisor.wait_state("wallet", "failed")
     found = until(lambda: lines(told) if len(lines(told)) == 2 else None, "both alerts")
