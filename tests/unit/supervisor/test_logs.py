@@ -94,6 +94,9 @@ def test_the_last_words_are_of_the_present_process() -> None:
     log.write([b"one", b"2026-11-23T15:40:24Z [net:error] Unable to bind.", b"two", b"three", b"[net:warning] four"])
     assert log.last_words(3) == (["two", "three", "[net:warning] four"], "Unable to bind.")
     log.begin()
+    log.write([b"Error: Invalid value of -par.", b"that is no Error: at all"])
+    assert log.last_words(1)[1] == "Invalid value of -par."
+    log.begin()
     log.write([b"no error] here", b"[error]"])
     assert log.last_words(3) == (["no error] here", "[error]"], "")
     log.write([b"[error] peer \x1b]0;owned\x07 sent nonsense"])
