@@ -491,9 +491,10 @@ def test_a_server_that_the_first_call_starts_is_waited_for(daemon) -> None:
     listening.settimeout(60)
     command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", "getblockcount"]
     with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) as process:
-        listening.accept()[0].close()
+        waiting, _ = listening.accept()
         started[0].replace(path)
         started[1].replace(table)
+        waiting.close()  # not before: it would come back to this socket, which answers nobody
         assert process.communicate(timeout=60)[0] == "112\n"
     listening.close()
 
