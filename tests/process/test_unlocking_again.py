@@ -44,6 +44,8 @@ def test_a_supervisor_that_was_killed_renews_nothing(daemon: Daemon) -> None:
     daemon.stop()
     start_again(daemon)
     first = wait_until("it is unlocked", lambda: unlocked_until(daemon))
+    daemon.supervisor("restart", "wallet")
+    wait_until("its next process has it unlocked", lambda: unlocked_until(daemon))
     daemon.kill_supervisor()
     start_again(daemon)
     again = wait_until("it is unlocked again", lambda: unlocked_until(daemon))

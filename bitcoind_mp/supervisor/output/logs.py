@@ -25,8 +25,8 @@ _PIPE_BUF = 4096
 #: ``<N:ID>``: and the journal's MESSAGE_ID of the event that it tells (service/logging.py).
 _PRIORITY = re.compile(rb"<([0-7])(?::([0-9a-f]{32}))?>")
 _INFO = b"6"
-#: How a line of level error begins after its time: ``[error] `` or ``[net:error] `` (service/logging.py); and how one of
-#: a program that doesn't get as far as a log.
+#: How a line of level error begins after its time: ``[error] `` or ``[net:error] `` (service/logging.py); and how one
+#: of a program that doesn't get as far as a log.
 _ERROR = re.compile(r"(?:\[(?:[\w-]+:)?error\]|^Error:) (.+)")
 #: Lines of one process that are looked through for its error when it has ended.
 _LOOK_BACK = 200

@@ -271,6 +271,8 @@ class Wallets(Shelf):
         """Let all go, without a change of what is loaded at start."""
         for name, wallet in list(self._loaded.items()):
             await self._node.detach(wallet)
+            if isinstance(wallet.keys, SignerKeys):
+                wallet.keys.lost()  # the signer sees us go, and knows what to lock: not what it unlocked at its start
             wallet.close()
             del self._loaded[name]
             del self._attached[name]
