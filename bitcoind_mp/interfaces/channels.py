@@ -8,3 +8,7 @@ has the second, and nobody else can.
 TO_NODE, AT_NODE = "to-node", "at-node"
 TO_SIGNER, AT_SIGNER = "to-signer", "from-wallet"
 TO_KEEPER, AT_KEEPER = "to-keeper", "at-keeper"
+
+#: FDNAME of callers' connections that a process gives its manager when it ends in order (FDSTORE=1), for the next
+#: process of the unit to go on with; and what that one is handed them by: a channel that they were passed into.
+CALLER, CALLERS = "caller", "callers"

@@ -51,8 +51,9 @@ class Declaration:
     ``topic`` is the section of Core's ``help`` (``blockchain``, ``wallet``, …), empty for interface methods.
     ``options`` names the ``dict`` parameter whose members may also be given by name at the top level of a
     named call (Core's ``OBJ_NAMED_PARAMS``). ``aliases`` maps an older or other parameter name to today's.
-    ``changes`` says that a retry could do it twice: a client never retries it by itself. ``notification`` says
-    that it crosses without an answer.
+    ``changes`` says that a retry could do it twice: a client never retries it by itself. ``waits`` says that
+    it may take as long as it likes, waiting or working bit by bit: a server that closes doesn't wait for it.
+    ``notification`` says that it crosses without an answer.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Declaration:
     changes: bool = True
     hidden: bool = False
     notification: bool = False
+    waits: bool = False
 
 
 def command(
@@ -72,11 +74,15 @@ def command(
     aliases: dict[str, str] | None = None,
     changes: bool = False,
     hidden: bool = False,
+    waits: bool = False,
 ) -> Callable[[F], F]:
-    """Declare a command; see the module's docstring. ``changes=True`` where it alters anything."""
+    """Declare a command; see the module's docstring. ``changes=True`` where it alters anything; ``waits``: see
+    `Declaration`."""
 
     def mark(function: F) -> F:
-        declaration = Declaration(name or function.__name__, topic, options, aliases or {}, changes, hidden)
+        declaration = Declaration(
+            name or function.__name__, topic, options, aliases or {}, changes, hidden, waits=waits
+        )
         setattr(function, DECLARATION, declaration)
         return function
 

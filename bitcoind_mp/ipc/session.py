@@ -6,11 +6,12 @@ A `Link` (``transport``) carries its bytes and tells it when it may write; ``jso
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode
+from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 
 from .limits import MAX_REPLY, MAX_UNFINISHED, SMALL_LINE
@@ -31,6 +32,7 @@ class Link(Protocol):
     def write(self, data: bytes) -> None: ...
     def close(self) -> None: ...
     def abort(self) -> None: ...
+    def detach(self) -> socket.socket | None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
 
@@ -52,12 +54,14 @@ class Shared:
         self.on_unknown: Callable[[str], None] = lambda _: None
         self.held = 0
         self.running: set[asyncio.Task[Any]] = set()
-        self.closing = False
+        self.leaving = self.closing = False
+        """The server is on its way out; and takes up nothing more at all."""
 
 
 class Session:
     """One connection. ``peer`` is the other side's Hello once hands were shaken (None before); ``closed`` is done,
-    never with an exception, when the connection is gone. ``limit`` is the longest line taken from the other side."""
+    never with an exception, when the connection is gone. ``limit`` is the longest line taken from the other side;
+    ``forget`` is told when it has ended."""
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Session:
         number: int = 0,
         limit: int = MAX_REPLY,
         timeout: float = 30.0,
+        forget: "Callable[[Session], None]" = lambda _: None,
     ) -> None:
         self.peer: Hello | None = None
         self.number = number
@@ -79,17 +84,23 @@ class Session:
         self._lines = Lines(limit)
         self._calls = Calls()
         self._serving: Serving | None = None
+        self._notices = {"call.progress": self._progressed, "rpc.leaving": self._left, "rpc.left": self._free}
         self._progress: dict[Any, Callable[[str], None]] = {}
         self._endings: dict[int, Callable[[], None]] = {}
+        self._state = 0
         self._endings_count = 0
+        self._forget = forget
+        self._is_held = False
+        self._other_leaves = False
+        self._let_go: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
         self._reason = ""
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing was heard yet."""
-        return self.last_heard == self.began
+        """Whether nothing was heard yet, though we listen."""
+        return self.last_heard == self.began and not self._is_held
 
     @property
     def reason(self) -> str:
@@ -115,7 +126,7 @@ class Session:
         ``progress`` is called with the texts by which a long call tells how it gets on.
 
         Raises:
-            RpcError: the other side refused, in its own words.
+            RpcError: the other side refused, in its own words; or it is going down, and was asked nothing.
             Disconnected, CallTimeout: the outcome is unknown.
         """
         seconds = self._timeout if timeout is None else timeout
@@ -123,6 +134,8 @@ class Session:
             await self._until_writable(method, seconds)
         if self.closed.done():
             raise Disconnected(self._reason)
+        if self._other_leaves:
+            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN)
         future: asyncio.Future[Any] = self._loop.create_future()
         identity, line = self._calls.open(method, params, wallet, target, future)
         if progress is not None:
@@ -199,14 +212,17 @@ class Session:
 
         return proxy(interface, self, target=number) if number else None
 
-    def on_end(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call back when the connection ends. Returns what undoes it."""
+    def on_end(self, callback: Callable[[], None], *, tidies: bool = False) -> Callable[[], None]:
+        """Call back when the connection ends. Returns what undoes it. ``tidies`` says that the callback only puts away
+        what another process could make anew."""
         self._endings_count += 1
         number = self._endings_count
         self._endings[number] = callback
+        self._state += not tidies
 
         def undo() -> None:
-            self._endings.pop(number, None)
+            if self._endings.pop(number, None) is not None:
+                self._state -= not tidies
 
         return undo
 
@@ -248,11 +264,13 @@ class Session:
         self._shared.held -= self._lines.held
         self._lines.held = 0
         self.closed.set_result(None)
+        self._free(None)
         self._writable.set()
         if self._serving is not None:
             self._serving.ended()
         self._calls.fail(Disconnected(self._reason))
         endings, self._endings = list(self._endings.values()), {}
+        self._forget(self)
         for callback in endings:
             callback()
 
@@ -282,8 +300,8 @@ class Session:
             if method is None and ("result" in message or "error" in message):
                 self._response(message)
                 return
-            if method == "call.progress":
-                self._progressed(message.get("params"))
+            if method in self._notices and "id" not in message:
+                self._notices[method](message.get("params"))
                 return
         if line.count(b"{") > 1:
             message = with_repeats(line, message)
@@ -323,9 +341,56 @@ class Session:
         if tell is not None and type(text) is str:
             tell(text)
 
-    def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
-        """The calls being served that began after that (monotonic seconds)."""
-        return self._serving.begun_since(moment) if self._serving is not None else []
+    def let_end(self, recently: float) -> "list[asyncio.Task[Any]]":
+        """The calls being served that end by themselves soon; the others are cancelled (`Running.let_end`)."""
+        return self._serving.let_end(recently) if self._serving is not None else []
+
+    # --- going over to another process
+
+    def leave(self, *, to_another: bool) -> None:
+        """What the other side asks from now on is not for us: where the connection may go ``to_another`` process, it is
+        left for that; else it is refused. A silent caller may yet say what he came for."""
+        if to_another and self._is_plain and not self._lines.held:
+            self._is_held = True
+            self._link.pause_reading()
+            return
+        if not self.is_silent:
+            self._server().takes_no_more = True
+        if self.peer is not None and self._let_go is None and not self.closed.done():
+            self._let_go = self._loop.create_future()
+            self._link.write(notification_line("rpc.leaving", ()))
+
+    @property
+    def let_go(self) -> "asyncio.Future[None] | None":
+        """Done when the other side will ask nothing more, so that no call of its is lost on the way; None for one that
+        wasn't asked to say so."""
+        return self._let_go
+
+    def _left(self, params: Any) -> None:
+        """The other side is going down, and takes no more."""
+        self._other_leaves = True
+        self._link.write(notification_line("rpc.left", ()))
+
+    def _free(self, params: Any) -> None:
+        """The other side knows that we are."""
+        if self._let_go is not None and not self._let_go.done():
+            self._let_go.set_result(None)
+
+    def read_on(self) -> None:
+        """There is room again for what the other side sends."""
+        if not self._is_held:
+            self._link.resume_reading()
+
+    def detach(self) -> socket.socket | None:
+        """The connection, ours no longer, where another process may go on with it as if it had just been accepted;
+        None where it is to know what we know: who it is, what it is told, what it sent or is yet to be sent."""
+        if not (self._is_held and self._is_plain and (self._serving is None or self._serving.is_idle)):
+            return None
+        return self._link.detach()
+
+    @property
+    def _is_plain(self) -> bool:
+        return not (self.peer or self._reason or self._state)
 
     def cancel_all(self) -> None:
         """Cancel every call being served that hasn't passed its commit point."""

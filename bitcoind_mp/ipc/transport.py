@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -76,6 +77,16 @@ class Wire(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def detach(self) -> socket.socket | None:
+        """The connection, which goes on without us; None where it ends, or not all is sent that was written."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
+            return None
+        connected: Any = transport.get_extra_info("socket")
+        going = socket.socket(fileno=os.dup(connected.fileno()))
+        transport.abort()
+        return going
 
     def pause_reading(self) -> None:
         if self._transport is not None and not self._transport.is_closing():

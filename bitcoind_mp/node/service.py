@@ -36,7 +36,7 @@ from .watch import ChainWatch
 
 log = logging.getLogger("bitcoind_mp")
 
-_SEAMLESS = 1.0
+_SEAMLESS = 5.0
 """Seconds of coming up during which callers wait in the socket's queue; after that they are told to try later."""
 _BUSY_EVERY = 5.0
 _BUSY_FOR = 30.0
@@ -92,6 +92,7 @@ class NodeService(Service):
             if coming_up.done():
                 coming_up.result()
             await server.serve(listening)
+            await server.go_on_with(host.callers())
             self._wallets.open()
             await asyncio.shield(coming_up)
         except asyncio.CancelledError:
@@ -136,7 +137,7 @@ class NodeService(Service):
         if self._wallets is not None:
             await self._wallets.close(_CLOSE_CALLS)
         if self._server is not None:
-            await self._server.close(_CLOSE_CALLS)
+            await self._server.close(_CLOSE_CALLS, self._host.leave_callers)
         if self._node is not None:
             await self._node.close()
         if self._busy is not None:

@@ -5,12 +5,14 @@ import asyncio
 import contextlib
 import socket
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 
 #: Seconds until what the manager's queue had no room for is tried again; twice as long each time.
 _PAUSE, _LONGEST_PAUSE = 0.02, 1.0
 #: Messages that are kept for a manager that doesn't read.
 _MOST_UNSENT = 64
+#: Descriptors in one message: what a receiver must have room for.
+_FDS_AT_ONCE = 64
 #: Of these only the newest counts.
 _NEWEST_COUNTS = (b"STATUS=", b"WATCHDOG=", b"EXTEND_TIMEOUT_USEC=")
 
@@ -28,7 +30,7 @@ class Notifier:
         if address.startswith(("/", "@")):
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
             self._socket.setblocking(False)
-        self._unsent: deque[tuple[bytes, int | None]] = deque(maxlen=_MOST_UNSENT)
+        self._unsent: deque[tuple[bytes, Sequence[int]]] = deque(maxlen=_MOST_UNSENT)
         self._pause = _PAUSE
         self._timer: asyncio.TimerHandle | None = None
         self._is_connected = address.startswith("@") and self._connect()
@@ -58,9 +60,11 @@ class Notifier:
         """A reload begins; `ready` ends it. ``monotonic_usec`` is CLOCK_MONOTONIC now."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={monotonic_usec}")
 
-    def store(self, name: str, descriptor: int) -> None:
-        """Give the manager a descriptor to keep (FDSTORE=1): one that has lost ours gets it back so."""
-        self._put(f"FDSTORE=1\nFDNAME={name}".encode(), descriptor)
+    def store(self, name: str, *descriptors: int) -> None:
+        """Give the manager descriptors to keep (FDSTORE=1): one that has lost ours gets them back so. They must stay
+        open until it has them."""
+        for first in range(0, len(descriptors), _FDS_AT_ONCE):
+            self._put(f"FDSTORE=1\nFDNAME={name}".encode(), descriptors[first : first + _FDS_AT_ONCE])
 
     def stopping(self, status: str = "") -> None:
         """Going down."""
@@ -87,24 +91,24 @@ class Notifier:
         return True
 
     def _send(self, *assignments: str) -> None:
-        self._put("\n".join(filter(None, assignments)).encode(), None)
+        self._put("\n".join(filter(None, assignments)).encode(), ())
 
-    def _put(self, message: bytes, descriptor: int | None) -> None:
+    def _put(self, message: bytes, descriptors: Sequence[int]) -> None:
         """Send it; after what waits already, where the manager's queue was full."""
-        if self._socket is None or (not self._unsent and self._sent(message, descriptor)):
+        if self._socket is None or (not self._unsent and self._sent(message, descriptors)):
             return
         for kind in _NEWEST_COUNTS:
             if message.startswith(kind):
                 left = [each for each in self._unsent if not each[0].startswith(kind)]
                 self._unsent = deque(left, _MOST_UNSENT)
-        self._unsent.append((message, descriptor))
+        self._unsent.append((message, descriptors))
         self._again()
 
-    def _sent(self, message: bytes, descriptor: int | None) -> bool:
+    def _sent(self, message: bytes, descriptors: Sequence[int]) -> bool:
         """Whether it is through, or never will be: nobody listens there. The manager may be busy, or stopped, and its
         queue is short (net.unix.max_dgram_qlen, 10): a hundred workers that come up at once fill it."""
         assert self._socket is not None
-        along = [] if descriptor is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))]
+        along = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         try:
             if self._is_connected:
                 self._socket.sendmsg([message], along)

@@ -10,12 +10,14 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, MutableMapping
 from typing import Any
 
+from bitcoind_mp.interfaces.channels import CALLER, CALLERS
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
 
@@ -44,6 +46,7 @@ class Host:
         self.status = ExitStatus.OK
         self.failure: BaseException | None = None
         self.stopping = asyncio.Event()
+        self._left: list[socket.socket] = []
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def request_stop(self, reason: str, status: ExitStatus = ExitStatus.OK) -> None:
@@ -60,6 +63,17 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def callers(self) -> list[socket.socket]:
+        """The connections that the process before us left for us to go on with, once: one by one, as systemd gives
+        back what it kept, or in our supervisor's channel."""
+        sockets = self.activation.sockets
+        return sockets.pop(CALLER, []) + sockets.pop(CALLERS, [])
+
+    def leave_callers(self, connections: list[socket.socket]) -> None:
+        """Have the manager keep these for the next process; they end with this one where it doesn't."""
+        self._left += connections  # open until it has them
+        self.notify.store(CALLER, *(each.fileno() for each in connections))
 
     def fail(self, error: BaseException, what: str) -> None:
         """Stop because of an error that the service can't live with. It is logged, and not buried under a line more."""

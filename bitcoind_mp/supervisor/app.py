@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -248,7 +249,7 @@ class Supervisor:
         server = self._make_server(manager, health, publisher, streams, hello, tables)
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
-        doors.push_async_callback(server.close)
+        doors.push_async_callback(self._close_server, server)
         keeper = Server([self._wallets], hello=hello, access=self._access) if plan.wallets_apart(self._config) else None
         if keeper is not None:
             doors.push_async_callback(keeper.close)
@@ -294,6 +295,8 @@ class Supervisor:
                 self._start_units(manager, doorman)
             else:
                 self._resume(manager, doorman, upward)
+                for descriptor in self._handed.callers:
+                    self._door.admit(socket.socket(fileno=descriptor))
             self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward, outward)
             if self._reload_wanted:
                 self._reload(manager, health, upward, outward)
@@ -339,6 +342,10 @@ class Supervisor:
         await scraping.start()
         log.info("metrics for Prometheus on %s", path or "{}:{}".format(*listening.getsockname()))
 
+    async def _close_server(self, server: Server) -> None:
+        """Answer no more; whoever calls a program that is to be another's is to go on with that."""
+        await server.close(keep=self._upgrade.callers.extend if self._upgrade.is_due else None)
+
     async def _hand_over(
         self, manager: Manager, upward: Upward, doors: contextlib.AsyncExitStack, held: lock.DirectoryLock
     ) -> None:
@@ -362,6 +369,7 @@ class Supervisor:
                 self._since,
                 units,
                 dict(self._private.ends),
+                [each.fileno() for each in self._upgrade.callers],
             ),
             {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")},
         )

@@ -182,7 +182,7 @@ class ControlCommands:
         """
         return f"bitcoind-mp {await self._upgrade()} takes over"
 
-    @command("control", hidden=True)
+    @command("control", hidden=True, waits=True)
     async def upgraded(self) -> str:
         """Waits until the upgrade that this program began with is over.
 

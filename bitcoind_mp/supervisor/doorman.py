@@ -56,6 +56,9 @@ class Doorman:
             self._stand(supervised, listener, self._private.door(supervised.name))
         elif supervised.unit.state not in _AWAY and standing:
             self._leave(supervised.name)
+        if supervised.unit.state in _AWAY:
+            for connected in supervised.callers.leave():
+                self._refuse(supervised, connected)
 
     def leave(self, supervised: Supervised) -> None:
         """That unit is no more."""
@@ -88,19 +91,21 @@ class Doorman:
                 connected = take(place)
             except OSError:
                 return
-            if connected is None:
-                continue
-            connected.setblocking(False)
-            answer = self._loop.connect_accepted_socket(
-                lambda: _Refusal(
-                    why_not(supervised.name, supervised.unit, self._front_end),
-                    held=supervised.unit.state is State.HELD,
-                ),
-                connected,
-            )
-            task = self._loop.create_task(answer)
-            self._answering.add(task)
-            task.add_done_callback(self._answering.discard)
+            if connected is not None:
+                self._refuse(supervised, connected)
+
+    def _refuse(self, supervised: Supervised, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        answer = self._loop.connect_accepted_socket(
+            lambda: _Refusal(
+                why_not(supervised.name, supervised.unit, self._front_end),
+                held=supervised.unit.state is State.HELD,
+            ),
+            connected,
+        )
+        task = self._loop.create_task(answer)
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
 
 
 def why_not(name: str, unit: Unit, front_end: str) -> str:

@@ -19,7 +19,7 @@ from .units.states import State
 from .units.unit import Ended, Unit
 
 #: Of what is handed over. Change it whenever a field changes its meaning.
-VERSION = 5
+VERSION = 6
 #: Names the memfd in the environment; to a program that is only asked whether it could take over it says `CHECK`.
 VARIABLE = "BITCOIND_MP_HANDOVER"
 CHECK = "check"
@@ -61,7 +61,7 @@ class Handover:
     """Everything. ``listeners`` and ``bound`` (those that we bound, and remove at the end) by role; ``notify`` is
     the socket behind NOTIFY_SOCKET and its address; ``lifeline`` our workers' pipe, both ends; ``starter`` the lifeline
     that we hang on ourselves, None for none; ``since`` when the supervisor came up (monotonic); ``private`` the ends
-    of the channels between workers, by name."""
+    of the channels between workers, by name; ``callers`` our own, whose connections stay open."""
 
     lock: int
     listeners: dict[str, int]
@@ -72,11 +72,13 @@ class Handover:
     since: float
     units: dict[str, HandedUnit] = field(default_factory=dict)
     private: dict[str, int] = field(default_factory=dict)
+    callers: list[int] = field(default_factory=list)
 
     @property
     def descriptors(self) -> list[int]:
         """All that the new program must inherit."""
-        found = [self.lock, *self.listeners.values(), self.notify[0], *self.lifeline, *self.private.values()]
+        found = [self.lock, *self.listeners.values(), self.notify[0], *self.lifeline]
+        found += [*self.private.values(), *self.callers]
         found += [descriptor for unit in self.units.values() for descriptor in (unit.reader, unit.writer)]
         return found if self.starter is None else [*found, self.starter]
 

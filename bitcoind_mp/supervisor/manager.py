@@ -10,21 +10,23 @@ import os
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bitcoind_mp.interfaces import journal
+from bitcoind_mp.interfaces.channels import CALLER, CALLERS
 
 from .handover import HandedUnit
 from .output.logs import Pump, UnitLog
 from .plan import Plan
 from .processes.equipment import Equipment
-from .processes.notify import NotifySocket, parse
+from .processes.notify import NotifySocket, parse, stored_name
 from .processes.obstacles import is_in_the_way
 from .processes.origin import Origin
 from .processes.orphans import Register
 from .processes.private import Private
-from .processes.process import Foundling, Process, release
+from .processes.process import Command, Foundling, Process, handing, release
 from .processes.starvation import Starvation, own_counter
 from .supervised import Supervised
 from .units import events as ev
@@ -267,6 +269,7 @@ class Manager:
         self._loop.remove_reader(supervised.pump.fileno())
         supervised.pump.close()
         supervised.leave_origin()
+        supervised.callers.close()
         if supervised.timer is not None:
             supervised.timer.cancel()
         if supervised.command is not None:
@@ -331,8 +334,7 @@ class Manager:
         if supervised.was_ready:
             made = replace(made, argv=tuple(each for each in made.argv if each not in supervised.plan.once))
         try:
-            # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
-            process = supervised.origin.make(made, lambda pid: self._remember(supervised.name, pid))
+            process = self._made(supervised, made)
         except OSError as error:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return
@@ -340,6 +342,21 @@ class Manager:
         supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Spawned(process.pid))
+
+    def _made(self, supervised: Supervised, made: Command) -> Process:
+        """A process of the unit, with the callers that wait for one. Raises OSError."""
+        # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
+        note = partial(self._remember, supervised.name)
+        if not supervised.callers:
+            return supervised.origin.make(made, note)
+        with supervised.callers.channel() as channel:
+            made = handing(made, CALLERS, channel.fileno())
+        try:
+            process = supervised.origin.make(made, note)
+        finally:
+            os.close(made.fds[-1][1])
+        supervised.callers.close()
+        return process
 
     def _remember(self, name: str, pid: int | None) -> None:
         try:
@@ -378,9 +395,12 @@ class Manager:
     def _hear(self) -> None:
         """Messages on NOTIFY_SOCKET: each counts for the unit whose process sent it, and nobody else's does."""
         for message in self._notify.receive():
-            for descriptor in message.descriptors:  # BARRIER=1 waits for just that; FDSTORE=1 brings what we have
-                os.close(descriptor)
             supervised = self._unit_of(message.pid)
+            if supervised is not None and stored_name(message.text) == CALLER:
+                supervised.callers.keep(message.descriptors)
+                continue
+            for descriptor in message.descriptors:  # BARRIER=1 waits for just that; else FDSTORE=1 brings what we have
+                os.close(descriptor)
             if supervised is None:
                 self.refused += 1
                 if self.refused <= _REFUSALS_LOGGED:

@@ -11,6 +11,7 @@ from .output.logs import Pump
 from .plan import Plan
 from .processes.origin import Origin
 from .processes.process import Command, Foundling, Process
+from .processes.waiting import WaitingCallers
 from .units.unit import Unit
 
 #: Newest lines of a log that a program that takes our place is told.
@@ -38,6 +39,7 @@ class Supervised:
         self.pump = pump
         self.log = pump.log
         self.listener = listener
+        self.callers = WaitingCallers(listener)
         self.process: Process | None = None
         self.command: Command | None = None
         self.timer: asyncio.TimerHandle | None = None

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -52,12 +53,14 @@ def answer() -> str:
 
 class Upgrade:
     """One supervisor's. ``is_due`` says that this process is to execute the new program as soon as it can, and
-    ``listeners`` and ``bound`` (`Handover`) what that is then to answer callers on."""
+    ``listeners`` and ``bound`` (`Handover`) what that is then to answer callers on, and ``callers`` those that have
+    called already."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.is_due = False
         self.listeners: dict[str, int] = {}
         self.bound: list[str] = []
+        self.callers: list[socket.socket] = []
         self._check = _Check(environ)
         self._rolling: asyncio.Task[str] | None = None
 

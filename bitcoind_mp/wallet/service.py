@@ -37,7 +37,9 @@ from .watch import TransactionWatch
 log = logging.getLogger("bitcoind_mp")
 
 #: Seconds of coming up during which callers wait in the socket's queue; after that they are told to try later.
-_SEAMLESS = 1.0
+_SEAMLESS = 5.0
+#: So long a start that has wallets waits for the node.
+_NODE_SOON = 1.0
 #: While it comes up, the service manager is asked every so often for so many seconds more.
 _BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
 #: Seconds that a file may take to be read and checked; the loop does nothing else meanwhile.
@@ -164,23 +166,32 @@ class WalletService(Service):
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
         busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
-        loading = asyncio.create_task(self._load(host, app, names), name="load wallets")
+        coming_up = asyncio.create_task(self._come_up(host, app, names, server, table), name="come up")
         try:
-            await asyncio.wait({loading}, timeout=_SEAMLESS)
+            await asyncio.wait({coming_up}, timeout=_SEAMLESS)
+            if coming_up.done():
+                coming_up.result()  # callers of one that can't come up wait for the next
             await server.serve(listening)
-            await loading
+            await server.go_on_with(host.callers())
+            await coming_up
         except asyncio.CancelledError:
-            loading.cancel()
+            coming_up.cancel()
             raise
         finally:
             busy.cancel()
-        table.write({**server.manifest(), **({"wallet": only} if only is not None else {})})
-        server.warmup = ""  # after it: whoever is answered finds it
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         host.spawn(app.wallets.load_what_had_no_room(), "load what had no room")
         self._changed()
         host.notify.extend_timeout(_BUSY_FOR)
         await self._readiness.wait()
+
+    async def _come_up(
+        self, host: Host, app: WalletApp, names: list[str], server: Server, table: manifest.Table
+    ) -> None:
+        await self._load(host, app, names)
+        only = self._config.only_wallet
+        table.write({**server.manifest(), **({"wallet": only} if only is not None else {})})
+        server.warmup = ""  # after it: whoever is answered finds it
 
     async def _load(self, host: Host, app: WalletApp, names: list[str]) -> None:
         host.notify.extend_timeout(_LOAD_FOR)
@@ -194,7 +205,7 @@ class WalletService(Service):
             await app.wallets.load_all(names)
         await app.boot_unlock.unlock(app.wallets.get)
         if names:
-            await app.upstream.up(_SEAMLESS)
+            await app.upstream.up(_NODE_SOON)
 
     async def stop(self) -> None:
         if self._host is not None:
@@ -204,8 +215,8 @@ class WalletService(Service):
             self._watch.close()
         if self._line is not None:
             self._line.close()
-        if self._server is not None:
-            await self._server.close(_CLOSE_CALLS)
+        if self._server is not None and self._host is not None:
+            await self._server.close(_CLOSE_CALLS, self._host.leave_callers)
         if self._app is not None:
             await self._app.wallets.close()
             await self._app.upstream.close()

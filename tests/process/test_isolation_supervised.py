@@ -102,6 +102,28 @@ def running(directory: Path, *options: str) -> Iterator[Intruded]:
         daemon.clean_up()
 
 
+LEAVE = """
+import gc, socket
+from bitcoind_mp.service.notify import Notifier
+ours, theirs = socket.socketpair()
+ours.send(b'{"jsonrpc":"2.0","id":1,"method":"createwallet","params":["left behind"]}\\n')
+ours.shutdown(socket.SHUT_WR)
+for each in gc.get_objects():
+    if isinstance(each, Notifier):
+        each.store("caller", theirs.fileno())
+        result = "left"
+"""
+
+
+def test_a_worker_leaves_no_orders_for_the_one_after_it(shared: Intruded) -> None:
+    """Callers' connections go over from one process to the next: not such as the first has made itself."""
+    old = shared.pid("wallet")
+    assert shared.inside("wallet", LEAVE) == "left"
+    shared.supervisor("restart", "wallet")
+    assert shared.pid("wallet") != old
+    assert "left behind" not in [each["name"] for each in shared.wallet(None, "listwalletdir")["wallets"]]
+
+
 ORDERS: list[tuple[str, tuple[Any, ...]]] = [
     ("status", ()),
     ("logs", ("node",)),

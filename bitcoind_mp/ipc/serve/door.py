@@ -53,6 +53,10 @@ class Door:
             self._loop.remove_reader(self._listening)
             self._pause = self._loop.call_later(_PAUSE, self.open)
             return
+        self.admit(connected)
+
+    def admit(self, connected: socket.socket) -> None:
+        """Have this connection served, which is accepted already; returns at once."""
         try:
             server = self._chosen(connected)
         except OSError as error:

@@ -54,6 +54,11 @@ class Incoming:
         self.unwanted = False
         self.started = time.monotonic()
 
+    @property
+    def waits(self) -> bool:
+        """Whether it may take as long as it likes (`Declaration`)."""
+        return self.served is not None and self.served.method.declaration.waits
+
     def progress(self, text: str) -> None:
         """What `Call.progress` calls."""
         if self.identity is not NOID:

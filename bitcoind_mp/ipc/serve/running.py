@@ -48,9 +48,16 @@ class Running:
             if incoming.identity == identity:
                 _cancel(task, incoming)
 
-    def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
-        """Those that began after that (monotonic seconds)."""
-        return [task for task, incoming in self._tasks.items() if incoming.started > moment]
+    def let_end(self, recently: float) -> "list[asyncio.Task[Any]]":
+        """Those that end by themselves soon. Such as may wait long for something are cancelled, unless they began after
+        ``recently`` (monotonic seconds)."""
+        ending = []
+        for task, incoming in self._tasks.items():
+            if not incoming.waits or incoming.started > recently:
+                ending.append(task)
+            elif not incoming.unwanted:
+                _cancel(task, incoming)
+        return ending
 
     def cancel_all(self) -> None:
         """Cancel all, each as `cancel` does."""

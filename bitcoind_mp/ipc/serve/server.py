@@ -6,6 +6,7 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from bitcoind_mp.interfaces.command import command, interface_method
@@ -20,15 +21,24 @@ from bitcoind_mp.ipc.limits import LISTEN_BACKLOG, MAX_CONNECTIONS, MAX_REQUEST
 from bitcoind_mp.ipc.session import UNKNOWN, Session, Shared
 from bitcoind_mp.ipc.transport import Wire
 from bitcoind_mp.ipc.wire.credentials import AccessRule, CredentialReader, own_user, peer_credentials
+from bitcoind_mp.ipc.wire.passing import is_channel, take_all
 
 from .dispatch import refused, reply_text
 from .incoming import Incoming
 from .registry import Table, collect
 from .served import ServedBuiltin
 
-#: Seconds that a call which has just begun has to end by itself when the server closes, and a connection that was just
-#: accepted to say what it is for.
+#: Seconds that calls have to end by themselves when the server closes.
+_PATIENCE = 5.0
+#: So many, from their beginning, have those that may wait long for something; and a connection that was just accepted,
+#: to say what it is for.
 _BRIEF = 0.25
+
+#: Seconds for the others to take note that they will be answered no more.
+_GOODBYE = 0.5
+
+#: Takes connections that another process is to go on with, and with them the care of closing them here.
+Keep = Callable[[list[socket.socket]], None]
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -66,6 +76,8 @@ class Server:
         self._sessions: dict[int, Session] = {}
         self._listeners: list[asyncio.Server] = []
         self._count = 0
+        self._to_another = False
+        self._keep: Keep | None = None
         self._table.update(_Builtins(self).table())
         self._replaceable = {"help"}
         self._table.update(collect(_Help(self), self._shared))
@@ -119,6 +131,13 @@ class Server:
             raise PermissionError("the peer may not call this server")
         return wire.session
 
+    async def go_on_with(self, connections: Iterable[socket.socket]) -> None:
+        """Serve the connections that another process kept for us: each for itself, or many in a channel."""
+        for each in connections:
+            for connected in take_all(each) if is_channel(each) else [each]:
+                with suppress(PermissionError):  # access is otherwise than it was: they have been told, and the log
+                    await self.adopt(connected)
+
     def manifest(self) -> dict[str, Any]:
         """The table of commands, to be written with `manifest.write`."""
         return describe(self.hello, self.methods)
@@ -133,11 +152,15 @@ class Server:
             listener.close()
         self._listeners.clear()
 
-    async def close(self, deadline: float = 5.0) -> None:
-        """Stop accepting, let brief calls end, cancel what hasn't committed, wait up to ``deadline`` seconds for the
-        rest, disconnect."""
+    async def close(self, deadline: float = 5.0, keep: Keep | None = None, *, patience: float = _PATIENCE) -> None:
+        """Stop accepting, let calls end, cancel what hasn't committed after ``patience`` seconds, wait up to
+        ``deadline`` seconds for the rest, disconnect. ``keep`` is given the connections that can do without us: what
+        came on them meanwhile is still to be read."""
         self.stop_accepting()
-        await self._let_brief_calls_end()
+        self._shared.leaving, self._to_another = True, keep is not None
+        for session in self.sessions:
+            session.leave(to_another=self._to_another)
+        await self._let_calls_end(patience)
         self._shared.closing = True
         for session in self.sessions:
             session.cancel_all()
@@ -148,6 +171,10 @@ class Server:
             if left:
                 logger.warning("%d calls did not end within %g s", len(left), deadline)
                 await asyncio.wait(left, timeout=min(deadline, 1.0))
+        if going := [each for session in self.sessions if (each := session.let_go) is not None]:
+            await asyncio.wait(going, timeout=_GOODBYE)
+        self._keep = keep
+        self._hand_on(self.sessions)
         sessions = self.sessions
         for session in sessions:
             session.finish()
@@ -156,16 +183,17 @@ class Server:
             for session in sessions if open_ else ():
                 session.abort()
 
-    async def _let_brief_calls_end(self) -> None:
-        """Whoever restarts us keeps the next callers waiting: those who just came needn't be refused."""
+    async def _let_calls_end(self, patience: float) -> None:
+        """Whoever restarts us keeps the next callers waiting: those who came before needn't be refused."""
         now = time.monotonic()
-        end, recently = now + _BRIEF, now - _BRIEF
+        end = now + patience
         while now < end:
-            young = [task for session in self.sessions for task in session.begun_since(recently)]
+            recently = now - _BRIEF
+            ending = [task for session in self.sessions for task in session.let_end(recently)]
             silent = any(session.is_silent and session.began > recently for session in self.sessions)
-            if not young and not silent:
+            if not ending and not silent:
                 return
-            await asyncio.wait(young, timeout=min(0.01, end - now)) if young else await asyncio.sleep(0.01)
+            await asyncio.wait(ending, timeout=min(0.01, end - now)) if ending else await asyncio.sleep(0.01)
             now = time.monotonic()
 
     def _admit(self, link: Wire, connected: socket.socket) -> Session | None:
@@ -183,11 +211,21 @@ class Server:
         if len(self._sessions) >= self._max_connections:
             self._cut_most_silent()
         self._count += 1
-        session = Session(link, shared=self._shared, number=self._count, limit=MAX_REQUEST)
+        session = Session(link, shared=self._shared, number=self._count, limit=MAX_REQUEST, forget=self._forget)
         self._sessions[session.number] = session
-        session.on_end(lambda: self._forget(session))
+        if self._to_another:  # it had been accepted already
+            asyncio.get_running_loop().call_soon(self._came_late, session)
         logger.debug("%d: connection of pid %d, uid %d", session.number, peer.pid, peer.uid)
         return session
+
+    def _came_late(self, session: Session) -> None:
+        session.leave(to_another=True)
+        self._hand_on([session])
+
+    def _hand_on(self, sessions: Iterable[Session]) -> None:
+        """Let another process go on with those that can, where there is to be one."""
+        if self._keep is not None and (kept := [each for one in sessions if (each := one.detach()) is not None]):
+            self._keep(kept)
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.number, None)

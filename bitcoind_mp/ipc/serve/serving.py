@@ -49,6 +49,8 @@ class Serving:
         self._out: list[bytes] | None = None
         self._out_size = 0
         self._half_closed = False
+        self.takes_no_more = False
+        """Requests that come from now on are refused."""
 
     def serve(self, objects: tuple[object, ...]) -> int:
         """Serve these on this connection, under the number returned."""
@@ -77,6 +79,9 @@ class Serving:
 
     def request(self, message: Any, size: int) -> None:
         """A message that is no response, of ``size`` bytes: taken up now, or when it is its turn."""
+        if self.takes_no_more:
+            self._turn_away(message)
+            return
         if self._may_take() and not self._backlog:
             self._take(message)
             return
@@ -97,13 +102,18 @@ class Serving:
         self._half_closed = bool(len(self._running) or self._backlog)
         return self._half_closed
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is here, and none that came has left anything."""
+        return not (len(self._running) or self._backlog or self._objects or self._half_closed)
+
     def cancel(self, identity: Any) -> None:
         """The caller no longer wants the answer of that id."""
         self._running.cancel(identity)
 
-    def begun_since(self, moment: float) -> "list[asyncio.Task[Any]]":
-        """The calls that began after that (monotonic seconds)."""
-        return self._running.begun_since(moment)
+    def let_end(self, recently: float) -> "list[asyncio.Task[Any]]":
+        """See `Running.let_end`."""
+        return self._running.let_end(recently)
 
     def cancel_all(self) -> None:
         """Cancel everything that hasn't passed its commit point."""
@@ -145,7 +155,7 @@ class Serving:
         self.flush()
         if self._reading_paused and self._backlog_size <= MAX_BACKLOG // 2 and not self._session.reason:
             self._reading_paused = False
-            self._link.resume_reading()
+            self._session.read_on()
         if self._turn_count >= REQUESTS_A_TURN or (self._may_take() and self._backlog):
             self._schedule_turn()
         self._close_if_done()
@@ -228,7 +238,7 @@ class Serving:
     def _finished(self, incoming: Incoming, task: "asyncio.Task[Any]") -> None:
         """A handler's task is done: answer."""
         if task.cancelled():
-            result = refusal(Disconnected(SHUTTING_DOWN if self._shared.closing else "Cancelled"))
+            result = refusal(Disconnected(SHUTTING_DOWN if self._shared.leaving else "Cancelled"))
         elif (error := task.exception()) is not None:
             result = refusal(error, incoming)
         else:

@@ -14,6 +14,8 @@ from functools import partial
 
 #: What a packet says beside its descriptor: at least one byte must be there.
 _HERE = b"."
+#: SCM_MAX_FD (unix(7)).
+_MOST_IN_A_PACKET = 253
 
 
 def is_channel(end: socket.socket) -> bool:
@@ -41,20 +43,30 @@ def take_from(end: socket.socket) -> socket.socket | None:
     believed to send what it should.
 
     Raises BlockingIOError where none waits, EOFError where nobody can send any more; OSError."""
-    end.setblocking(False)
-    message, descriptors, _, _ = socket.recv_fds(end, len(_HERE), 4, socket.MSG_CMSG_CLOEXEC)
-    if not message and not descriptors:
-        raise EOFError
-    taken: list[socket.socket] = []
-    for descriptor in descriptors:
-        found = _stream(descriptor)
-        if found is not None:
-            taken.append(found)
+    taken = _packet(end, 4)
     if len(taken) == 1:
         return taken[0]
     for connected in taken:
         connected.close()
     return None
+
+
+def take_all(end: socket.socket) -> list[socket.socket]:
+    """All connections that wait in a channel into which many were put at once, which is closed then."""
+    taken: list[socket.socket] = []
+    with end, suppress(BlockingIOError, EOFError):
+        while True:
+            taken += _packet(end, _MOST_IN_A_PACKET)
+    return taken
+
+
+def _packet(end: socket.socket, most: int) -> list[socket.socket]:
+    """The connected streams that the next packet brought. Raises as `take_from`."""
+    end.setblocking(False)
+    message, descriptors, _, _ = socket.recv_fds(end, len(_HERE), most, socket.MSG_CMSG_CLOEXEC)
+    if not message and not descriptors:
+        raise EOFError
+    return [found for descriptor in descriptors if (found := _stream(descriptor)) is not None]
 
 
 def _stream(descriptor: int) -> socket.socket | None:

@@ -34,7 +34,7 @@ class GenerateCommands:
         self._last = last
         self._verify = verify
 
-    @command("hidden", changes=True, hidden=True)
+    @command("hidden", changes=True, hidden=True, waits=True)
     async def generatetoaddress(self, call: Call, nblocks: int, address: str, maxtries: int = _MAX_TRIES) -> list[str]:
         """Mines blocks at once to an address, before the call returns.
 
@@ -52,7 +52,7 @@ class GenerateCommands:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Error: Invalid address")
         return await self._generate(call, script, count, tries % 2**64)  # a negative number is a large one
 
-    @command("hidden", changes=True, hidden=True)
+    @command("hidden", changes=True, hidden=True, waits=True)
     async def generatetodescriptor(
         self, call: Call, num_blocks: int, descriptor: str, maxtries: int = _MAX_TRIES
     ) -> list[str]:

@@ -47,7 +47,7 @@ class ScanCommands:
         self._network = network_name(chain.params.name)
         self._scan: CoinScan | None = None
 
-    @command("blockchain")
+    @command("blockchain", waits=True)
     async def scantxoutset(self, action: str, scanobjects: list[Any] | None = None) -> Any:
         """Scans the unspent outputs for those that output descriptors pay to. It reads all of them.
 

@@ -48,7 +48,7 @@ class ScanBlocksCommands:
         self._filters = filters
         self._scan: _Progress | None = None
 
-    @command("blockchain", options="options")
+    @command("blockchain", options="options", waits=True)
     async def scanblocks(
         self,
         action: str,

@@ -54,7 +54,7 @@ class TemplateCommands:
         self._made_at = 0
         self._updates = 0
 
-    @command("mining")
+    @command("mining", waits=True)
     async def getblocktemplate(self, template_request: dict[str, Any]) -> Any:
         """Gives what a miner needs to make a block, or judges a block that a miner proposes.
 

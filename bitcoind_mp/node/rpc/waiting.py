@@ -46,7 +46,7 @@ class WaitingCommands:
     def __init__(self, chain: ChainState) -> None:
         self._chain = chain
 
-    @command("blockchain")
+    @command("blockchain", waits=True)
     async def waitfornewblock(self, timeout_: int = 0, current_tip: str | None = None) -> dict[str, Any]:
         """Waits until the tip is another block than now, or than the one given.
 
@@ -60,7 +60,7 @@ class WaitingCommands:
         old = self._chain.tip.hash if current_tip is None else parse_hash(current_tip, "current_tip")
         return await self._wait(lambda tip: tip.hash != old, timeout_)
 
-    @command("blockchain")
+    @command("blockchain", waits=True)
     async def waitforblock(self, blockhash: str, timeout_: int = 0) -> dict[str, Any]:
         """Waits until a certain block is the tip.
 
@@ -74,7 +74,7 @@ class WaitingCommands:
         wanted = parse_hash(blockhash, "blockhash")
         return await self._wait(lambda tip: tip.hash == wanted, timeout_)
 
-    @command("blockchain")
+    @command("blockchain", waits=True)
     async def waitforblockheight(self, height: int, timeout_: int = 0) -> dict[str, Any]:
         """Waits until the chain has at least a certain height.
 

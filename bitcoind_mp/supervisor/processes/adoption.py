@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .notify import NotifySocket
+from .notify import NotifySocket, stored_name
 from .orphans import Orphan
 from .private import ENDS
 
@@ -43,11 +43,10 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
     def hear() -> None:
         for message in notify.receive():
             orphan = asked.get(message.pid)
-            lines = message.text.split(b"\n")
+            name = stored_name(message.text)
             for descriptor in message.descriptors:
                 kept, key = None, ""
-                if orphan is not None and b"FDSTORE=1" in lines and _is_socket(descriptor):
-                    name = _name(lines)
+                if orphan is not None and name and _is_socket(descriptor):
                     if name in ENDS:
                         kept, key = left.ends.setdefault(orphan.unit, {}), name
                     elif name == orphan.unit.partition("@")[0]:
@@ -81,11 +80,6 @@ def _holds_lock(file: Path, pid: int) -> bool:
             return lock.read(32).strip() == str(pid).encode()
     except OSError:
         return False
-
-
-def _name(lines: Sequence[bytes]) -> str:
-    named = (line.removeprefix(b"FDNAME=") for line in lines if line.startswith(b"FDNAME="))
-    return next(named, b"").decode("ascii", "replace")
 
 
 def _is_socket(descriptor: int) -> bool:

@@ -26,6 +26,7 @@ _LONGEST_STATUS = 400
 #: A worker may ask for a day at once. What it needs longer for it can ask for again.
 _LONGEST_EXTENSION = 86400.0
 _CREDENTIALS = struct.Struct("3i")
+#: As many as a worker puts into one message (``service/notify.py``).
 _FDS_AT_MOST = 64
 
 
@@ -114,6 +115,13 @@ def parse(message: bytes) -> list[ev.Event]:
         if event is not None:
             found.append(event)
     return found
+
+
+def stored_name(message: bytes) -> str:
+    """The name of the descriptors that come along to be kept (FDSTORE=1, FDNAME=); empty where none are."""
+    lines = message.split(b"\n")
+    named = (line.removeprefix(b"FDNAME=") for line in lines if line.startswith(b"FDNAME="))
+    return next(named, b"").decode("ascii", "replace") if b"FDSTORE=1" in lines else ""
 
 
 def _flag(event: ev.Event) -> Callable[[bytes], ev.Event | None]:

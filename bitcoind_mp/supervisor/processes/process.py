@@ -13,7 +13,7 @@ import os
 import select
 import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitcoind_mp.supervisor.units.policy import Exit
@@ -90,6 +90,14 @@ def command(
         environment["WATCHDOG_USEC"] = str(round(watchdog * 1_000_000))
     high = tuple((name, _copy_high(fd)) for name, fd in fds)
     return Command(tuple(argv), environment, high, _copy_high(output))
+
+
+def handing(made: Command, name: str, descriptor: int) -> Command:
+    """The same with one descriptor more, after the others. It is copied out of the way, and the copy is the caller's to
+    close: the last of ``fds``."""
+    fds = (*made.fds, (name, _copy_high(descriptor)))
+    environment = {**made.environment, "LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(each for each, _ in fds)}
+    return replace(made, fds=fds, environment=environment)
 
 
 def for_children(environ: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ class BackupCommands:
     def __init__(self, wallets: Wallets) -> None:
         self._wallets = wallets
 
-    @command("wallet", changes=True)
+    @command("wallet", changes=True, waits=True)
     async def importdescriptors(
         self, call: Call, requests: Annotated[list[Any], SecretMarker()]
     ) -> list[dict[str, Any]]:

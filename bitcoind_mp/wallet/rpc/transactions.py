@@ -194,7 +194,7 @@ class TransactionCommands:
             raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Transaction not eligible for abandonment")
         wallet.abandon(tx)
 
-    @command("wallet", changes=True)
+    @command("wallet", changes=True, waits=True)
     async def rescanblockchain(
         self, call: Call, start_height: Int32 = 0, stop_height: Int32 | None = None
     ) -> dict[str, Any]:

@@ -112,7 +112,6 @@ class Processes:
             except RpcError as error:
                 if (error.code, error.message) != (RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN):
                     raise
-                session.abort()
             self._sessions.pop((request.session.number, unit.unit), None)
 
     async def _chosen(self, named: str | None) -> WalletUnit:
@@ -128,7 +127,7 @@ class Processes:
         if task is None or (task.done() and (task.exception() is not None or task.result().closed.done())):
             opening = connect(self._socket_of(unit.unit), hello=self._hello, deadline=_ANSWER)
             task = self._sessions[key] = asyncio.get_running_loop().create_task(opening)
-            caller.on_end(lambda: self._forget(key))
+            caller.on_end(lambda: self._forget(key), tidies=True)
         try:
             return await asyncio.shield(task)
         except OSError as error:

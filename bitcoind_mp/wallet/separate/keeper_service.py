@@ -96,6 +96,7 @@ class KeeperService(Service):
         server.add_table(elsewhere(OF_ONE, app.processes.hand_on), "what is handed on")
         app.start()
         await server.serve(listening)
+        await server.go_on_with(host.callers())
         await app.processes.begun()
         if ways.at_keeper is not None:
             self._for_wallets = Server([BackupsOfOthers(app.keeper.directory, app.processes.known)], hello=hello)
@@ -107,9 +108,10 @@ class KeeperService(Service):
         self._events.close()
         if self._entrance is not None:
             self._entrance.close()
-        for server in (self._server, self._for_wallets):
-            if server is not None:
-                await server.close(_CLOSE_CALLS)
+        if self._server is not None and self._host is not None:
+            await self._server.close(_CLOSE_CALLS, self._host.leave_callers)
+        if self._for_wallets is not None:
+            await self._for_wallets.close(_CLOSE_CALLS)
         if self._balances is not None:
             await self._balances.close()
         if self._app is not None:

@@ -158,7 +158,7 @@ def _waiting(commits: bool) -> Any:
     return wait
 
 
-ExampleCommands.wait = command("util")(_waiting(False))  # type: ignore[method-assign]
+ExampleCommands.wait = command("util", waits=True)(_waiting(False))  # type: ignore[method-assign]
 ExampleCommands.commit = command("util", name="commit", changes=True)(_waiting(True))  # type: ignore[attr-defined]
 
 

@@ -109,7 +109,7 @@ class ByParts:
         self.done = 0
         self.more = asyncio.Semaphore(0)
 
-    @command("control", changes=True)
+    @command("control", changes=True, waits=True)
     async def parts(self) -> int:
         """Do them."""
         while True:
@@ -184,16 +184,17 @@ def test_a_connection_that_was_just_accepted_may_say_what_it_is_for(serving: Any
     asyncio.run(main())
 
 
-def test_what_comes_while_it_closes_is_not_begun(serving: Any, example: Any, until: Any) -> None:
+@pytest.mark.parametrize("handshake", [True, False])
+def test_what_comes_while_it_closes_is_not_begun(serving: Any, example: Any, handshake: bool) -> None:
     """What it needs would be closed under it. Its caller may ask the next process."""
 
     async def main() -> None:
         commands = example()
-        async with serving(commands) as (server, session):
+        async with serving(commands, handshake=handshake) as (server, session):
             commits = asyncio.ensure_future(session.call("commit", ["b"]))
             await asyncio.wait_for(commands.started.wait(), 5)
             closing = asyncio.ensure_future(server.close(5))
-            await until(lambda: server._shared.closing)
+            await asyncio.sleep(0)
             for late in ("note", "anote"):
                 with pytest.raises(RpcError, match="Shutting down") as refused:
                     await session.call(late, ["late"])
@@ -212,7 +213,7 @@ def test_what_does_not_end_in_time_is_cancelled(serving: Any, example: Any, capl
         async with serving(commands) as (server, session):
             commits = asyncio.ensure_future(session.call("commit", ["b"]))
             await asyncio.wait_for(commands.started.wait(), 5)
-            await server.close(0.01)
+            await server.close(0.01, patience=0.01)
             with pytest.raises((RpcError, Disconnected)):
                 await commits
             assert commands.seen == ["cancelled b"]
