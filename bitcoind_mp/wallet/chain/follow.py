@@ -40,6 +40,7 @@ class Attachment:
         self._observe_clock = observe_clock
         self._follower: LiveFollower | None = None
         self._task: asyncio.Task[None] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._after: asyncio.Task[None] | None = None
         self._has_far_to_go = False
         self._handed_over = asyncio.Event()
@@ -58,12 +59,10 @@ class Attachment:
 
     async def stop(self) -> None:
         """Follow no longer."""
-        self.rescanner.abort()
-        for task in (self._task, self._after):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await self.rescanner.stop()
+        await _ended(self._task)
+        await _ended(self._checking)  # these two may be there since then
+        await _ended(self._after)
 
     @property
     def is_live(self) -> bool:
@@ -92,6 +91,7 @@ class Attachment:
 
     async def caught_up(self) -> None:
         """Wait until what was put off until the tip was reached is done too."""
+        await self._handed_over.wait()
         if self._after is not None:
             await asyncio.wait([self._after])
 
@@ -142,6 +142,16 @@ class Attachment:
         self._is_done = False
         self.target = status.tip.height
         follower = self._follower = LiveFollower(wallet, self._synced)
+        try:
+            await self._live_by(follower, lost)
+        finally:
+            follower.is_over = True
+        if follower.failed.done():
+            raise follower.failed.result()
+
+    async def _live_by(self, follower: LiveFollower, lost: "asyncio.Future[None]") -> None:
+        """Until it has failed, or the connection is lost."""
+        wallet = self.wallet
         stream = await wallet.chain.follow(wallet.progress.locator(), follower)
         self._note("")
         ended: asyncio.Future[Any] = asyncio.ensure_future(asyncio.shield(lost))
@@ -149,22 +159,25 @@ class Attachment:
         try:
             await asyncio.wait([ended, failed], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            follower.is_over = True
             ended.cancel()
             if not lost.done():
                 with suppress(RpcError, Disconnected, CallTimeout):
                     await wallet.chain.unfollow(stream)
-        if follower.failed.done():
-            raise follower.failed.result()
 
     async def _synced(self, follower: LiveFollower) -> None:
         """The tip is reached: see to what waited for it. The feed goes on only when our unconfirmed transactions'
         states are known; the rest is done beside it."""
         wallet = self.wallet
         wallet.stale_since = None
+        self._checking = asyncio.get_running_loop().create_task(wallet.check_mempool())
         try:
-            await wallet.check_mempool()
+            await self._checking
         except (Disconnected, CallTimeout) as error:
             raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, str(error)) from error
+        except asyncio.CancelledError:
+            follower.require()  # it was stopped meanwhile
+            raise
         self._tries, self._told = 0, ""
         wallet.log("synced at height %d", wallet.height)
         wallet.touch()
@@ -201,6 +214,13 @@ class Attachment:
                 self._told = problem
             self.wallet.touch()
             self.wallet.changed()
+
+
+async def _ended(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def first_blocks(chain: Chain, birth: int | None, tip: BlockRef) -> list[BlockRow]:

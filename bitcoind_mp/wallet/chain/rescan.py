@@ -67,6 +67,12 @@ class Rescanner:
             self._follower.done.set_result(self._follower.scanned)
         return True
 
+    async def stop(self) -> None:
+        """End the scan that runs, for the next process, or the next load, to go on with."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
     async def finished(self) -> None:
         """Wait for the end of the scan that runs, however it ends."""
         if self._task is not None:
@@ -139,6 +145,7 @@ class Rescanner:
         try:
             return await self._until_done(follower)
         finally:
+            follower.done.cancel()  # where it isn't done: what is on its way still is not applied
             with suppress(RpcError, Disconnected, CallTimeout):
                 await chain.unfollow(stream)
 

@@ -23,6 +23,8 @@ class LiveFollower(Follower):
         self._wallet = wallet
         self._on_synced = on_synced
         self.is_synced = False
+        self.is_over = False
+        """Nobody follows by it any more, and the wallet may be closed: what is on its way still is not applied."""
         self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def block_connected(self, stream: int, data: BlockData) -> None:
@@ -49,10 +51,17 @@ class LiveFollower(Follower):
         self._apply(lambda: self._wallet.mempool_removed(bytes.fromhex(txid), reason))
 
     async def clock_set(self, stream: int, clock: int, stands: bool) -> None:
+        self.require()
         self._wallet.clock_set(clock, stands=stands)
+
+    def require(self) -> None:
+        """Raises RpcError once it is over."""
+        if self.is_over:
+            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, "This stream is followed no longer.")
 
     def _apply(self, change: Callable[[], None]) -> None:
         """Apply in order, nothing after a failure: the file then stands where the next stream goes on."""
+        self.require()
         if self.failed.done():
             raise RpcError(RpcCode.DATABASE_ERROR, "This stream has failed.")
         try:
