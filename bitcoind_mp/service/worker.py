@@ -65,10 +65,8 @@ class Host:
         return task
 
     def callers(self) -> list[socket.socket]:
-        """The connections that the process before us left for us to go on with, once: one by one, as systemd gives
-        back what it kept, or in our supervisor's channel."""
-        sockets = self.activation.sockets
-        return sockets.pop(CALLER, []) + sockets.pop(CALLERS, [])
+        """The channel with the connections that the process before us left for us to go on with, once."""
+        return self.activation.sockets.pop(CALLERS, [])
 
     def leave_callers(self, connections: list[socket.socket]) -> None:
         """Have the manager keep these for the next process; they end with this one where it doesn't."""

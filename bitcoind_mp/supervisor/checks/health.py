@@ -21,12 +21,12 @@ from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.supervisor.manager import Manager
-from bitcoind_mp.supervisor.plan import HealthPlan
+from bitcoind_mp.supervisor.plan import HealthPlan, Limits
 from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 from bitcoind_mp.supervisor.units.unit import Unit
 
-from .vitals import Checkup, Diagnosis, Grade, judge, usage
+from .vitals import Checkup, Diagnosis, Grade, judge, reported, usage
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 
@@ -157,7 +157,7 @@ class HealthMonitor:
             newest = self._unanswered(previous, str(error))
         if newest.failures:
             self._drop(supervised.name)
-        newest = self._measured(previous, newest)
+        newest = self._measured(supervised.plan.limits, previous, newest)
         if supervised.unit.pid == pid:
             self._checkups[supervised.name] = newest
             self._log(supervised.name, previous, newest)
@@ -167,9 +167,10 @@ class HealthMonitor:
     def _unanswered(self, previous: Checkup, error: str) -> Checkup:
         return replace(previous, failures=previous.failures + 1, error=error, took=None)
 
-    def _measured(self, previous: Checkup, newest: Checkup) -> Checkup:
+    def _measured(self, limits: Limits, previous: Checkup, newest: Checkup) -> Checkup:
+        """With what it uses. Where nothing depends on that its word is good enough: to look takes as long as to ask."""
         now = self._loop.time()
-        used = usage(newest.pid, newest)
+        used = (None if limits != Limits() else reported(newest.pid, newest)) or usage(newest.pid, newest)
         percent = None
         if used is not None and previous.resources is not None and previous.at is not None and now > previous.at:
             percent = max(0.0, 100 * (used.cpu - previous.resources.cpu) / (now - previous.at))

@@ -76,19 +76,24 @@ def usage(pid: int | None, checkup: Checkup) -> Resources | None:
     """What a process uses: now, as far as we can see it; the rest as it told in its newest check, if it answered that.
     None for what neither is there for."""
     seen = measure(pid) if pid is not None else None
-    answer = checkup.answer if checkup.pid == pid and not checkup.failures else None
-    told = answer.counters if answer is not None else {}
-    if seen is None:
-        return _told(told) if told.keys() >= _FIGURES else None
-    return replace(seen, files=told.get("open_files")) if seen.files is None else seen
+    told = reported(pid, checkup)
+    if seen is None or told is None:
+        return seen or told
+    return replace(seen, files=told.files) if seen.files is None else seen
 
 
 #: Without all of these a worker doesn't tell what it uses.
 _FIGURES = {"memory", "cpu_ms", "threads", "open_files"}
 
 
-def _told(counters: dict[str, int]) -> Resources:
-    """A worker may say anything: nothing that is no size."""
+def reported(pid: int | None, checkup: Checkup) -> Resources | None:
+    """What the process told of itself in its newest check, None where it told nothing. A worker may say anything:
+    nothing that is no size."""
+    if checkup.answer is None or checkup.pid != pid or checkup.failures:
+        return None
+    if not checkup.answer.counters.keys() >= _FIGURES:
+        return None
+    counters = checkup.answer.counters
     memory, cpu, threads, files = (
         max(0, min(counters[name], 2**62)) for name in ("memory", "cpu_ms", "threads", "open_files")
     )

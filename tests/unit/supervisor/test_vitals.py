@@ -138,3 +138,16 @@ def test_measuring_ourselves() -> None:
 
 def test_measuring_nobody(gone: int) -> None:
     assert measure(gone) is None
+
+
+def test_what_a_worker_tells_is_taken_or_left_whole() -> None:
+    from bitcoind_mp.supervisor.checks.vitals import reported
+
+    counters = {"memory": 50 * MIB, "cpu_ms": 1500, "threads": 3, "open_files": 9}
+    told = Checkup(7, answer=Health("", counters=counters))
+    assert reported(7, told) == Resources(50 * MIB, 1.5, 9, 3)
+    assert reported(8, told) is None, "another process said that"
+    assert reported(7, replace(told, failures=1)) is None, "it was an earlier check"
+    for name in counters:
+        less = {each: value for each, value in counters.items() if each != name}
+        assert reported(7, replace(told, answer=Health("", counters=less))) is None
