@@ -7,6 +7,7 @@ spawning a compiler, and wraps what isn't needed here. Where the library is miss
 
 import ctypes
 import errno
+import fcntl
 import os
 import socket
 import termios
@@ -34,6 +35,23 @@ _FAMILIES = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK,
 _IOCTLS = (
     termios.FIOCLEX, termios.FIONBIO, termios.FIONCLEX, termios.FIONREAD, termios.TCGETS, termios.TIOCGWINSZ,
     termios.TIOCOUTQ,
+)  # fmt: skip
+
+#: fcntl(2): descriptors, flags, locks, pipes' sizes and seals. Not what sends signals to whoever is named (F_SETOWN,
+#: F_SETSIG), nor leases, by which whoever opens the file next waits for its holder.
+_FCNTLS = (
+    fcntl.F_DUPFD, fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_SETFL, fcntl.F_GETLK, fcntl.F_SETLK,
+    fcntl.F_SETLKW, fcntl.F_OFD_GETLK, fcntl.F_OFD_SETLK, fcntl.F_OFD_SETLKW, fcntl.F_DUPFD_CLOEXEC,
+    fcntl.F_GETPIPE_SZ, fcntl.F_ADD_SEALS, fcntl.F_GET_SEALS,
+)  # fmt: skip
+_NO_FCNTLS = (fcntl.F_SETOWN, fcntl.F_SETSIG, 15, fcntl.F_SETLEASE, fcntl.F_NOTIFY)  # 15: F_SETOWN_EX
+#: setsockopt(2): level and option. Not SO_LINGER: whoever is passed such a socket waits when he closes it. Nor filters,
+#: nor the size of a buffer that others have too.
+_OPTIONS = (
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_REUSEPORT),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE), (socket.SOL_SOCKET, socket.SO_SNDTIMEO),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY), (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),
+    (socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25),  # IP_RECVERR, IPV6_RECVERR: how names are looked up
 )  # fmt: skip
 
 #: prctl(2): a thread's name, memory's name, and what can only be asked or given up. Not PR_SET_DUMPABLE, nor
@@ -102,6 +120,19 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
         Rule("prctl", errno.EPERM, ((0, _MASKED_EQ, _32_BITS, number),))
         for number in (_PR_SET_DUMPABLE, _PR_SET_PTRACER)
     ]
+    files = [Rule(name, 0, ((1, _MASKED_EQ, _32_BITS, number),)) for name in ("fcntl", "fcntl64") for number in _FCNTLS]
+    files += [
+        Rule(name, errno.EPERM, ((1, _MASKED_EQ, _32_BITS, number),))
+        for name in ("fcntl", "fcntl64")
+        for number in _NO_FCNTLS
+    ]
+    options = [
+        Rule("setsockopt", 0, ((1, _MASKED_EQ, _32_BITS, level), (2, _MASKED_EQ, _32_BITS, option)))
+        for level, option in _OPTIONS
+    ]
+    lingering = ((1, _MASKED_EQ, _32_BITS, socket.SOL_SOCKET), (2, _MASKED_EQ, _32_BITS, socket.SO_LINGER))
+    options.append(Rule("setsockopt", errno.EPERM, lingering))
+    watching = [Rule(name, 0 if socket.AF_UNIX in wanted else errno.EPERM) for name in syscalls.WATCHING]
     # Streams: an end of a pair of datagrams could be connected to another address, or send there.
     pairs = [
         Rule("socketpair", 0, ((0, _MASKED_EQ, _32_BITS, socket.AF_UNIX), (1, _MASKED_EQ, _KIND, socket.SOCK_STREAM)))
@@ -122,6 +153,9 @@ def rules(families: Iterable[int], pid: int) -> tuple[Rule, ...]:
         *threads,
         *controls,
         *itself,
+        *files,
+        *options,
+        *watching,
         *sockets,
         *strange,
         *pairs,

@@ -6,17 +6,16 @@ By what a Python process with threads, an event loop, databases and sockets does
 
 _FILES = """
     access chdir close close_range copy_file_range creat dup dup2 dup3 faccessat faccessat2 fadvise64 fadvise64_64
-    fallocate fchdir fchmod fchown fchown32 fcntl fcntl64 fdatasync fgetxattr flistxattr flock fstat fstat64 fstatat64
-    fstatfs fstatfs64 fsync ftruncate ftruncate64 futimesat getcwd getdents getdents64 getxattr inotify_add_watch
-    inotify_init inotify_init1 inotify_rm_watch lgetxattr link linkat listxattr llistxattr llseek _llseek lseek lstat
+    fallocate fchdir fchmod fchown fchown32 fdatasync fgetxattr flistxattr flock fstat fstat64 fstatat64
+    fstatfs fstatfs64 fsync ftruncate ftruncate64 getcwd getdents getdents64 getxattr
+    lgetxattr link linkat listxattr llistxattr llseek _llseek lseek lstat
     lstat64 mkdir mkdirat newfstatat oldfstat oldlstat oldstat open openat openat2 pread64 preadv preadv2 pwrite64
     pwritev pwritev2 read readahead readlink readlinkat readv rename renameat renameat2 rmdir sendfile sendfile64 splice
     stat stat64 statfs statfs64 statx symlink symlinkat sync_file_range sync_file_range2 syncfs tee truncate truncate64
-    umask unlink unlinkat utime utimensat utimensat_time64 utimes vmsplice write writev cachestat
+    umask unlink unlinkat vmsplice write writev cachestat
 """
 _SOCKETS = """
     accept accept4 getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg send sendmsg
-    setsockopt shutdown
 """
 _WAITING = """
     clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep clock_nanosleep_time64 epoll_create
@@ -45,15 +44,22 @@ ALLOWED = tuple(" ".join((_FILES, _SOCKETS, _WAITING, _MEMORY, _ITSELF)).split()
 #: For those that may make sockets at all: who can't is not to turn one that it was handed to another address.
 TO_AN_ADDRESS = ("bind", "connect", "sendmmsg", "sendto")
 
+#: For those that connect to Unix sockets, and wait for them to be there; to anybody else it tells the names of files
+#: that come and go in any directory.
+WATCHING = ("inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch")
+
 #: Whose first argument is a process: itself only.
 TO_A_PROCESS = ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 
 #: Refused in so many words (EPERM): what somebody may try by mistake, and should hear of. All else that is not
 #: allowed doesn't exist here (ENOSYS). clone3 must be so: its flags can't be filtered, and the C library then takes
-#: clone, whose flags can. So must io_uring, which does in the kernel what a filter doesn't see.
+#: clone, whose flags can. So must io_uring, which does in the kernel what a filter doesn't see. shutdown is among them
+#: since a socket that was handed down is also our supervisor's and the next process's: nobody could mend it again. So
+#: are those that change the times of files, whoever's they are: Landlock has no say in that.
 _REFUSED = """
     execve execveat fork vfork ptrace process_vm_readv process_vm_writev pidfd_open pidfd_getfd pidfd_send_signal tkill
     chmod fchmodat fchmodat2 chown lchown fchownat setxattr lsetxattr fsetxattr mknod mknodat chroot mount unshare setns
+    utime utimes futimesat utimensat utimensat_time64 shutdown
     setuid setgid setresuid setresgid setgroups setsid setpgid setpriority personality keyctl bpf perf_event_open
 """
 REFUSED = tuple(_REFUSED.split())

@@ -26,7 +26,10 @@ _AWAY = AT_REST | {State.HELD}
 _PATIENCE = 10.0
 _LONGEST_REQUEST = 64 * 1024
 _MOST_AT_ONCE = 64
-
+#: Callers at all doors together. One more ends the oldest: they are to hold no more of our descriptors.
+_MOST = 256
+#: Seconds without taking anybody after that failed: what is wrong with a socket stays so, and would be seen at once.
+_PAUSE = 1.0
 
 #: The next connection that came in there, None for what is none. Raises OSError: there is none.
 Take = Callable[[socket.socket], socket.socket | None]
@@ -48,6 +51,7 @@ class Doorman:
         self._take = take
         self._at: dict[str, list[socket.socket]] = {}
         self._answering: set[asyncio.Task[Any]] = set()
+        self._callers: dict[_Refusal, None] = {}
 
     def watch(self, supervised: Supervised, listener: socket.socket) -> None:
         """The unit's state is as it is now: stand at its door, or leave."""
@@ -84,12 +88,25 @@ class Doorman:
             self._loop.remove_reader(place.fileno())
             place.close()
 
+    def _pause(self, supervised: Supervised, place: socket.socket, take: Take) -> None:
+        """Stand elsewhere for a while, unless we have left by then."""
+
+        def again() -> None:
+            if place.fileno() >= 0:
+                self._loop.add_reader(place.fileno(), self._open, supervised, place, take)
+
+        self._loop.remove_reader(place.fileno())
+        self._loop.call_later(_PAUSE, again)
+
     def _open(self, supervised: Supervised, place: socket.socket, take: Take) -> None:
         """Take what waits: callers that queued while the unit was still up, too."""
         for _ in range(_MOST_AT_ONCE):
             try:
                 connected = take(place)
-            except OSError:
+            except (BlockingIOError, ConnectionError):
+                return
+            except (OSError, EOFError):
+                self._pause(supervised, place, take)
                 return
             if connected is not None:
                 self._refuse(supervised, connected)
@@ -99,6 +116,7 @@ class Doorman:
         answer = self._loop.connect_accepted_socket(
             lambda: _Refusal(
                 why_not(supervised.name, supervised.unit, self._front_end),
+                self._callers,
                 held=supervised.unit.state is State.HELD,
             ),
             connected,
@@ -122,10 +140,11 @@ def why_not(name: str, unit: Unit, front_end: str) -> str:
 
 
 class _Refusal(asyncio.Protocol):
-    """One connection: the first request gets an error in answer, and that was it."""
+    """One connection, among ``all``: the first request gets an error in answer, and that was it."""
 
-    def __init__(self, reason: str, *, held: bool) -> None:
+    def __init__(self, reason: str, all: "dict[_Refusal, None]", *, held: bool) -> None:
         self._reason = reason
+        self._all = all
         self._held = held
         self._received = b""
 
@@ -133,6 +152,11 @@ class _Refusal(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._timer = asyncio.get_running_loop().call_later(_PATIENCE, transport.abort)
+        if len(self._all) >= _MOST:
+            oldest = next(iter(self._all))
+            del self._all[oldest]
+            oldest._transport.abort()
+        self._all[self] = None
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -142,6 +166,7 @@ class _Refusal(asyncio.Protocol):
             self._transport.close()
 
     def connection_lost(self, exception: Exception | None) -> None:
+        self._all.pop(self, None)
         self._timer.cancel()
 
 

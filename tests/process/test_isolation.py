@@ -110,6 +110,15 @@ if libc.process_vm_readv(sibling, ctypes.byref(here), 1, ctypes.byref(there), 1,
     checked(-1)
 """
 )
+LEASE = """
+import fcntl
+path = network / PLACE / 'leased'
+with path.open('w') as file:
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+path.unlink()
+"""
+SIGNAL_BY_A_SOCKET = "import fcntl, socket\nfor each in socket.socketpair():\n    with each: fcntl.fcntl(each, {})"
 STEAL_SOCKET = CALL + "fd = os.pidfd_open(sibling); checked(libc.syscall(438, fd, 0, 0))"
 FORBIDDEN = {
     # of both
@@ -126,6 +135,20 @@ FORBIDDEN = {
     ("node", "signal its sibling"): "os.kill(sibling, 0)",
     ("wallet", "signal its sibling"): "os.kill(sibling, 0)",
     ("wallet", "signal its sibling by its pidfd"): "import signal; signal.pidfd_send_signal(os.pidfd_open(sibling), 0)",
+    ("node", "have its sibling signalled by a socket"): SIGNAL_BY_A_SOCKET.format("fcntl.F_SETOWN, sibling"),
+    ("wallet", "have its sibling signalled by a socket"): SIGNAL_BY_A_SOCKET.format("fcntl.F_SETOWN, sibling"),
+    ("wallet", "choose the signal that a socket sends"): SIGNAL_BY_A_SOCKET.format("10, 9"),
+    ("node", "keep whoever opens its file waiting"): LEASE.replace("PLACE", "'blocks'"),
+    ("wallet", "keep whoever opens its file waiting"): LEASE.replace("PLACE", "'wallets'"),
+    ("node", "keep whoever closes its socket waiting"): "import socket, struct\n"
+    "with socket.socket() as mine: mine.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))",
+    ("node", "shut down a socket that it has in common"): "import socket\n"
+    "for each in socket.socketpair():\n    with each: each.shutdown(socket.SHUT_RDWR)",
+    ("wallet", "shut down a socket that it has in common"): "import socket\n"
+    "for each in socket.socketpair():\n    with each: each.shutdown(socket.SHUT_RDWR)",
+    ("node", "change the times of a wallet"): "os.utime(network / 'wallets', (1, 1))",
+    ("wallet", "change the times of a block file"): "os.utime(network / 'blocks' / 'blk00000.dat', (1, 1))",
+    ("node", "see what comes and goes elsewhere"): CALL + "checked(libc.inotify_init1(0))",
     ("node", "let itself be looked into"): CALL + "checked(libc.prctl(4, 1, 0, 0, 0))",
     ("wallet", "let itself be looked into"): CALL + "checked(libc.prctl(4, 1, 0, 0, 0))",
     ("wallet", "let itself be looked into, by a number that the kernel cuts short"): CALL

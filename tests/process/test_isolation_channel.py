@@ -83,6 +83,8 @@ FORBIDDEN = {
     "make a pair of datagrams and send from there": "import socket\n"
     "for each in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM):\n"
     "    with each: each.sendto(b'', str(place / 'datagrams.sock'))",
+    "see what comes and goes elsewhere": "libc = ctypes.CDLL(None, use_errno=True)\n"
+    "if libc.inotify_init1(0) < 0: raise OSError(ctypes.get_errno(), 'inotify')",
     "open an internet socket": "import socket; socket.socket(socket.AF_INET).close()",
 }
 
@@ -139,6 +141,23 @@ def test_the_node_obeys_no_command_over_the_channel(both: tuple[Entered, Entered
 def test_what_wallets_need_is_there(both: tuple[Entered, Entered]) -> None:
     """Without a handshake it says so, and that is how one knows."""
     assert "call init.handshake first" in both[0].attempt(OVER_THE_CHANNEL.format("chain.status"))
+
+
+def test_no_packet_closes_the_channel_to_those_who_call_next(both: tuple[Entered, Entered]) -> None:
+    """All wallets' processes call over the same one."""
+    code = """
+import array, socket
+channel = socket.socket(fileno=os.dup(4))
+null = os.open(os.devnull, os.O_RDONLY)
+for along in ([], [null], [null] * 200):
+    for message in (b"", b".", b"x" * 50_000):
+        channel.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", along))] if along else [])
+os.close(null)
+channel.close()
+"""
+    for daemon in both:
+        assert daemon.attempt(code) == "done"
+        assert "call init.handshake first" in daemon.attempt(OVER_THE_CHANNEL.format("chain.status"))
 
 
 def test_its_own_work_goes_on_over_it(both: tuple[Entered, Entered]) -> None:

@@ -5,7 +5,9 @@ to a process that is being started again waits in the kernel's queue, and the ne
 end of a new stream (SCM_RIGHTS, unix(7)); after that nothing is different from an accepted connection.
 """
 
+import array
 import os
+import select
 import socket
 import stat
 from collections.abc import Callable
@@ -30,8 +32,8 @@ def call_over(end: socket.socket) -> socket.socket:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         with theirs:
-            end.setblocking(False)
-            socket.send_fds(end, [_HERE], [theirs.fileno()])
+            along = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))]
+            end.sendmsg([_HERE], along, socket.MSG_DONTWAIT)  # not socket.send_fds, which forgets the flag
     except BaseException:
         ours.close()
         raise
@@ -62,11 +64,23 @@ def take_all(end: socket.socket) -> list[socket.socket]:
 
 def _packet(end: socket.socket, most: int) -> list[socket.socket]:
     """The connected streams that the next packet brought. Raises as `take_from`."""
-    end.setblocking(False)
-    message, descriptors, _, _ = socket.recv_fds(end, len(_HERE), most, socket.MSG_CMSG_CLOEXEC)
-    if not message and not descriptors:
+    # Not socket.recv_fds, which forgets the flags. Whether an end waits is otherwise for all to say who hold it.
+    flags = socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
+    descriptors = array.array("i")
+    message, ancillary, _, _ = end.recvmsg(len(_HERE), socket.CMSG_LEN(most * descriptors.itemsize), flags)
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+    if not message and not descriptors and _is_left(end):
         raise EOFError
     return [found for descriptor in descriptors if (found := _stream(descriptor)) is not None]
+
+
+def _is_left(end: socket.socket) -> bool:
+    """Whether nobody holds the other end any more. A packet with nothing in it looks the same to who receives."""
+    poll = select.poll()
+    poll.register(end, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def _stream(descriptor: int) -> socket.socket | None:

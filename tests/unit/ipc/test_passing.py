@@ -49,6 +49,42 @@ def test_a_connection_waits_for_who_takes_it(channel) -> None:
         take_from(answering)
 
 
+def test_an_empty_packet_is_not_the_end_of_all_callers(channel) -> None:
+    """Any of them may send one, and the others go on calling."""
+    calling, answering = channel
+    calling.send(b"")
+    assert take_from(answering) is None
+    with call_over(calling):
+        taken = take_from(answering)
+        assert taken is not None
+        taken.close()
+
+
+def test_nobody_waits_because_another_has_switched_that_on(channel) -> None:
+    """It is a flag of the channel's end, which all who hold it have in common."""
+    calling, answering = channel
+    for end in channel:
+        os.set_blocking(end.fileno(), True)
+    with pytest.raises(BlockingIOError):
+        take_from(answering)
+    kept = []
+    with pytest.raises(OSError, match=r"unavailable|references"):
+        while True:
+            kept.append(call_over(calling))
+    for each in kept:
+        each.close()
+    assert [os.get_blocking(end.fileno()) for end in channel] == [True, True], "nor for others"
+
+
+def test_what_was_passed_is_inherited_by_no_program(channel) -> None:
+    calling, answering = channel
+    with call_over(calling):
+        taken = take_from(answering)
+        assert taken is not None
+        with taken:
+            assert not taken.get_inheritable()
+
+
 def test_nothing_but_one_connected_stream_is_taken(channel) -> None:
     calling, answering = channel
     open_before = descriptors()

@@ -1,10 +1,21 @@
 """What a caller of a unit that is down is told, whatever it asked."""
 
+import asyncio
+import errno
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import pytest
 
-from bitcoind_mp.supervisor.doorman import refusal, why_not
+from bitcoind_mp.ipc.wire.passing import call_over, take_from
+from bitcoind_mp.supervisor.doorman import Doorman, Take, refusal, why_not
+from bitcoind_mp.supervisor.processes.private import Private
+from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.policy import Policy
 from bitcoind_mp.supervisor.units.states import State
 from bitcoind_mp.supervisor.units.unit import Unit
@@ -52,3 +63,78 @@ def test_every_request_gets_an_error(request_line: bytes, identity: object) -> N
 def test_what_to_do_is_said_with_the_options_that_lead_here(state: State, said: str) -> None:
     unit = Unit(Policy(), state, reason="no such address.")
     assert why_not("node", unit, "bitcoin-mp -regtest") == said
+
+
+@dataclass
+class Down:
+    """A unit at rest, as far as the doorman looks at it."""
+
+    name: str
+    unit: Unit
+
+
+NODE = Down("node", Unit(Policy(), State.FAILED, reason="killed"))
+
+
+@contextmanager
+def at_the_door(take: Take) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """The ends of callers of a node that is down: of its channel, and the one by path."""
+    calling, answering = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind("")
+    listening.listen()
+    doorman = Doorman("bitcoin-mp", Private({"at-node": answering.fileno()}), take)
+    doorman.watch(cast(Supervised, NODE), listening)
+    try:
+        with calling, answering, listening:
+            yield calling, listening
+    finally:
+        doorman.close()
+
+
+def test_a_socket_that_somebody_spoilt_takes_no_time() -> None:
+    """It is readable for ever, and gives nobody."""
+
+    async def story() -> None:
+        tries = 0
+
+        def take(end: socket.socket) -> socket.socket | None:
+            nonlocal tries
+            tries += 1
+            raise OSError(errno.EINVAL, "Invalid argument") if tries == 1 else EOFError
+
+        with at_the_door(take) as (calling, _):
+            calling.send(b".")
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert tries == 1
+
+    asyncio.run(story())
+
+
+def test_callers_hold_few_descriptors_however_many_come_and_say_nothing() -> None:
+    async def story() -> None:
+        def count() -> int:
+            return len(list(Path("/proc/self/fd").iterdir()))
+
+        with at_the_door(take_from) as (calling, _):
+            before, most = count(), 0
+            for _ in range(1500):
+                call_over(calling).close()  # it has hung up; what it left lies in the channel
+                await asyncio.sleep(0)
+            silent = []
+            for _ in range(500):
+                silent.append(call_over(calling))
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                most = max(most, count() - before - len(silent))
+            assert most < 300
+            last = silent[-1]
+            last.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(last, b'{"jsonrpc":"2.0","method":"chain.status","id":1}\n')
+            assert b"The node has failed: killed" in await loop.sock_recv(last, 1000)
+            for each in silent:
+                each.close()
+
+    asyncio.run(story())
