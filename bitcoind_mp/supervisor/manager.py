@@ -21,7 +21,7 @@ from .handover import HandedUnit
 from .output.logs import Pump, UnitLog
 from .plan import Plan
 from .processes.equipment import Equipment
-from .processes.notify import NotifySocket, parse, stored_name
+from .processes.notify import Allowance, NotifySocket, parse, stored_name
 from .processes.obstacles import is_in_the_way
 from .processes.origin import Origin
 from .processes.orphans import Register
@@ -338,7 +338,7 @@ class Manager:
         except OSError as error:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return
-        supervised.process = process
+        supervised.process, supervised.allowance = process, Allowance()
         supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Spawned(process.pid))
@@ -396,7 +396,8 @@ class Manager:
         """Messages on NOTIFY_SOCKET: each counts for the unit whose process sent it, and nobody else's does."""
         for message in self._notify.receive():
             supervised = self._unit_of(message.pid)
-            if supervised is not None and stored_name(message.text) == CALLER:
+            within = supervised is not None and supervised.allowance.take(self._loop.time())
+            if supervised is not None and within and stored_name(message.text) == CALLER:
                 supervised.callers.keep(message.descriptors)
                 continue
             for descriptor in message.descriptors:  # BARRIER=1 waits for just that; else FDSTORE=1 brings what we have
@@ -406,7 +407,7 @@ class Manager:
                 if self.refused <= _REFUSALS_LOGGED:
                     log.warning("refused a notification from pid %d, which is no unit's process", message.pid)
                 continue
-            for event in parse(message.text):
+            for event in parse(message.text) if within else (ev.Flooded(),):
                 self.tell(supervised, event)
 
     def _unit_of(self, pid: int) -> Supervised | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from .handover import HandedUnit
 from .output.logs import Pump
 from .plan import Plan
+from .processes.notify import Allowance
 from .processes.origin import Origin
 from .processes.process import Command, Foundling, Process
 from .processes.waiting import WaitingCallers
@@ -41,6 +42,7 @@ class Supervised:
         self.listener = listener
         self.callers = WaitingCallers(listener)
         self.process: Process | None = None
+        self.allowance = Allowance()
         self.command: Command | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.was_ready = False

@@ -246,6 +246,48 @@ def test_no_other_wallets_process_lets_its_wallet_go(each: Intruded, free: Intru
         assert daemon.wallet("bob", "getwalletinfo")["walletname"] == "bob"
 
 
+#: The socket behind $NOTIFY_SOCKET, in a worker.
+MANAGER = """
+import socket, threading, time
+def is_its(number):
+    try:
+        found = socket.socket(fileno=os.dup(number))
+    except OSError:
+        return None
+    return found if (found.family, found.type & 0xF) == (socket.AF_UNIX, socket.SOCK_DGRAM) else None
+manager = next(found for found in map(is_its, range(3, 64)) if found is not None)
+"""
+FLOODS = {
+    "statuses": "b'\\n'.join(b'STATUS=%d' % (number + each) for each in range(200))",
+    "reloads": "b'\\n'.join([b'RELOADING=1', b'READY=1'] * 150)",
+    "requests for time": "b'EXTEND_TIMEOUT_USEC=86400000000'",
+    "nothing": "b''",
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+def test_no_flood_of_notifications_keeps_the_others_waiting(shared: Intruded, what: str) -> None:
+    """The supervisor answers meanwhile, and ends whoever does it."""
+    told = "wallet: floods its manager with notifications; sending SIGABRT"
+    before, ended = pids(shared), shared.log("supervisor").count(told)
+    code = f"""{MANAGER}
+def flood():
+    number, end = 0, time.monotonic() + 120
+    while time.monotonic() < end:
+        number += 1
+        try:
+            manager.sendmsg([{FLOODS[what]}], [], socket.MSG_DONTWAIT, {str(shared.directory / "regtest/run/notify")!r})
+        except BlockingIOError:
+            time.sleep(0.0005)
+threading.Thread(target=flood, daemon=True).start()
+"""
+    assert shared.inside("wallet", code) == "done"
+    wait_until("another process of its", lambda: shared.unit("wallet")["pid"] not in (None, before["wallet"]))
+    assert shared.log("supervisor").count(told) > ended
+    assert pids(shared)["node"] == before["node"]
+    shared.until_running("wallet")
+
+
 LEFT = {
     "options": json.dumps({"wallet": ["/etc", "alice"], "blocknotify": "touch MARK", "unitnotify": "touch MARK"}),
     "garbage": "{" * 100_000,

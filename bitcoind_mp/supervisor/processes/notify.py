@@ -25,6 +25,11 @@ _MOST_AT_ONCE = 1024
 _LONGEST_STATUS = 400
 #: A worker may ask for a day at once. What it needs longer for it can ask for again.
 _LONGEST_EXTENSION = 86400.0
+#: Messages that a process may send at once, and a second in the long run. One that is well sends one or two a second,
+#: and a few hundred while it starts.
+_BURST, _RATE = 500, 50.0
+#: Lines of a message that are looked at.
+_MOST_LINES = 32
 _CREDENTIALS = struct.Struct("3i")
 #: As many as a worker puts into one message (``service/notify.py``).
 _FDS_AT_MOST = 64
@@ -38,6 +43,24 @@ class Datagram:
     pid: int
     text: bytes
     descriptors: tuple[int, ...] = ()
+
+
+class Allowance:
+    """What one process may still say, at ``now`` (seconds, monotonic): each message costs the manager a round of work,
+    and the others wait meanwhile."""
+
+    def __init__(self) -> None:
+        self._left = float(_BURST)
+        self._at = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether one message more is within it."""
+        self._left = min(_BURST, self._left + (now - self._at) * _RATE)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class NotifySocket:
@@ -106,15 +129,16 @@ def _datagram(text: bytes, ancillary: list[tuple[int, int, bytes]]) -> Datagram:
 
 
 def parse(message: bytes) -> list[ev.Event]:
-    """The events in one datagram, in order. What isn't understood is passed over, as sd_notify(3) asks."""
-    found: list[ev.Event] = []
-    for line in message.split(b"\n"):
+    """The events in one datagram, in order, and of each kind the last: a message is one state of affairs. What isn't
+    understood is passed over, as sd_notify(3) asks."""
+    found: dict[type[ev.Event], ev.Event] = {}
+    for line in message.split(b"\n", _MOST_LINES)[:_MOST_LINES]:
         key, equals, value = line.partition(b"=")
         reader = _READERS.get(key) if equals else None
         event = reader(value) if reader else None
         if event is not None:
-            found.append(event)
-    return found
+            found[type(event)] = event
+    return list(found.values())
 
 
 def stored_name(message: bytes) -> str:

@@ -135,6 +135,11 @@ class StopStarted:
 
 
 @dataclass(frozen=True)
+class Flooded:
+    """It says more than can be listened to; what it says from now on is lost."""
+
+
+@dataclass(frozen=True)
 class Obstructed:
     """X_OBSTACLE=: it is going to end, and that must be gone before another can do better."""
 
@@ -160,6 +165,7 @@ Event = (
     | WatchdogInterval
     | ReloadStarted
     | StopStarted
+    | Flooded
     | Obstructed
     | Unobstructed
 )

@@ -245,6 +245,12 @@ def _watchdog_trigger(unit: Unit, event: ev.WatchdogTrigger, now: float) -> Resu
     return _abort(unit, now, "reported itself hung") if unit.state in (State.STARTING, *SERVING) else (unit, ())
 
 
+def _flooded(unit: Unit, event: ev.Flooded, now: float) -> Result:
+    """Whoever goes on so keeps everybody waiting."""
+    reason = "floods its manager with notifications"
+    return _abort(unit, now, reason) if unit.state in (State.STARTING, *SERVING) else (unit, ())
+
+
 def _reload_started(unit: Unit, event: ev.ReloadStarted, now: float) -> Result:
     return (_reloading(unit, now) if unit.state in SERVING else unit), ()
 
@@ -433,6 +439,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[Unit, Any, float], Result]] = {
     ev.WatchdogInterval: _watchdog_interval,
     ev.ReloadStarted: _reload_started,
     ev.StopStarted: _stop_started,
+    ev.Flooded: _flooded,
     ev.Obstructed: _obstructed,
     ev.Unobstructed: _unobstructed,
 }

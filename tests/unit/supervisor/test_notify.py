@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.supervisor.processes.notify import Datagram, NotifySocket, parse
+from bitcoind_mp.supervisor.processes.notify import Allowance, Datagram, NotifySocket, parse
 from bitcoind_mp.supervisor.units import events as ev
 
 
@@ -71,6 +71,21 @@ def test_a_status_is_one_printable_line_of_bounded_length() -> None:
 
 def test_no_worker_gets_more_than_a_day_at_once() -> None:
     assert parse(b"EXTEND_TIMEOUT_USEC=99999999999999999999") == [ev.ExtendTimeout(86400)]
+
+
+def test_a_message_tells_of_each_thing_once() -> None:
+    """Else four thousand bytes were five hundred changes of state."""
+    assert parse(b"RELOADING=1\nREADY=1\n" * 200) == [ev.ReloadStarted(), ev.Ready()]
+    assert parse(b"".join(b"STATUS=%d\n" % number for number in range(30))) == [ev.Status("29")]
+    assert parse(b"\n" * 1000 + b"READY=1") == []
+
+
+def test_who_says_little_may_go_on_for_ever_and_who_says_much_may_not() -> None:
+    quiet, busy, flooding = Allowance(), Allowance(), Allowance()
+    assert all(quiet.take(1e6 + second) for second in range(100_000))
+    assert all(busy.take(1e6 + number / 20) for number in range(100_000))
+    assert sum(flooding.take(1e6 + number / 1000) for number in range(100_000)) < 10_000
+    assert flooding.take(2e6), "it may again, after a pause"
 
 
 def test_any_bytes_give_events_or_nothing() -> None:

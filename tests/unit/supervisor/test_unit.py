@@ -477,6 +477,15 @@ def test_a_worker_may_pull_the_trigger_itself(running: Script) -> None:
     assert running.signals() == ["SIGABRT"]
 
 
+def test_a_worker_that_floods_its_manager_is_ended(running: Script) -> None:
+    """What it says beyond that is lost, and so is what others have to say meanwhile."""
+    running.tell(ev.Flooded())
+    assert running.signals() == ["SIGABRT"]
+    running.tell(ev.Flooded())
+    assert running.signals() == []
+    assert running.state is State.ABORTING
+
+
 # -- defects of ours --------------------------------------------------------------------------------------------
 
 
@@ -496,6 +505,7 @@ SAYS = (
     ev.ExtendTimeout(25),
     ev.WatchdogPing(),
     ev.WatchdogTrigger(),
+    ev.Flooded(),
     ev.WatchdogInterval(4),
     ev.ReloadStarted(),
     ev.StopStarted(),
