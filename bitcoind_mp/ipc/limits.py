@@ -12,6 +12,10 @@ MAX_REPLY = 128 * 1024 * 1024
 #: Two thousand wallets' figures are half of it. A worker that was broken into must not fill the supervisor's memory.
 MAX_FROM_WORKER = 1024 * 1024
 
+#: The longest line that the node takes from a wallet's process: the largest transaction that a block has room for, in
+#: hexadecimal, with what is around it. One that was broken into must not fill the node's memory.
+MAX_FROM_WALLET = 9 * 1024 * 1024
+
 #: What all connections of a server may hold of unfinished lines together. Room for a few large requests at
 #: once; a thousand connections with half a large line each must not be able to fill the machine.
 MAX_UNFINISHED = 4 * MAX_REQUEST

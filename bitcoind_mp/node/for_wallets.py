@@ -6,6 +6,7 @@ import logging
 import socket
 
 from bitcoind_mp.interfaces.init import Hello
+from bitcoind_mp.ipc.limits import MAX_FROM_WALLET
 from bitcoind_mp.ipc.serve.entrance import Entrance, by
 from bitcoind_mp.ipc.serve.server import Server
 
@@ -21,7 +22,9 @@ class ForWallets:
     is added to ``server`` once it is there."""
 
     def __init__(self, channel: socket.socket | None, hello: Hello, warmup: str) -> None:
-        self.server = Server([], hello=hello, warmup=warmup, on_unknown=self._refused)
+        self.server = Server(
+            [], hello=hello, warmup=warmup, on_unknown=self._refused, limit=MAX_FROM_WALLET, batches=False
+        )
         self._entrance = Entrance(channel, by(self.server)) if channel is not None else None
         self._told: set[str] = set()
 

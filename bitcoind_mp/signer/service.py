@@ -118,7 +118,7 @@ class SignerService(Service):
 
         def for_a_wallet() -> Served:
             counter = Counter(app.vault, tickets, relay=config.get_bool("signerrelay"))
-            return Server([counter], hello=hello, access=access), counter.left
+            return Server([counter], hello=hello, access=access, batches=False), counter.left
 
         lineage = Lineage(config.network_dir)
         self._door = Door(listening, chooser(lineage, owner, nobody))

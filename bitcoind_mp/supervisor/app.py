@@ -22,6 +22,7 @@ from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import on_disconnect
 from bitcoind_mp.ipc.serve.door import Door
 from bitcoind_mp.ipc.serve.server import Server
@@ -250,8 +251,9 @@ class Supervisor:
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
         doors.push_async_callback(self._close_server, server)
-        keeper = Server([self._wallets], hello=hello, access=self._access) if plan.wallets_apart(self._config) else None
-        if keeper is not None:
+        keeper = None
+        if plan.wallets_apart(self._config):
+            keeper = Server([self._wallets], hello=hello, access=self._access, limit=MAX_FROM_WORKER, batches=False)
             doors.push_async_callback(keeper.close)
         self._door = Door(self._sockets["supervisor"], Callers(manager.whose, server, keeper).chosen)
         doors.callback(self._door.close)

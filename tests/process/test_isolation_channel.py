@@ -143,6 +143,33 @@ def test_what_wallets_need_is_there(both: tuple[Entered, Entered]) -> None:
     assert "call init.handshake first" in both[0].attempt(OVER_THE_CHANNEL.format("chain.status"))
 
 
+#: A line of what the wallet's process sends over it, in place of a call.
+LINES = {
+    "a batch": ("b'[' + b','.join([b'1'] * 500_000) + b']\\n'", "Invalid Request object"),
+    "an endless line": ("b'[' * (12 << 20)", "A message longer than this side takes"),
+    "a deep one": ("b'[' * (1 << 20) + b'\\n'", "Parse error"),
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+def test_the_nodes_memory_is_its_own(both: tuple[Entered, Entered], what: str) -> None:
+    sent, answer = LINES[what]
+    code = f"""
+import array, json, socket
+ours, theirs = socket.socketpair()
+with socket.socket(fileno=os.dup(4)) as channel, theirs:
+    channel.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))])
+ours.settimeout(60)
+with ours, ours.makefile("rb") as stream:
+    try:
+        ours.sendall({sent})
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    result = json.loads(stream.readline())["error"]["message"]
+"""
+    assert both[0].attempt(code) == answer
+
+
 def test_no_packet_closes_the_channel_to_those_who_call_next(both: tuple[Entered, Entered]) -> None:
     """All wallets' processes call over the same one."""
     code = """

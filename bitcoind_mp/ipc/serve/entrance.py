@@ -21,6 +21,8 @@ log = logging.getLogger("bitcoind_mp.ipc")
 _PAUSE = 1.0
 #: Connections at once. Each wallet process has one, and a few that ended may not have been noticed yet.
 _MOST = 1500
+#: Of one process. One more ends its own, and nobody else's.
+_MOST_OF_ONE = 16
 
 
 #: What serves one connection, and whom to tell when that has ended.
@@ -48,11 +50,16 @@ class Entrance:
         self._take = self._passed if is_channel(listening) else self._accepted
         self._make = make
         self._most = most
-        self._serving: dict[Session, Server] = {}
+        self._serving: dict[Session, tuple[Server, int]] = {}
         self._known = known
         self._loop = asyncio.get_running_loop()
         self._adopting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
+
+    @property
+    def sessions(self) -> list[Session]:
+        """The connections that are served."""
+        return list(self._serving)
 
     def open(self) -> None:
         """Begin to accept; returns at once."""
@@ -67,7 +74,8 @@ class Entrance:
 
     async def end(self, deadline: float) -> None:
         """End the connections, with up to ``deadline`` seconds for what is under way."""
-        await asyncio.gather(*(server.close(deadline) for server in set(self._serving.values())))
+        servers = {server for server, _ in self._serving.values()}
+        await asyncio.gather(*(server.close(deadline) for server in servers))
 
     def _come(self) -> None:
         try:
@@ -95,23 +103,27 @@ class Entrance:
 
     async def _adopt(self, connected: socket.socket) -> None:
         try:
-            self._known(peer_credentials(connected).pid)
-            await self._serve(connected)
+            pid = peer_credentials(connected).pid
+            self._known(pid)
+            await self._serve(connected, pid)
         except PermissionError:  # another user: the server has told them, and the log
             return
         except OSError as error:
             log.debug("a connection was gone before it was taken: %s", error)
             connected.close()
 
-    async def _serve(self, connected: socket.socket) -> None:
-        if len(self._serving) >= self._most:
-            log.warning("%d connections came in: the most silent is cut", len(self._serving))
-            min(self._serving, key=lambda session: (session.peer is not None, session.last_heard)).abort()
+    async def _serve(self, connected: socket.socket, pid: int) -> None:
+        its = [session for session, (_, whose) in self._serving.items() if whose == pid]
+        if len(its) >= _MOST_OF_ONE or len(self._serving) >= self._most:
+            log.warning("%d connections came in, %d of pid %d: one is cut", len(self._serving), len(its), pid)
+            silent = min(its or self._serving, key=lambda session: (session.peer is not None, session.last_heard))
+            del self._serving[silent]
+            silent.abort()
         server, left = self._make()
         session = await server.adopt(connected)
-        self._serving[session] = server
+        self._serving[session] = server, pid
         session.on_end(lambda: self._ended(session, left))
 
     def _ended(self, session: Session, left: Callable[[], None]) -> None:
-        del self._serving[session]
+        self._serving.pop(session, None)
         left()

@@ -50,7 +50,8 @@ class Server:
     it still loads). ``hello`` is what `init.handshake` answers. While `warmup` holds a text, commands are refused
     with Core's -28 and that text; interface methods are answered all the same. ``unknown`` is what is said to whoever
     calls what isn't served, and ``on_unknown`` is told what that was. ``credentials`` is what tells who a peer is, and
-    ``access`` who may be one.
+    ``access`` who may be one. ``limit`` is the longest line that is taken, in bytes, and ``batches`` whether one may
+    have several requests: small bounds for processes of ours, any of which may have been broken into.
     """
 
     def __init__(
@@ -64,13 +65,16 @@ class Server:
         credentials: CredentialReader = peer_credentials,
         max_connections: int = MAX_CONNECTIONS,
         on_unknown: Callable[[str], None] | None = None,
+        limit: int = MAX_REQUEST,
+        batches: bool = True,
     ) -> None:
         self.hello = hello
         self._access = access or own_user()
         self._credentials = credentials
         self._max_connections = max_connections
         self._table: Table = {}
-        self._shared = Shared(self._table, warmup, unknown)
+        self._limit = limit
+        self._shared = Shared(self._table, warmup, unknown, batches=batches)
         if on_unknown is not None:
             self._shared.on_unknown = on_unknown
         self._sessions: dict[int, Session] = {}
@@ -211,7 +215,7 @@ class Server:
         if len(self._sessions) >= self._max_connections:
             self._cut_most_silent()
         self._count += 1
-        session = Session(link, shared=self._shared, number=self._count, limit=MAX_REQUEST, forget=self._forget)
+        session = Session(link, shared=self._shared, number=self._count, limit=self._limit, forget=self._forget)
         self._sessions[session.number] = session
         if self._to_another:  # it had been accepted already
             asyncio.get_running_loop().call_soon(self._came_late, session)

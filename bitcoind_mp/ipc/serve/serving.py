@@ -166,7 +166,7 @@ class Serving:
         if self._shared.closing:
             self._turn_away(message)
             return
-        if type(message) is list and message:
+        if type(message) is list and message and self._shared.batches:
             batch = Incoming(self._session, {"method": "(batch)"}, NOID)
             self._running.start(batch, self._batch(batch, message))
             return

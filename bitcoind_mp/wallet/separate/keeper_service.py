@@ -13,6 +13,7 @@ from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
+from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.serve.entrance import Entrance, by
 from bitcoind_mp.ipc.serve.forward import elsewhere
 from bitcoind_mp.ipc.serve.server import Server
@@ -99,7 +100,8 @@ class KeeperService(Service):
         await server.go_on_with(host.callers())
         await app.processes.begun()
         if ways.at_keeper is not None:
-            self._for_wallets = Server([BackupsOfOthers(app.keeper.directory, app.processes.known)], hello=hello)
+            backups = BackupsOfOthers(app.keeper.directory, app.processes.known)
+            self._for_wallets = Server([backups], hello=hello, limit=MAX_FROM_WORKER, batches=False)
             self._entrance = Entrance(ways.at_keeper, by(self._for_wallets))
             self._entrance.open()
         table.write({**server.manifest(), "each": True})

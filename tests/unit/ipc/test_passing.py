@@ -1,6 +1,7 @@
 """Connections passed from one process to another over a channel."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -11,7 +12,7 @@ from bitcoind_mp.interfaces.command import command
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.reconnect import Reconnecting
-from bitcoind_mp.ipc.serve.entrance import Entrance, Served
+from bitcoind_mp.ipc.serve.entrance import Entrance, Served, by
 from bitcoind_mp.ipc.serve.server import Server
 from bitcoind_mp.ipc.wire.passing import call_over, is_channel, take_from
 
@@ -192,3 +193,38 @@ def test_who_connects_again_and_again_takes_no_more_than_there_is(channel) -> No
         assert len(left) == 3
 
     asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_a_process_that_connects_again_and_again_ends_its_own_connections_alone(channel) -> None:
+    calling, answering = channel
+
+    async def scenario(another: int, told: int) -> None:
+        entrance = Entrance(answering, by(Server([Greeter("me")], hello=HELLO)), most=20)
+        entrance.open()
+        while not (entrance_sessions := entrance.sessions):
+            await asyncio.sleep(0.01)
+        ours = [await attach(call_over(calling), hello=HELLO) for _ in range(100)]
+        assert [await session.call("who") for session in ours[-10:]] == ["me"] * 10
+        assert entrance_sessions[0] in entrance.sessions
+        assert len(entrance.sessions) < 30
+        os.write(told, b"ask")
+        assert await asyncio.to_thread(os.waitpid, another, 0) == (another, 0), "it is answered still"
+        entrance.close()
+        await entrance.end(5)
+
+    reading, writing = os.pipe()
+    another = os.fork()
+    if another == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            connected = call_over(calling)
+            os.read(reading, 3)
+            connected.settimeout(30)
+            connected.sendall(b'{"jsonrpc":"2.0","method":"who","id":1}\n')
+            status = b'"me"' not in connected.recv(1000)
+        os._exit(status)
+    os.close(reading)
+    try:
+        asyncio.run(asyncio.wait_for(scenario(another, writing), 60))
+    finally:
+        os.close(writing)

@@ -260,6 +260,24 @@ def test_a_batch_is_served_in_order_and_each_member_answered_for_itself(recordin
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("served", [False, True])
+def test_no_batch_is_taken_of_a_process_of_ours(recording: Any, example: Any, served: bool) -> None:
+    """Nor by who called it. None of ours sends one, and half a million small things in a line make a large answer."""
+
+    async def main() -> None:
+        session, link = recording(example())
+        session._shared.batches = False
+        if not served:
+            session = Session(link)
+        session.received(b"[" + b",".join([b"1"] * 400_000) + b"]\n")
+        await settle()
+        (told,) = link.messages()
+        assert (code_of(told), told["id"]) == (RpcCode.INVALID_REQUEST, None)
+        assert link.closed
+
+    asyncio.run(main())
+
+
 def test_a_batch_of_notifications_is_not_answered(recording: Any, example: Any) -> None:
     async def main() -> None:
         session, link = recording(example())
