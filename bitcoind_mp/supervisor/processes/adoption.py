@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,10 +47,10 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
             name = stored_name(message.text)
             for descriptor in message.descriptors:
                 kept, key = None, ""
-                if orphan is not None and name and _is_socket(descriptor):
-                    if name in ENDS:
+                if orphan is not None and name:
+                    if name in ENDS and _is_end(descriptor):
                         kept, key = left.ends.setdefault(orphan.unit, {}), name
-                    elif name == orphan.unit.partition("@")[0]:
+                    elif name == orphan.unit.partition("@")[0] and _listens(descriptor):
                         kept, key = found, orphan.unit
                 if kept is None or key in kept:
                     os.close(descriptor)
@@ -82,5 +83,18 @@ def _holds_lock(file: Path, pid: int) -> bool:
         return False
 
 
-def _is_socket(descriptor: int) -> bool:
-    return stat.S_ISSOCK(os.fstat(descriptor).st_mode)
+def _is_end(descriptor: int) -> bool:
+    """Whether it is one of a channel: what else a worker may give, nobody could take a connection from."""
+    return _option(descriptor, socket.SO_TYPE) == socket.SOCK_SEQPACKET
+
+
+def _listens(descriptor: int) -> bool:
+    return _option(descriptor, socket.SO_ACCEPTCONN) == 1
+
+
+def _option(descriptor: int, name: int) -> int:
+    """A Unix socket's; -1 for anything else."""
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return -1
+    with socket.socket(fileno=os.dup(descriptor)) as found:
+        return found.getsockopt(socket.SOL_SOCKET, name) if found.family == socket.AF_UNIX else -1

@@ -58,7 +58,10 @@ def adoptable(
     """Of workers that an earlier supervisor left (``listeners``), those that can be taken over, and their channels.
 
     ``handed`` are the ends that each gave back. A channel is whole where one of them had both; whoever has the end of
-    another, or none of one that is ``wanted``, is replaced."""
+    another, or none of one that is ``wanted``, is replaced. What a worker was never handed is none of ours: somebody
+    who broke into it would have others call him."""
+    given_back = handed
+    handed = {unit: {end: given[end] for end in given if end in _handed(unit)} for unit, given in given_back.items()}
     ends: dict[str, int] = {}
     for name in wanted:
         whole = next((given for given in handed.values() if given.keys() >= {*PAIRS[name]}), {})
@@ -69,7 +72,7 @@ def adoptable(
         for unit, descriptor in listeners.items()
         if _has_all(handed.get(unit, {}), needed.intersection(_handed(unit)), ends)
     }
-    for descriptor in [*listeners.values(), *(each for given in handed.values() for each in given.values())]:
+    for descriptor in [*listeners.values(), *(each for given in given_back.values() for each in given.values())]:
         if descriptor not in (*kept.values(), *ends.values()):
             os.close(descriptor)
     return kept, Private(ends)

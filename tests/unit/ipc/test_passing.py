@@ -201,7 +201,7 @@ def test_a_process_that_connects_again_and_again_ends_its_own_connections_alone(
     async def scenario(another: int, told: int) -> None:
         entrance = Entrance(answering, by(Server([Greeter("me")], hello=HELLO)), most=20)
         entrance.open()
-        while not (entrance_sessions := entrance.sessions):
+        while not (entrance_sessions := entrance.sessions):  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.01)
         ours = [await attach(call_over(calling), hello=HELLO) for _ in range(100)]
         assert [await session.call("who") for session in ours[-10:]] == ["me"] * 10

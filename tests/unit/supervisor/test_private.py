@@ -132,6 +132,29 @@ def test_whoever_has_an_end_that_leads_nowhere_is_replaced(
     assert left.open_copies() == {*kept.values(), *private.ends.values()}
 
 
+@pytest.mark.parametrize("unit", ["wallet@a", "node", "signer"])
+def test_nobody_passes_off_a_channel_of_his_own_as_the_others(left: Left, unit: str) -> None:
+    """He would be called in the place of whoever answers there."""
+    forged = made(Private({}), wanted=ALL)
+    try:
+        left.leave(unit)
+        own = [end for pair in PAIRS.values() if {*pair} <= left.handed[unit].keys() for end in pair]
+        for name in forged.ends.keys() - own:
+            if name in left.handed[unit]:
+                os.dup2(forged.ends[name], left.handed[unit][name])
+            else:
+                left.handed[unit][name] = os.dup(forged.ends[name])
+                left.copies.append(left.handed[unit][name])
+        left.leave(*({"node", "signer", "wallet", "wallet@b"} - {unit}))
+        kept, private = adoptable(left.listeners, left.handed, wanted=ALL)
+        assert {"node", "signer", "wallet", "wallet@b"} - {unit} <= kept.keys()
+        for name, end in forged.ends.items():
+            assert not os.path.sameopenfile(private.ends[name], end), name
+        assert left.open_copies() == {*kept.values(), *private.ends.values()}
+    finally:
+        forged.close()
+
+
 def without(given: Mapping[str, int], end: str) -> dict[str, int]:
     return {name: descriptor for name, descriptor in given.items() if name != end}
 
