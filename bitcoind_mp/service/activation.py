@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 #: sd_listen_fds(3): descriptors are passed from this number on
 FIRST = 3
-#: The name, in LISTEN_FDNAMES, of a pipe whose far end only the supervisor holds.
+#: The name, in LISTEN_FDNAMES, of a pipe, or a stream, whose far end only the supervisor holds.
 LIFELINE = "lifeline"
 _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -20,7 +20,7 @@ _VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 @dataclass
 class Activation:
     """What was inherited. ``sockets`` by their name in LISTEN_FDNAMES (``unknown`` where there is none); ``lifeline``
-    is a pipe's read end or None: its end of file says that the supervisor died."""
+    is a pipe's read end, or a stream's, or None: its end of file says that the supervisor died."""
 
     sockets: dict[str, list[socket.socket]] = field(default_factory=dict)
     lifeline: int | None = None
@@ -56,9 +56,10 @@ def _take(found: Activation, descriptor: int, name: str) -> None:
         mode = os.fstat(descriptor).st_mode
     except OSError:
         return
-    if stat.S_ISSOCK(mode):
+    if name == LIFELINE:
+        if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
+            found.lifeline = descriptor
+    elif stat.S_ISSOCK(mode):
         inherited = socket.socket(fileno=descriptor)
         inherited.setblocking(False)
         found.sockets.setdefault(name, []).append(inherited)
-    elif name == LIFELINE and stat.S_ISFIFO(mode):
-        found.lifeline = descriptor

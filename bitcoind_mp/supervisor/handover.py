@@ -59,7 +59,7 @@ class HandedUnit:
 @dataclass(frozen=True)
 class Handover:
     """Everything. ``listeners`` and ``bound`` (those that we bound, and remove at the end) by role; ``notify`` is
-    the socket behind NOTIFY_SOCKET and its address; ``lifeline`` our workers' pipe, both ends; ``starter`` the lifeline
+    the socket behind NOTIFY_SOCKET and its address; ``lifeline`` our workers', both ends; ``starter`` the lifeline
     that we hang on ourselves, None for none; ``since`` when the supervisor came up (monotonic); ``private`` the ends
     of the channels between workers, by name; ``callers`` our own, whose connections stay open."""
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -61,8 +62,8 @@ class Manager:
         lifeline: tuple[int, int] | None = None,
         private: Private = Private({}),  # noqa: B008 (it is frozen)
     ) -> None:
-        """``outlived``: workers are to live on when we are killed, and get no lifeline. ``lifeline``: both ends of the
-        pipe that workers of a program before us hang on. ``private``: what only some are handed; it stays the caller's.
+        """``outlived``: workers are to live on when we are killed, and get no lifeline. ``lifeline``: both ends of what
+        workers of a program before us hang on. ``private``: what only some are handed; it stays the caller's.
         """
         self.units: dict[str, Supervised] = {}
         self.refused = 0
@@ -74,8 +75,7 @@ class Manager:
         self._notify = notify
         self.register = register
         self._starvation = Starvation(own_counter())
-        # Workers hold the reading end. Nobody but us ever holds the other: when we die, however, they read its end.
-        self._lifeline, self._lifeline_writer = lifeline or os.pipe2(os.O_CLOEXEC)
+        self._lifeline, self._lifeline_writer = lifeline or _lifeline()
         hanging = None if outlived else self._lifeline
         self._equipment = Equipment(environ, hanging, private, notify.address, journal)
         self._loop.add_reader(notify.fileno(), self._hear)
@@ -436,3 +436,13 @@ class Manager:
         due = supervised.unit.next_deadline
         late = self._loop.time() - due if due is not None else 0.0
         self.tell(supervised, ev.Tick(held_up=late if late > _HELD_UP else 0.0))
+
+
+def _lifeline() -> tuple[int, int]:
+    """What workers hold, and the other end, which nobody but us ever holds: when we die, however, they read its end.
+
+    No pipe: its reader can open the other end for himself (``/proc/self/fd``), and keep the others from hearing of it.
+    """
+    theirs, ours = socket.socketpair()
+    ours.shutdown(socket.SHUT_RD)  # they have nothing to say here
+    return theirs.detach(), ours.detach()

@@ -5,6 +5,7 @@ Each attempt is a call on the supervisor's socket from inside the worker, whose 
 out, which shows that the call itself is right.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -286,6 +287,29 @@ threading.Thread(target=flood, daemon=True).start()
     assert shared.log("supervisor").count(told) > ended
     assert pids(shared)["node"] == before["node"]
     shared.until_running("wallet")
+
+
+def test_no_worker_keeps_the_others_from_hearing_that_the_supervisor_died(tmp_path: Path) -> None:
+    """It holds on to all that it was handed, and to the other end of what it can open that of."""
+    daemon = Intruded(tmp_path / "d", "-sandbox=strict")
+    try:
+        daemon.start()
+        code = """
+import asyncio, contextlib, sys
+sys.kept = []
+for held in range(3, 16):
+    with contextlib.suppress(OSError):
+        sys.kept.append(os.open(f"/proc/self/fd/{held}", os.O_WRONLY | os.O_NONBLOCK))
+    asyncio.get_running_loop().remove_reader(held)
+"""
+        node, wallet = (os.pidfd_open(daemon.pid(unit)) for unit in ("node", "wallet"))
+        with contextlib.suppress(TimeoutError, OSError, RpcError):
+            call(daemon.socket("wallet"), "intrude", [code], timeout=2)
+        daemon.kill_supervisor()
+        assert select.select([node], [], [], DEADLINE)[0], "it has stopped"
+        assert not select.select([wallet], [], [], 0)[0], "who was broken into needn't"
+    finally:
+        daemon.clean_up()
 
 
 LEFT = {

@@ -39,6 +39,12 @@ def test_sockets_come_by_name_and_the_lifeline_too(handed_down: list[int]) -> No
     ipc.close()
 
 
+def test_the_lifeline_may_be_a_stream(handed_down: list[int]) -> None:
+    environ = {"LISTEN_PID": "42", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "lifeline"}
+    found = inherit(environ, pid=42, first=FIRST)
+    assert (found.lifeline, found.sockets) == (FIRST, {})
+
+
 @pytest.mark.parametrize(
     "environ",
     [
