@@ -108,7 +108,6 @@ import gc, socket
 from bitcoind_mp.service.notify import Notifier
 ours, theirs = socket.socketpair()
 ours.send(b'{"jsonrpc":"2.0","id":1,"method":"createwallet","params":["left behind"]}\\n')
-ours.shutdown(socket.SHUT_WR)
 for each in gc.get_objects():
     if isinstance(each, Notifier):
         each.store("caller", theirs.fileno())

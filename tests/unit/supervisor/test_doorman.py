@@ -15,6 +15,7 @@ import pytest
 from bitcoind_mp.ipc.wire.passing import call_over, take_from
 from bitcoind_mp.supervisor.doorman import Doorman, Take, refusal, why_not
 from bitcoind_mp.supervisor.processes.private import Private
+from bitcoind_mp.supervisor.processes.waiting import WaitingCallers
 from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.policy import Policy
 from bitcoind_mp.supervisor.units.states import State
@@ -71,9 +72,10 @@ class Down:
 
     name: str
     unit: Unit
+    callers: WaitingCallers
 
 
-NODE = Down("node", Unit(Policy(), State.FAILED, reason="killed"))
+NODE = Down("node", Unit(Policy(), State.FAILED, reason="killed"), WaitingCallers(None))
 
 
 @contextmanager
