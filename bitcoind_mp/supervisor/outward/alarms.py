@@ -6,6 +6,7 @@ wrong with a unit is ``vitals.py``'s to say.
 
 import logging
 import re
+from typing import Any
 
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.interfaces.notices import ALERT
@@ -55,14 +56,18 @@ class Alarms:
             if key not in before:
                 if not self._is_logged(key):
                     self._logged.add(key)
-                    log.warning("%s: %s", key[0], text, extra=event(Event.ALERT_RAISED, unit=key[0]))
+                    log.warning("%s", _named(key[0], text), extra=self._about(Event.ALERT_RAISED, key[0]))
                 self._board.post(ALERT, source=key[0], text=text, raised=True)
         for key, text in before.items():
             if key not in self._present:
                 if key in self._logged:
                     self._logged.remove(key)
-                    log.info("%s: over: %s", key[0], text, extra=event(Event.ALERT_OVER, unit=key[0]))
+                    log.info("over: %s", _named(key[0], text), extra=self._about(Event.ALERT_OVER, key[0]))
                 self._board.post(ALERT, source=key[0], text=text, raised=False)
+
+    def _about(self, which: Event, source: str) -> dict[str, Any]:
+        supervised = self._manager.units.get(source)
+        return event(which, unit=source, pid=supervised.unit.pid if supervised is not None else None)
 
     def _is_logged(self, key: Key) -> bool:
         """Whether it has a line of its own elsewhere: a disk that is low, a unit that failed or is held."""
@@ -90,3 +95,8 @@ class Alarms:
         problems = self._health.diagnosis(supervised).problems
         unanswered = 0 < failures < self._health.plan.patience
         return [f"The {name}: {text[:_LONGEST]}" for text in problems[unanswered : _MOST + unanswered]]
+
+
+def _named(source: str, text: str) -> str:
+    """With the unit's name, unless the text begins with it."""
+    return text if text.startswith(f"The {source}") else f"{source}: {text}"

@@ -66,7 +66,7 @@ def test_what_no_other_line_tells_is_in_the_log_with_its_event(
         run(tmp_path, scenario)
     assert [(Event(event_of(record)[0]).name, record.getMessage()) for record in caplog.records] == [
         ("ALERT_RAISED", f"node: {VERSIONBIT}"),
-        ("ALERT_OVER", f"node: over: {VERSIONBIT}"),
+        ("ALERT_OVER", f"over: node: {VERSIONBIT}"),
     ]
 
 
