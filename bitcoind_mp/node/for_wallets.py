@@ -36,7 +36,7 @@ class ForWallets:
     async def close(self, deadline: float) -> None:
         """Take no more; as `Server.close`. Whoever comes now waits for the next process."""
         if self._entrance is not None:
-            self._entrance.close()
+            await self._entrance.close()
         await self.server.close(deadline)
 
     def _refused(self, method: str) -> None:

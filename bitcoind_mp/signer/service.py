@@ -130,9 +130,9 @@ class SignerService(Service):
 
     async def stop(self) -> None:
         if self._door is not None:
-            self._door.close()
+            await self._door.close()
         if self._entrance is not None:
-            self._entrance.close()
+            await self._entrance.close()
         if self._line is not None:
             self._line.close()
         self._events.close()

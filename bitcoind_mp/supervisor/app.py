@@ -155,7 +155,7 @@ class Supervisor:
         version = await self._upgrade.ask(manager)
         if not self._asked.is_set():
             self._upgrade.listeners, self._upgrade.bound = self._sockets.hand_over()
-            self._door.close()
+            await self._door.close()
             self._upgrade.is_due = True
             self._asked.set()
         return version
@@ -256,7 +256,7 @@ class Supervisor:
             keeper = Server([self._wallets], hello=hello, access=self._access, limit=MAX_FROM_WORKER, batches=False)
             doors.push_async_callback(keeper.close)
         self._door = Door(self._sockets["supervisor"], Callers(manager.whose, server, keeper).chosen)
-        doors.callback(self._door.close)
+        doors.push_async_callback(self._door.close)
         doors.callback(publisher.close)
         doors.push_async_callback(health.close)
         doors.push_async_callback(streams.close)

@@ -8,17 +8,17 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.ipc.wire.credentials import peer_credentials
 from bitcoind_mp.ipc.wire.passing import is_channel, take_from
 
+from .acceptor import Acceptor, accepting
 from .server import Server
 
 log = logging.getLogger("bitcoind_mp.ipc")
 
-#: Seconds without accepting after that failed.
-_PAUSE = 1.0
 #: Connections at once. Each wallet process has one, and a few that ended may not have been noticed yet.
 _MOST = 1500
 #: Of one process. One more ends its own, and nobody else's.
@@ -46,15 +46,12 @@ class Entrance:
         *,
         most: int = _MOST,
     ) -> None:
-        self._listening = listening
-        self._take = self._passed if is_channel(listening) else self._accepted
+        take = partial(take_from, listening) if is_channel(listening) else accepting(listening)
+        self._acceptor = Acceptor(listening, take, self._adopt)
         self._make = make
         self._most = most
         self._serving: dict[Session, tuple[Server, int]] = {}
         self._known = known
-        self._loop = asyncio.get_running_loop()
-        self._adopting: set[asyncio.Task[None]] = set()
-        self._pause: asyncio.TimerHandle | None = None
 
     @property
     def sessions(self) -> list[Session]:
@@ -63,43 +60,16 @@ class Entrance:
 
     def open(self) -> None:
         """Begin to accept; returns at once."""
-        self._listening.setblocking(False)
-        self._loop.add_reader(self._listening, self._come)
+        self._acceptor.open()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Accept no more. What comes now waits for the next process."""
-        self._loop.remove_reader(self._listening)
-        if self._pause is not None:
-            self._pause.cancel()
+        await self._acceptor.close()
 
     async def end(self, deadline: float) -> None:
         """End the connections, with up to ``deadline`` seconds for what is under way."""
         servers = {server for server, _ in self._serving.values()}
         await asyncio.gather(*(server.close(deadline) for server in servers))
-
-    def _come(self) -> None:
-        try:
-            connected = self._take()
-        except (BlockingIOError, ConnectionError):
-            return
-        except EOFError:  # nobody has the other end: our supervisor and the callers are gone
-            self._loop.remove_reader(self._listening)
-            return
-        except OSError as error:  # no descriptor left: it would be tried again at once, for ever
-            log.error("no connection can be taken for a second: %s", error)
-            self._loop.remove_reader(self._listening)
-            self._pause = self._loop.call_later(_PAUSE, self.open)
-            return
-        if connected is not None:
-            task = self._loop.create_task(self._adopt(connected))
-            self._adopting.add(task)
-            task.add_done_callback(self._adopting.discard)
-
-    def _accepted(self) -> socket.socket:
-        return self._listening.accept()[0]
-
-    def _passed(self) -> socket.socket | None:
-        return take_from(self._listening)
 
     async def _adopt(self, connected: socket.socket) -> None:
         try:

@@ -23,6 +23,7 @@ from bitcoind_mp.ipc.transport import Wire
 from bitcoind_mp.ipc.wire.credentials import AccessRule, CredentialReader, own_user, peer_credentials
 from bitcoind_mp.ipc.wire.passing import is_channel, take_all
 
+from .acceptor import Acceptor, accepting
 from .dispatch import refused, reply_text
 from .incoming import Incoming
 from .registry import Table, collect
@@ -78,10 +79,8 @@ class Server:
         if on_unknown is not None:
             self._shared.on_unknown = on_unknown
         self._sessions: dict[int, Session] = {}
-        self._listeners: list[asyncio.Server] = []
+        self._listening: list[tuple[socket.socket, Acceptor]] = []
         self._count = 0
-        self._to_another = False
-        self._keep: Keep | None = None
         self._table.update(_Builtins(self).table())
         self._replaceable = {"help"}
         self._table.update(collect(_Help(self), self._shared))
@@ -119,18 +118,27 @@ class Server:
         self._table.update(table)
 
     async def serve(self, listening: socket.socket) -> None:
-        """Start to accept on a bound socket; returns at once. May be called for several sockets."""
-        listening.setblocking(False)
-        loop = asyncio.get_running_loop()
-        listener = await loop.create_unix_server(lambda: Wire(self._admit), sock=listening, backlog=LISTEN_BACKLOG)
-        self._listeners.append(listener)
+        """Start to accept on a bound socket, which is closed at the end. May be called for several sockets."""
+        listening.listen(LISTEN_BACKLOG)
+        acceptor = Acceptor(listening, accepting(listening), self.admit)
+        acceptor.open()
+        self._listening.append((listening, acceptor))
+
+    async def admit(self, connected: socket.socket) -> None:
+        """The same as `adopt`, of a connection that may be gone, or a stranger's: it is closed then."""
+        try:
+            with suppress(PermissionError):  # they have been told, and the log
+                await self.adopt(connected)
+        except OSError as error:
+            logger.debug("a connection was gone before it was taken: %s", error)
+            connected.close()
 
     async def adopt(self, connected: socket.socket) -> Session:
         """Serve one connection that exists already (a socketpair's end). Raises PermissionError for a peer that may
         not call."""
         connected.setblocking(False)
         loop = asyncio.get_running_loop()
-        _, wire = await loop.create_unix_connection(lambda: Wire(self._admit), sock=connected)
+        _, wire = await loop.create_unix_connection(lambda: Wire(self._session_of), sock=connected)
         if wire.session is None:
             raise PermissionError("the peer may not call this server")
         return wire.session
@@ -139,8 +147,7 @@ class Server:
         """Serve the connections that another process kept for us: each for itself, or many in a channel."""
         for each in connections:
             for connected in take_all(each) if is_channel(each) else [each]:
-                with suppress(PermissionError):  # access is otherwise than it was: they have been told, and the log
-                    await self.adopt(connected)
+                await self.admit(connected)
 
     def manifest(self) -> dict[str, Any]:
         """The table of commands, to be written with `manifest.write`."""
@@ -150,20 +157,21 @@ class Server:
         """The OpenRPC document of everything served."""
         return document(self.hello, self.methods)
 
-    def stop_accepting(self) -> None:
+    async def stop_accepting(self) -> None:
         """Whoever connects from now on waits in the socket's queue. The sockets given to `serve` are closed."""
-        for listener in self._listeners:
-            listener.close()
-        self._listeners.clear()
+        listening, self._listening = self._listening, []
+        for place, acceptor in listening:
+            await acceptor.close()
+            place.close()
 
     async def close(self, deadline: float = 5.0, keep: Keep | None = None, *, patience: float = _PATIENCE) -> None:
         """Stop accepting, let calls end, cancel what hasn't committed after ``patience`` seconds, wait up to
         ``deadline`` seconds for the rest, disconnect. ``keep`` is given the connections that can do without us: what
         came on them meanwhile is still to be read."""
-        self.stop_accepting()
-        self._shared.leaving, self._to_another = True, keep is not None
+        await self.stop_accepting()
+        self._shared.leaving = True
         for session in self.sessions:
-            session.leave(to_another=self._to_another)
+            session.leave(to_another=keep is not None)
         await self._let_calls_end(patience)
         self._shared.closing = True
         for session in self.sessions:
@@ -177,8 +185,8 @@ class Server:
                 await asyncio.wait(left, timeout=min(deadline, 1.0))
         if going := [each for session in self.sessions if (each := session.let_go) is not None]:
             await asyncio.wait(going, timeout=_GOODBYE)
-        self._keep = keep
-        self._hand_on(self.sessions)
+        if keep is not None and (kept := [it for one in self.sessions if (it := one.detach()) is not None]):
+            keep(kept)
         sessions = self.sessions
         for session in sessions:
             session.finish()
@@ -200,7 +208,7 @@ class Server:
             await asyncio.wait(ending, timeout=min(0.01, end - now)) if ending else await asyncio.sleep(0.01)
             now = time.monotonic()
 
-    def _admit(self, link: Wire, connected: socket.socket) -> Session | None:
+    def _session_of(self, link: Wire, connected: socket.socket) -> Session | None:
         """The session of a new connection; None, and a word to the peer and the log, where it is refused."""
         try:
             peer = self._credentials(connected)
@@ -217,19 +225,8 @@ class Server:
         self._count += 1
         session = Session(link, shared=self._shared, number=self._count, limit=self._limit, forget=self._forget)
         self._sessions[session.number] = session
-        if self._to_another:  # it had been accepted already
-            asyncio.get_running_loop().call_soon(self._came_late, session)
         logger.debug("%d: connection of pid %d, uid %d", session.number, peer.pid, peer.uid)
         return session
-
-    def _came_late(self, session: Session) -> None:
-        session.leave(to_another=True)
-        self._hand_on([session])
-
-    def _hand_on(self, sessions: Iterable[Session]) -> None:
-        """Let another process go on with those that can, where there is to be one."""
-        if self._keep is not None and (kept := [each for one in sessions if (each := one.detach()) is not None]):
-            self._keep(kept)
 
     def _forget(self, session: Session) -> None:
         self._sessions.pop(session.number, None)

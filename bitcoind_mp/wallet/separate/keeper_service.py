@@ -109,7 +109,7 @@ class KeeperService(Service):
     async def stop(self) -> None:
         self._events.close()
         if self._entrance is not None:
-            self._entrance.close()
+            await self._entrance.close()
         if self._server is not None and self._host is not None:
             await self._server.close(_CLOSE_CALLS, self._host.leave_callers)
         if self._for_wallets is not None:

@@ -37,7 +37,7 @@ def test_each_is_answered_by_the_server_that_is_chosen(listening: socket.socket,
             session = await connect(tmp_path / "s")
             names.append((await session.call("rpc.discover"))["info"]["title"])
             await session.close()
-        door.close()
+        await door.close()
         return names
 
     first, second = asyncio.run(main())
@@ -52,7 +52,7 @@ def test_one_is_turned_away_with_a_word(listening: socket.socket, tmp_path: Path
         told = await reader.readline()
         assert await reader.read() == b"", "and that was it"
         writer.close()
-        door.close()
+        await door.close()
         return told
 
     assert b"workers have no business here" in asyncio.run(main())
@@ -79,7 +79,7 @@ def test_a_caller_that_can_not_be_told_is_cut_off_and_the_next_one_served(
         with pytest.raises(RpcError, match="Method not found"):
             await session.call("stop")
         await session.close()
-        door.close()
+        await door.close()
 
     asyncio.run(main())
 

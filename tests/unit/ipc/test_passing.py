@@ -151,7 +151,7 @@ def test_a_caller_waits_while_the_other_is_started_again(channel) -> None:
         link = Reconnecting("the signer", hello=HELLO, dial=lambda: call_over(calling))
         link.start()
         assert await link.call("who", timeout=30) == "first"
-        entrance.close()
+        await entrance.close()
         await entrance.end(5)
         assert left == ["first"]
         asking = asyncio.ensure_future(link.call("who", changes=False, timeout=30))
@@ -160,7 +160,7 @@ def test_a_caller_waits_while_the_other_is_started_again(channel) -> None:
         assert await asking == "second"
         assert set(pids) == {os.getpid()}
         await link.close()
-        again.close()
+        await again.close()
         await again.end(5)
         assert left == ["first", "second"]
 
@@ -188,7 +188,7 @@ def test_who_connects_again_and_again_takes_no_more_than_there_is(channel) -> No
         assert len(left) == 1
         await asyncio.wait_for(asyncio.shield(sessions[0].closed), 30)
         assert [await session.call("who") for session in sessions[1:]] == ["me", "me"]
-        entrance.close()
+        await entrance.close()
         await entrance.end(5)
         assert len(left) == 3
 
@@ -209,7 +209,7 @@ def test_a_process_that_connects_again_and_again_ends_its_own_connections_alone(
         assert len(entrance.sessions) < 30
         os.write(told, b"ask")
         assert await asyncio.to_thread(os.waitpid, another, 0) == (another, 0), "it is answered still"
-        entrance.close()
+        await entrance.close()
         await entrance.end(5)
 
     reading, writing = os.pipe()

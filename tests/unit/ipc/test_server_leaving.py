@@ -5,6 +5,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.serve.server import Server
 from bitcoind_mp.ipc.session import Session
+from bitcoind_mp.ipc.wire.unix import bind_listener
 
 
 class Here:
@@ -133,20 +135,29 @@ def test_many_go_over_in_a_channel(pair: Any) -> None:
     asyncio.run(main())
 
 
-def test_one_that_was_accepted_and_had_no_session_yet_goes_over_too(pair: Any, until: Any) -> None:
-    async def main() -> None:
-        first, old, second, _ = pair()
+def test_who_connects_as_it_closes_is_answered_by_the_next(pair: Any, tmp_path: Path) -> None:
+    """Be it that the server has accepted already or not, in whichever turn of the loop."""
+
+    async def main(turns: int) -> None:
+        first, _, second, _ = pair()
+        listening = bind_listener(tmp_path / f"{turns}")
+        again = listening.dup()
+        await first.serve(listening)
+        callers = [Caller(*await asyncio.open_unix_connection(tmp_path / f"{turns}")) for _ in range(20)]
+        for caller in callers:
+            caller.say("where")
+        for _ in range(turns):
+            await asyncio.sleep(0)
         kept: list[socket.socket] = []
         await first.close(keep=kept.extend)
-        caller = await Caller.of(first)
-        caller.say("where")
-        await until(lambda: kept)
+        await second.serve(again)
         await second.go_on_with(kept)
-        assert await caller.hear() == "new"
-        assert old.begun == []
+        answers = [await caller.hear() for caller in callers]
+        assert set(answers) <= {"old", "new"}, answers
         await second.close(0)
 
-    asyncio.run(main())
+    for turns in range(8):
+        asyncio.run(main(turns))
 
 
 @pytest.mark.parametrize("state", ["half a request", "a subscription", "hands shaken", "replies unread"])

@@ -146,7 +146,7 @@ def test_a_connection_goes_to_the_server_that_is_for_it(tmp_path: Path) -> None:
             return error.message
         finally:
             await session.close()
-            door.close()
+            await door.close()
             await owner.close()
             await wallet.close()
             listening.close()
