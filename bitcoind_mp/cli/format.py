@@ -99,20 +99,29 @@ def unit_text(unit: "dict[str, Any]", now: float, paint: "Paint" = plain) -> str
 
 
 def _sandbox(sandbox: "dict[str, Any]", paint: "Paint") -> "list[str]":
+    return [_row("" if index else "Sandbox", line) for index, line in enumerate(_protections(sandbox, paint))]
+
+
+def _protections(sandbox: "dict[str, Any]", paint: "Paint") -> "list[str]":
     """The protections in one line, the missing ones in one each."""
     active, missing = sandbox.get("protections") or [], sandbox.get("missing") or []
     lines = [", ".join(active)] if active else []
-    lines += [paint("yellow", f"missing: {text}") for text in missing]
-    return [_row("" if index else "Sandbox", line) for index, line in enumerate(lines)]
+    return lines + [paint("yellow", f"missing: {text}") for text in missing]
 
 
 def health_text(health: "dict[str, Any]", paint: "Paint" = plain) -> str:
-    """One line for a monitor: the verdict, then what is wrong, else each unit's state."""
+    """One line for a monitor: the verdict, then what is wrong, else each unit's state. Below it, as monitors show it
+    with the rest of a plugin's output, each unit's protections."""
     word = str(health["state"])
     rest = "; ".join(map(one_line, health["problems"])) or ", ".join(
         f"{unit['name']} {unit['state']}" for unit in health["units"]
     )
-    return f"{paint(_GRADES.get(word, 'red'), word.upper())}: {rest}"
+    protected = [
+        f"{unit['name']}: {one_line(line)}"
+        for unit in health["units"]
+        for line in _protections(unit.get("sandbox") or {}, paint)
+    ]
+    return "\n".join([f"{paint(_GRADES.get(word, 'red'), word.upper())}: {rest}", *protected])
 
 
 def unit_line(unit: "dict[str, Any]", paint: "Paint" = plain) -> str:

@@ -222,6 +222,16 @@ def test_lines_that_were_lost_are_told() -> None:
     )
 
 
+def test_health_says_below_its_line_how_each_unit_is_protected() -> None:
+    sandbox = {"protections": ["no core files", "seccomp"], "missing": ["the kernel has no\nLandlock"]}
+    units = [{"name": "node", "state": "running", "sandbox": sandbox}, {"name": "wallet", "state": "stopped"}]
+    assert health_text({"state": "ok", "problems": [], "units": units}).splitlines() == [
+        "OK: node running, wallet stopped",
+        "node: no core files, seccomp",
+        "node: missing: the kernel has no Landlock",
+    ]
+
+
 def test_health_is_one_line() -> None:
     units = [{"name": "node", "state": "running"}, {"name": "wallet", "state": "stopped"}]
     assert health_text({"state": "ok", "problems": [], "units": units}) == "OK: node running, wallet stopped"
