@@ -29,7 +29,8 @@ class JournalSocket:
         data = encode(fields)
         try:
             try:
-                self._socket.sendto(data, self._address)
+                # not sendto(2), which those are refused that may call nobody
+                self._socket.sendmsg([data], [], 0, self._address)
             except OSError as error:
                 if error.errno not in (errno.EMSGSIZE, errno.ENOBUFS):
                     raise

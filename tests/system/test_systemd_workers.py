@@ -226,6 +226,7 @@ def test_a_signer_as_a_service_of_its_own(machine: Container) -> None:
     machine.signal("KILL", pid)
     until_replaced(machine, SIGNER, pid)
     machine.front_end(*front, "walletpassphrase", PASSPHRASE, "600")
+    assert machine.journal(f"--unit={SIGNER}", "UNIT=signer", f"PID={machine.main_pid(SIGNER)}", "_TRANSPORT=journal")
     assert machine.front_end(*front, "sendtoaddress", address, "1").stdout
     assert '"unlocked": true' in machine.front_end("getsignerinfo").stdout
     shown = {unit: _shown(machine, unit, run) for unit in (NODE, carol)}
