@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forks import Launch, Launched, launch
+from harness import rest
 
 from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -28,14 +29,14 @@ STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
 def wait_for(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
     """The condition's value once it is true. Errors of a connection that isn't there yet count as not yet."""
-    end = time.monotonic() + deadline
+    begun = time.monotonic()
     while True:
         with contextlib.suppress(OSError, TimeoutError):
             value = condition()
             if value:
                 return value
-        assert time.monotonic() < end, f"gave up waiting for {what}"
-        time.sleep(0.01)
+        assert time.monotonic() < begun + deadline, f"gave up waiting for {what}"
+        rest(begun, 0.05)
 
 
 #: A command of each, to see that it answers.

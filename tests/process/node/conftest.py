@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from forks import Launch, Launched, launch
+from harness import rest
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.ipc.wire.blocking import call
@@ -129,15 +130,15 @@ def eventually() -> Callable[..., Any]:
     """The condition's value once it is true; errors of a node that isn't there count as not yet."""
 
     def wait(condition: Callable[[], Any], what: str = "", deadline: float = DEADLINE) -> Any:
-        end = time.monotonic() + deadline
+        begun = time.monotonic()
         while True:
             value = None
             with contextlib.suppress(OSError, RpcError, Disconnected, CallTimeout):
                 value = condition()
             if value:
                 return value
-            if time.monotonic() > end:
+            if time.monotonic() > begun + deadline:
                 raise AssertionError(f"gave up waiting for {what or condition}")
-            time.sleep(0.01)
+            rest(begun, 0.05)
 
     return wait
