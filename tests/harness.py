@@ -21,15 +21,21 @@ BIN = Path(sys.executable).parent
 DEADLINE = 60.0
 
 
+def rest(begun: float, most: float = 0.1) -> None:
+    """The pause before one looks again: a tenth of what was waited already, so that a short wait is told at once and a
+    long one takes little of the machine from what is waited for."""
+    time.sleep(min(most, max(0.005, (time.monotonic() - begun) / 10)))
+
+
 def wait_until(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
     """The condition's first true value; fails after ``deadline`` seconds."""
-    end = time.monotonic() + deadline
+    begun = time.monotonic()
     while True:
         value = condition()
         if value:
             return value
-        assert time.monotonic() < end, f"gave up waiting until {what}"
-        time.sleep(0.02)
+        assert time.monotonic() < begun + deadline, f"gave up waiting until {what}"
+        rest(begun)
 
 
 def seconds_in(text: str) -> float:

@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from forks import Launch, Launched, launch
+from harness import rest
 
 from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -27,14 +29,14 @@ STRANGER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
 def wait_for(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
     """The condition's value once it is true. Errors of a connection that isn't there yet count as not yet."""
-    end = time.monotonic() + deadline
+    begun = time.monotonic()
     while True:
         with contextlib.suppress(OSError, TimeoutError):
             value = condition()
             if value:
                 return value
-        assert time.monotonic() < end, f"gave up waiting for {what}"
-        time.sleep(0.01)
+        assert time.monotonic() < begun + deadline, f"gave up waiting for {what}"
+        rest(begun, 0.05)
 
 
 #: A command of each, to see that it answers.
@@ -43,34 +45,32 @@ _QUESTIONS = {"node": "getmempoolinfo", "wallet": "listwallets", "signer": "gets
 
 class Pair:
     """Both in one data directory, and a signer where a test starts one. ``options`` are each
-    one's command line; `command` may be changed for a process that is started in another way."""
+    one's command line; `command` may be changed for a process that is started in another way. With ``fork`` for
+    ``launch`` they are forked from one that has imported their programs."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, launch: Launch = launch) -> None:
+        self.launch = launch
         self.datadir = directory
         self.network = directory / "regtest"
         self.wallets = self.network / "wallets"
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.processes: dict[str, Launched] = {}
         self.environment: dict[str, str] = {}
         self.chain_option = "-regtest"
         self.options = {"node": ["-listen=0"], "wallet": ["-keypool=5", "-fallbackfee=0.0002"], "signer": []}
         self.command = {role: [sys.executable, "-m", f"bitcoind_mp.{role}"] for role in self.options}
 
-    def spawn(self, role: str) -> "subprocess.Popen[bytes]":
+    def spawn(self, role: str) -> Launched:
         """Start a process; returns at once."""
         arguments = [self.chain_option, f"-datadir={self.datadir}", "-noconf", *self.options[role]]
         inherited = {
             name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "JOURNAL_STREAM")
         }
-        with (self.datadir / f"{role}.log").open("ab") as log:
-            self.processes[role] = subprocess.Popen(
-                [*self.command[role], *arguments],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**inherited, **self.environment},
-                start_new_session=True,
-            )
+        self.processes[role] = self.launch(
+            [*self.command[role], *arguments],
+            {**inherited, **self.environment},
+            ROOT,
+            self.datadir / f"{role}.log",
+        )
         return self.processes[role]
 
     def start(self, role: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from harness import rest
 
 from bitcoind_mp.ipc.wire.blocking import call
 
@@ -23,16 +24,16 @@ T = TypeVar("T")
 
 def wait_for(condition: Callable[[], T], what: str = "", deadline: float = DEADLINE) -> T:
     """The condition's value once it is true. Errors of a connection that isn't there yet count as not yet."""
-    end = time.monotonic() + deadline
+    begun = time.monotonic()
     while True:
         value = None
         with contextlib.suppress(OSError, TimeoutError):
             value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        if time.monotonic() > begun + deadline:
             raise AssertionError(f"gave up waiting for {what or condition}; last: {value!r}")
-        time.sleep(0.01)
+        rest(begun, 0.05)
 
 
 class FakeSupervisor:

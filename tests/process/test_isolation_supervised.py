@@ -318,11 +318,8 @@ LEFT = {
 }
 
 
-@pytest.mark.parametrize("left", LEFT)
 @pytest.mark.parametrize("mode", ["shared", "each"])
-def test_what_is_left_in_its_files_keeps_nobody_from_starting(
-    tmp_path: Path, request: pytest.FixtureRequest, mode: str, left: str
-) -> None:
+def test_what_is_left_in_its_files_keeps_nobody_from_starting(tmp_path: Path, mode: str) -> None:
     """A wallet's process that was broken into writes settings.json, and then all are started anew: no command of its is
     run, and all come up."""
     mark = tmp_path / "mark"
@@ -331,23 +328,24 @@ def test_what_is_left_in_its_files_keeps_nobody_from_starting(
         daemon.start()
         daemon.wallet(None, "createwallet", "alice")
         path = daemon.directory / "regtest" / "wallets" / "settings.json"
-        text = LEFT[left].replace("MARK", str(mark))
-        head, times = (text, 1) if len(text) < 1 << 20 else (text[: 1 << 20], len(text) >> 20)
-        code = f"with open({str(path)!r}, 'w') as file:\n    for _ in range({times}): file.write({head!r})"
-        assert daemon.inside("wallet", code) == "done"
-        daemon.stop()
-        daemon.start()
-        assert daemon.node("getblockcount") == 0
-        daemon.node("generatetoaddress", 1, "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw")
-        loaded = daemon.wallet(None, "listwallets")
-        assert loaded == (["alice"] if left == "options" else [])
-        health = wait_until("its health", lambda: daemon.supervisor("health"))
-        problems = "\n".join(health["problems"])
-        if left == "options":
-            assert "The wallet '/etc' was not loaded" in problems and "-wallet=" in problems
-        else:
-            assert f"{daemon.directory}/regtest/settings.json, can't be read" in problems
-        assert daemon.wallet(None, "createwallet", "carol", False, False, "", False, True, left == "options")
+        for blocks, (left, text) in enumerate(LEFT.items()):
+            text = text.replace("MARK", str(mark))
+            head, times = (text, 1) if len(text) < 1 << 20 else (text[: 1 << 20], len(text) >> 20)
+            code = f"with open({str(path)!r}, 'w') as file:\n    for _ in range({times}): file.write({head!r})"
+            assert daemon.inside("wallet", code) == "done"
+            daemon.stop()
+            daemon.start()
+            assert daemon.node("getblockcount") == blocks
+            daemon.node("generatetoaddress", 1, "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqgw")
+            loaded = daemon.wallet(None, "listwallets")
+            assert loaded == (["alice"] if left == "options" else []), left
+            health = wait_until("its health", lambda: daemon.supervisor("health"))
+            problems = "\n".join(health["problems"])
+            if left == "options":
+                assert "The wallet '/etc' was not loaded" in problems and "-wallet=" in problems
+            else:
+                assert f"{daemon.directory}/regtest/settings.json, can't be read" in problems, left
+            assert daemon.wallet(None, "createwallet", f"by {left}", False, False, "", False, True, left == "options")
         daemon.stop()
         assert not mark.exists()
         assert daemon.tracebacks() == []

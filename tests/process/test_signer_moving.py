@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from btclib_wallet.bip32.bip32 import BIP32KeyData
+from forks import fork
 from harness import Daemon, wait_until
 from memory import found_in_memory
 from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
@@ -20,7 +21,7 @@ WORKER = Path(__file__).resolve().parent / "workers" / "moving_wallet.py"
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+    pair = Pair(tmp_path, fork)
     pair.options["wallet"] += ["-signerprocess=1", "-keypool=2"]
     pair.options["signer"].append("-signerrelay=1")
     pair.options["wallet"].append("-sandbox=off")  # else it could kill nobody, nor be told whom

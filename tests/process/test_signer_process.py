@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from btclib_wallet.bip32.bip32 import BIP32KeyData
+from forks import fork
 from harness import Daemon, wait_until
 from memory import found_in_memory
 from small_disk import SmallDisk
@@ -34,7 +35,7 @@ PROBED = Path(__file__).resolve().parent / "workers" / "probed.py"
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+    pair = Pair(tmp_path, fork)
     pair.options["wallet"].append("-signerprocess=1")
     pair.options["signer"].append("-signerrelay=1")  # these tests are not about the front end
     yield pair

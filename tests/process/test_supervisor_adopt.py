@@ -82,7 +82,7 @@ def test_a_supervisor_killed_again_and_again_loses_and_doubles_none(
     done = threading.Event()
 
     def ask() -> None:
-        while not done.is_set():
+        while not done.wait(0.002):
             try:
                 assert supervisor.worker("node", "pid") == orphaned["node"]
             except (OSError, RpcError) as error:

@@ -49,7 +49,7 @@ def test_callers_wait_and_nobody_is_refused(supervisor: Any) -> None:
     refused: list[Exception] = []
 
     def ask(unit: str) -> None:
-        while not done.is_set():
+        while not done.wait(0.002):
             try:
                 answers[unit].append(supervisor.worker(unit, "pid"))
             except ConnectionError as error:  # it ended with the call: the next call is what must not be refused

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forks import fork
 from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
@@ -17,7 +18,7 @@ from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+    pair = Pair(tmp_path, fork)
     pair.start("node")
     pair.start("wallet")
     yield pair

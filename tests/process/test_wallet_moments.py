@@ -7,13 +7,13 @@ there; what is there must be whole.
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Launched, fork
 from wallet_pair import DEADLINE, STRANGER, Pair, wait_for
 
 from bitcoind_mp.interfaces.errors import RpcError
@@ -153,7 +153,7 @@ class Day:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+    pair = Pair(tmp_path, fork)
     pair.command["wallet"] = [sys.executable, str(WORKER)]
     pair.start("node")
     yield pair
@@ -172,7 +172,7 @@ def live(pair: Pair, moment: str) -> tuple[Day, int]:
     raise AssertionError(f"the day didn't end in {MANY} lives: {list(day.answers)}")
 
 
-def serves(pair: Pair, process: "subprocess.Popen[bytes]") -> bool:
+def serves(pair: Pair, process: Launched) -> bool:
     """Whether it came to answer before it died."""
     return bool(
         wait_for(lambda: process.poll() is not None or pair.ask("wallet", "listwallets") is not None, "the wallet")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forks import fork
 from harness import BIN, Daemon, wait_until
 from slow_node import SlowNode
 from wallet_pair import Pair, wait_for
@@ -53,7 +54,7 @@ class Manager:
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    pair = Pair(tmp_path)
+    pair = Pair(tmp_path, fork)
     yield pair
     pair.close()
 

@@ -16,7 +16,7 @@ from harness import Daemon, wait_until
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 
-SECONDS = 15.0
+SECONDS = 8.0
 #: Refusals of processes that are coming or going, or that wait for one another; and money that is on its way.
 PASSING = (-6, -9, -18, -28)
 

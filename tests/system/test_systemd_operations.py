@@ -59,7 +59,7 @@ class Caller:
         self._thread.start()
 
     def _call(self) -> None:
-        while not self._is_done.is_set():
+        while not self._is_done.wait(0.002):
             try:
                 self._machine.call(*self._request)
                 self.answers += 1

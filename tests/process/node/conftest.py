@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forks import Launch, Launched, launch
+from harness import rest
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.ipc.wire.blocking import call
@@ -22,13 +23,14 @@ DEADLINE = 30.0
 class NodeProcess:
     """A node that runs alone. ``start`` returns when it says READY=1."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, launch: Launch) -> None:
+        self._launch = launch
         self.datadir = directory / "data"
         self.datadir.mkdir(parents=True, exist_ok=True)
         self.network = self.datadir / "regtest"
         self.socket = self.network / "run" / "node.sock"
         self.log = directory / "log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Launched | None = None
         self.messages: list[str] = []
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._notify.bind(str(directory / "notify"))
@@ -39,10 +41,7 @@ class NodeProcess:
         command = [sys.executable, "-m", "bitcoind_mp.node", "-regtest", f"-datadir={self.datadir}", "-listen=0"]
         self.messages.clear()
         self._forget_messages()
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *options], env={**self._environ, **environ}, stdout=log, stderr=log, start_new_session=True
-            )
+        self.process = self._launch([*command, *options], {**self._environ, **environ}, Path.cwd(), self.log)
         return self
 
     def start(self, *options: str, **environ: str) -> "NodeProcess":
@@ -100,13 +99,19 @@ class NodeProcess:
         self._notify.close()
 
 
+@pytest.fixture(name="launch")
+def launch_fixture() -> Launch:
+    """How nodes are started. Files whose tests start one again and again have `fork` instead."""
+    return launch
+
+
 @pytest.fixture
-def make_node(tmp_path: Path) -> Iterator[Callable[[str], NodeProcess]]:
+def make_node(tmp_path: Path, launch: Launch) -> Iterator[Callable[[str], NodeProcess]]:
     made = []
 
     def make(name: str = "node") -> NodeProcess:
         (tmp_path / name).mkdir(exist_ok=True)
-        node = NodeProcess(tmp_path / name)
+        node = NodeProcess(tmp_path / name, launch)
         made.append(node)
         return node
 
@@ -125,15 +130,15 @@ def eventually() -> Callable[..., Any]:
     """The condition's value once it is true; errors of a node that isn't there count as not yet."""
 
     def wait(condition: Callable[[], Any], what: str = "", deadline: float = DEADLINE) -> Any:
-        end = time.monotonic() + deadline
+        begun = time.monotonic()
         while True:
             value = None
             with contextlib.suppress(OSError, RpcError, Disconnected, CallTimeout):
                 value = condition()
             if value:
                 return value
-            if time.monotonic() > end:
+            if time.monotonic() > begun + deadline:
                 raise AssertionError(f"gave up waiting for {what or condition}")
-            time.sleep(0.01)
+            rest(begun, 0.05)
 
     return wait

@@ -5,6 +5,7 @@ import threading
 from typing import Any
 
 import pytest
+from forks import Launch, fork
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 
@@ -40,13 +41,25 @@ def header_hash(raw: str) -> str:
 
 
 @pytest.fixture
+def launch() -> Launch:
+    """What is tested begins when a node has been started."""
+    return fork
+
+
+#: Mined once.
+_BLOCKS: list[str] = []
+
+
+@pytest.fixture
 def blocks(make_node) -> list[str]:
     """Blocks that a node of its own mined: hex, by height from 1."""
-    source = make_node("source").start()
-    hashes = source.call("generatetoaddress", 150, ADDRESS)
-    raws = [source.call("getblock", hash, 0) for hash in hashes]
-    assert source.stop() == 0
-    return raws
+    if not _BLOCKS:
+        source = make_node("source").start()
+        hashes = source.call("generatetoaddress", 150, ADDRESS)
+        raws = [source.call("getblock", hash, 0) for hash in hashes]
+        assert source.stop() == 0
+        _BLOCKS.extend(raws)
+    return list(_BLOCKS)
 
 
 def test_a_block_that_was_acknowledged_is_there_after_a_kill(node, blocks) -> None:
@@ -94,8 +107,8 @@ def test_a_kill_while_the_journal_is_replayed_loses_nothing_either(node, blocks,
     for _ in range(ROUNDS):
         node.spawn()
         pause = threading.Event()
-        # From before the interpreter is up until after the replay.
-        pause.wait(dice.uniform(0.2, 0.9))
+        # From before it opens anything until after the replay.
+        pause.wait(dice.uniform(0.0, 0.5))
         node.kill()
     node.start()
     assert node.call("getblockcount") == len(blocks)
