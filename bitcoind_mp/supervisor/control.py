@@ -5,6 +5,7 @@ are in ``parts.py``.
 """
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -246,7 +247,8 @@ class ControlCommands:
         settled = (State.RUNNING, State.RELOADING, *WAITING, *AT_REST)
         state = await self._manager.until(supervised, settled)
         if state not in SERVING:
-            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} did not start: {why_down(supervised)}")
+            again = "; it is tried again" if state in WAITING else ""
+            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} did not start: {why_down(supervised)}{again}")
         return self._line(supervised)
 
     def _line(self, supervised: Supervised) -> dict[str, Any]:
@@ -276,9 +278,11 @@ def find_unit(manager: Manager, name: str) -> Supervised | None:
 
 
 def why_down(supervised: Supervised) -> str:
-    """Why a unit is down, with the last thing it wrote where it called nothing an error."""
+    """Why a unit is down, with the last thing it wrote where it called nothing an error and wasn't killed out of the
+    blue."""
     unit = supervised.unit
     if unit.state is State.STOPPED or unit.ended is None:
         return unit.reason or str(unit.state)
-    words = supervised.last_words[-1:] if not unit.ended.exit.said else []
+    ended = unit.ended.exit
+    words = supervised.last_words[-1:] if not ended.said and ended.signal != signal.SIGKILL else []
     return "; ".join([unit.reason, *words])

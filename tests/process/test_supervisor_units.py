@@ -276,6 +276,19 @@ def test_a_start_that_fails_says_why(supervisor: Any) -> None:
     assert supervisor.unit("node")["last_words"][1:] == ["Closing…", "Closed."]
 
 
+def test_a_start_that_is_killed_says_so_and_that_there_will_be_another(supervisor: Any) -> None:
+    supervisor.start("-restartdelay=5")
+    supervisor.ask("stop", "node")
+    supervisor.plan("node", ready=False)
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(supervisor.ask, "start", "node")
+        supervisor.wait_state("node", "starting")
+        assert supervisor.worker("node", "say", "nothing to do with it") is None
+        os.kill(supervisor.pid("node"), signal.SIGKILL)
+        with pytest.raises(RpcError, match=r"The node did not start: killed by SIGKILL; it is tried again$"):
+            starting.result(30)
+
+
 def test_a_disabled_unit_rests_until_it_is_started(supervisor: Any) -> None:
     supervisor.start("-disablewallet", ready=False)
     supervisor.wait_state("node", "running")
