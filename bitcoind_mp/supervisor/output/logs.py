@@ -17,8 +17,9 @@ from .logfile import LogFile
 
 #: A longer line is cut here: one line can't fill the memory.
 _LONGEST_LINE = 16 * 1024
-#: Read at one wake-up, so that a worker that floods its output does not keep the others waiting.
-_CHUNK = 64 * 1024
+#: Read at one wake-up, so that a worker that floods its output does not keep the others waiting: in the journal each
+#: line is an entry, and it may be nothing but ends of lines.
+_CHUNK = 8 * 1024
 #: /proc/sys/fs/pipe-max-size, as it usually is.
 _PIPE_HOLDS_AT_MOST = 1024 * 1024
 #: A pipe or terminal that polls writable takes this much without blocking (PIPE_BUF, pipe(7)).
