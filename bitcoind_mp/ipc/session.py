@@ -37,6 +37,8 @@ class Link(Protocol):
     def resume_reading(self) -> None: ...
 
 
+#: Characters of what the other side says that are logged.
+_LONGEST_TOLD = 200
 #: Core's words for it.
 UNKNOWN = "Method not found"
 
@@ -100,6 +102,7 @@ class Session:
         self._writable = asyncio.Event()
         self._writable.set()
         self._reason = ""
+        self._was_answered = False  # what it didn't ask: told of once, whatever the other side goes on to say
 
     @property
     def is_silent(self) -> bool:
@@ -313,8 +316,10 @@ class Session:
 
     def _response(self, message: dict[str, Any]) -> None:
         try:
-            if self._calls.answered(message) is None and message.get("id") is None:
-                logger.info("connection %d: the other side answered %s", self.number, message.get("error"))
+            if self._calls.answered(message) is None and message.get("id") is None and not self._was_answered:
+                self._was_answered = True
+                error = str(message.get("error"))[:_LONGEST_TOLD]
+                logger.info("connection %d: the other side answered %r", self.number, error)
         except NotAResponse as error:
             self.break_off(RpcCode.INVALID_REQUEST, f"Not a response: {error}")
 

@@ -50,9 +50,15 @@ class Window:
     def send(self, call: Coroutine[Any, Any, None], size: int = 0) -> None:
         """Start a call. They reach the follower in the order they were started."""
         task = asyncio.create_task(call)
-        task.add_done_callback(lambda _: self._wake())
+        task.add_done_callback(self._ended)
         self._calls.append((task, size))
         self._bytes += size
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whoever looks is told what became of it; of one that was given up nobody wants to know, and no log."""
+        if not task.cancelled():
+            task.exception()
+        self._wake()
 
     def check(self) -> None:
         """Forget the calls that have been answered; raise what one raised."""

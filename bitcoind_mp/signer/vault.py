@@ -56,7 +56,7 @@ class Vault(KeySets, Signer):
         found = self._set(id)
         self._secrets(found)
         try:
-            parsed = decode_psbt(psbt)
+            parsed = await asyncio.to_thread(decode_psbt, psbt)  # of a megabyte that takes seconds
         except PsbtDecodeError as error:
             raise RpcError(RpcCode.DESERIALIZATION_ERROR, f"TX decode failed {error}") from error
         while True:

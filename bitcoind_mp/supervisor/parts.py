@@ -117,11 +117,17 @@ class SharedCommands:
         """What one worker answers; of the categories named it is told those that it has."""
         try:
             session = await self._connect(unit)
-            known: dict[str, bool] = await session.call("logging", [], timeout=_PATIENCE)
+            known = _categories(await session.call("logging", [], timeout=_PATIENCE))
             chosen = [[name for name in names or [] if name in known or name in _WHOLE] for names in (include, exclude)]
-            return await session.call("logging", chosen, timeout=_PATIENCE) if any(chosen) else known
+            return _categories(await session.call("logging", chosen, timeout=_PATIENCE)) if any(chosen) else known
         except _GONE:
             return {}
+
+
+def _categories(answer: Any) -> dict[str, bool]:
+    """What a worker answers: nothing, where it isn't that."""
+    is_one = isinstance(answer, dict) and all(isinstance(on, bool) for on in answer.values())
+    return answer if is_one else {}
 
 
 _WHOLE = ("all", "1", "none", "0", "")

@@ -10,6 +10,7 @@ from bitcoind_mp.sandbox import Confinement, Mode, Protections, confine
 from bitcoind_mp.sandbox.places import keep_in
 from bitcoind_mp.service.corelock import kept_out, require_no_core
 
+from .storage.carrier import Carrier, Direct
 from .storage.directory import Directory
 from .storage.porter import hire
 
@@ -90,17 +91,25 @@ def confine_process(config: Config, reach: Confinement, directory: Directory) ->
     ``directory``: the wallets'."""
     mode = Mode(config.get_str("sandbox") or Mode.OFF)
     if mode is not Mode.OFF:
-        closed, wallets = closed_to_backups(config), config.wallets_dir
-        directory.carrier = hire(closed, lambda: confine(everywhere(), Mode.AUTO), wallets)
+        directory.carrier = _hired(config)
         directory.reach = reach.write
     return confine(reach, mode)
 
 
-def confine_keeper(config: Config, directory: Directory) -> Protections:
-    """The same for the process that makes wallets and holds none open."""
+def _hired(config: Config) -> Carrier:
+    closed, wallets = closed_to_backups(config), config.wallets_dir
+    return hire(closed, lambda: confine(everywhere(), Mode.AUTO), wallets)
+
+
+def confine_keeper(config: Config, directory: Directory) -> tuple[Protections, Carrier]:
+    """The same for the process that makes wallets and holds none open; and who carries the backups of those that others
+    hold."""
+    carrier: Carrier = Direct()
     if config.get_str("sandbox") != "off":
         prepare(config)
-    return confine_process(config, confinement(config, config.get_list("wallet"), connects=True), directory)
+        carrier = _hired(config)
+    reach = confinement(config, config.get_list("wallet"), connects=True)
+    return confine_process(config, reach, directory), carrier
 
 
 def make_directories(config: Config) -> None:

@@ -22,11 +22,12 @@ from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.supervisor.manager import Manager
 from bitcoind_mp.supervisor.plan import HealthPlan, Limits
+from bitcoind_mp.supervisor.said import said
 from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 from bitcoind_mp.supervisor.units.unit import Unit
 
-from .vitals import Checkup, Diagnosis, Grade, judge, reported, usage
+from .vitals import Checkup, Diagnosis, Grade, believed, judge, reported, usage
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 
@@ -150,11 +151,11 @@ class HealthMonitor:
                 session = await self.connected(supervised.name)
                 asked = self._loop.time()
                 answer = await proxy(HealthCheck, session).check()  # type: ignore[type-abstract]
-            newest = Checkup(pid, answer=answer, took=self._loop.time() - asked)
+            newest = Checkup(pid, answer=believed(answer), took=self._loop.time() - asked)
         except (TimeoutError, CallTimeout):
             newest = self._unanswered(previous, f"no answer within {self.plan.timeout:g} s")
         except (OSError, RpcError) as error:
-            newest = self._unanswered(previous, str(error))
+            newest = self._unanswered(previous, said(str(error)))
         if newest.failures:
             self._drop(supervised.name)
         newest = self._measured(supervised.plan.limits, previous, newest)

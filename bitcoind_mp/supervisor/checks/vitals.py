@@ -10,8 +10,27 @@ import psutil
 
 from bitcoind_mp.interfaces.health import Health
 from bitcoind_mp.supervisor.plan import Limits
+from bitcoind_mp.supervisor.said import said
 from bitcoind_mp.supervisor.units.states import SERVING, State
 from bitcoind_mp.supervisor.units.unit import Unit
+
+#: Sentences of each kind in a worker's answer, and characters of each.
+_MOST_SAID, _LONGEST_SAID = 20, 500
+
+
+def believed(answer: Health) -> Health:
+    """An answer as far as it is taken in: so many sentences, each a line that can be printed."""
+
+    def lines(texts: list[str]) -> list[str]:
+        return [said(text, _LONGEST_SAID) for text in texts[:_MOST_SAID]]
+
+    return replace(
+        answer,
+        status=said(answer.status, _LONGEST_SAID),
+        problems=lines(answer.problems),
+        protections=lines(answer.protections),
+        unprotected=lines(answer.unprotected),
+    )
 
 
 class Grade(IntEnum):

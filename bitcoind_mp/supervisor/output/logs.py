@@ -11,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from bitcoind_mp.supervisor.said import said
+
 from .logfile import LogFile
 
 #: A longer line is cut here: one line can't fill the memory.
 _LONGEST_LINE = 16 * 1024
-#: Read at one wake-up, so that a worker that floods its output does not keep the others waiting.
-_CHUNK = 64 * 1024
+#: Read at one wake-up, so that a worker that floods its output does not keep the others waiting: in the journal each
+#: line is an entry, and it may be nothing but ends of lines.
+_CHUNK = 8 * 1024
 #: /proc/sys/fs/pipe-max-size, as it usually is.
 _PIPE_HOLDS_AT_MOST = 1024 * 1024
 #: A pipe or terminal that polls writable takes this much without blocking (PIPE_BUF, pipe(7)).
@@ -30,7 +33,6 @@ _INFO = b"6"
 _ERROR = re.compile(r"(?:\[(?:[\w-]+:)?error\]|^Error:) (.+)")
 #: Lines of one process that are looked through for its error when it has ended.
 _LOOK_BACK = 200
-_LONGEST_ERROR = 400
 
 Listener = Callable[[list[str]], None]
 
@@ -97,9 +99,8 @@ class UnitLog:
         """The newest lines of the present process, and the newest error among them all, empty for none."""
         lines = self.tail(min(self._count - self._began, _LOOK_BACK))
         errors = [found[1] for line in lines if (found := _ERROR.search(line))]
-        said = errors[-1][:_LONGEST_ERROR] if errors else ""
         # It becomes the reason that people are told, wherever they are; a peer may have chosen words of it.
-        return lines[-count:], "".join(c if c.isprintable() else " " for c in said)
+        return lines[-count:], said(errors[-1]) if errors else ""
 
     def follow(self, listener: Listener) -> Callable[[], None]:
         """Tell each batch of lines from now on. Returns what ends it."""

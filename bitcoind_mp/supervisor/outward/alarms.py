@@ -18,8 +18,6 @@ from bitcoind_mp.supervisor.units.states import SERVING, State
 from .board import Board
 
 log = logging.getLogger("bitcoind_mp.supervisor")
-#: Problems of a unit that are alerts, and characters of each: a worker may say anything.
-_MOST, _LONGEST = 20, 500
 _FIGURES = re.compile(r"[\d.]+")
 _OWN = "supervisor"
 #: (whom it is about, its text without figures): the same alert as long as this is the same.
@@ -94,7 +92,7 @@ class Alarms:
         failures = self._health.checkup(supervised).failures
         problems = self._health.diagnosis(supervised).problems
         unanswered = 0 < failures < self._health.plan.patience
-        return [f"The {name}: {text[:_LONGEST]}" for text in problems[unanswered : _MOST + unanswered]]
+        return [f"The {name}: {text}" for text in problems[unanswered:]]
 
 
 def _named(source: str, text: str) -> str:

@@ -29,6 +29,7 @@ from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.supervisor.manager import Manager
+from bitcoind_mp.supervisor.said import said
 from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 
@@ -54,6 +55,7 @@ class Source(ABC):
         self._path = path
         self._hello = hello
         self._task: asyncio.Task[None] | None = None
+        self._has_complained = False
 
     def begin(self) -> None:
         """Listen to it from now on."""
@@ -76,6 +78,12 @@ class Source(ABC):
     async def _watch(self, session: Session) -> None:
         """Ask it to tell."""
 
+    def _complain(self, what: str) -> None:
+        """It tells what it shouldn't. Said once for each connection: it may do so without end."""
+        if not self._has_complained:
+            self._has_complained = True
+            log.warning("%s told of %s", self._supervised.name, what)
+
     def _gone(self) -> None:  # noqa: B027 (most have nothing to do then)
         """The connection has ended."""
 
@@ -85,6 +93,7 @@ class Source(ABC):
             pid = (await self._manager.until_unit(self._supervised, lambda unit: unit.state in SERVING)).pid
             try:
                 session = await connect(self._path, hello=self._hello, deadline=_PATIENCE, limit=MAX_FROM_WORKER)
+                self._has_complained = False
                 try:
                     await self._watch(session)
                     pause = _RETRY
@@ -92,7 +101,7 @@ class Source(ABC):
                 finally:
                     session.abort()
             except (OSError, RpcError) as error:
-                log.debug("%s does not tell what happens: %s", self._supervised.name, error)
+                log.debug("%s does not tell what happens: %s", self._supervised.name, said(str(error)))
                 if isinstance(error, RpcError) and error.code == RpcCode.METHOD_NOT_FOUND:  # its next process may
                     await self._manager.until_unit(self._supervised, lambda unit, old=pid: unit.pid != old)  # type: ignore[misc]
                 await asyncio.sleep(pause)
@@ -123,13 +132,13 @@ class NodeSource(Source, NodeWatcher):
             self._board.post(MISSED, source=self._supervised.name, count=missed)
         for block in blocks:
             if not _HASH.match(block.hash):
-                log.warning("%s told of a block whose hash is none", self._supervised.name)
+                self._complain("a block whose hash is none")
                 continue
             self._last = block.hash
             self._board.post(TIP, hash=block.hash, height=block.height, block_time=block.time)
 
     async def warnings(self, texts: list[str]) -> None:
-        self._warned([text[:_LONGEST_WARNING] for text in texts[:_MOST_WARNINGS]])
+        self._warned([said(text, _LONGEST_WARNING) for text in texts[:_MOST_WARNINGS]])
 
     async def _watch(self, session: Session) -> None:
         tip = await proxy(NodeWatch, session).watch(self._last, self)  # type: ignore[type-abstract]
@@ -151,10 +160,13 @@ class WalletSource(Source, WalletWatcher):
         self._fresh = fresh
 
     async def transactions(self, wallet: str, changes: list[TransactionChange]) -> None:
-        under_way = []
+        own, under_way = self._supervised.plan.wallet, []
+        if own is not None and wallet != own:
+            self._complain("another wallet's transactions")
+            return
         for change in changes:
             if not _HASH.match(change.txid) or (change.block and not _HASH.match(change.block)):
-                log.warning("%s told of a transaction whose hash is none", self._supervised.name)
+                self._complain("a transaction whose hash is none")
                 continue
             under_way += self._board.post(
                 TRANSACTION,

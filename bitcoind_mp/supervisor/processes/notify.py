@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
+from bitcoind_mp.supervisor.said import said
 from bitcoind_mp.supervisor.units import events as ev
 
 #: sockaddr_un holds 108 bytes with the terminating zero.
@@ -22,7 +23,6 @@ _LONGEST_PATH = 107
 _LONGEST_MESSAGE = 4096
 #: Datagrams read at one wake-up: more than the kernel queues (net.unix.max_dgram_qlen), so that one call empties it.
 _MOST_AT_ONCE = 1024
-_LONGEST_STATUS = 400
 #: A worker may ask for a day at once. What it needs longer for it can ask for again.
 _LONGEST_EXTENSION = 86400.0
 #: Messages that a process may send at once, and a second in the long run. One that is well sends one or two a second,
@@ -153,8 +153,7 @@ def _flag(event: ev.Event) -> Callable[[bytes], ev.Event | None]:
 
 
 def _status(value: bytes) -> ev.Event:
-    text = "".join(c if c.isprintable() else " " for c in value.decode("utf-8", "replace"))
-    return ev.Status(text[:_LONGEST_STATUS].strip())
+    return ev.Status(said(value.decode("utf-8", "replace")))
 
 
 def _watchdog(value: bytes) -> ev.Event | None:

@@ -59,8 +59,10 @@ def _is_locked(path: Path, pid: int) -> bool:
 
 
 def _is_taken(host: str, port: int) -> bool:
-    """Bound as the node binds it, and not listened on: nobody sees it."""
+    """Bound as the node binds it, and not listened on: nobody sees it. A name is none: to look it up takes time, and
+    asks others."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.inet_pton(family, host)
     with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:

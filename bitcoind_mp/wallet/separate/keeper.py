@@ -4,8 +4,10 @@ It makes a wallet's file and has the supervisor start the process that serves it
 doesn't belong: how those processes are reached (``elsewhere.py``).
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from bitcoind_mp.interfaces.wallet_units import Carries, OpenWallet, WalletUnit,
 from bitcoind_mp.signing.sealing import Cost
 from bitcoind_mp.wallet.clock import NodeClock
 from bitcoind_mp.wallet.options import WalletOptions
-from bitcoind_mp.wallet.storage.carrier import TEMPORARY
+from bitcoind_mp.wallet.storage.carrier import TEMPORARY, Carrier
 from bitcoind_mp.wallet.storage.directory import Directory
 from bitcoind_mp.wallet.storage.ledger import WalletFileError
 from bitcoind_mp.wallet.wallets.creation import Recipe
@@ -35,18 +37,24 @@ _GONE = (OSError, Disconnected, CallTimeout)
 
 
 class BackupsOfOthers(Carries):
-    """``directory`` is where wallets lie, and its carrier brings them to where they are to go. ``known``
-    gives those that have processes."""
+    """``directory`` is where wallets lie, and ``carrier``, which nobody else uses, brings them to where they are to go.
+    ``known`` gives those that have processes. Whoever has one carried says how large it is and what is in it: the
+    others are answered meanwhile."""
 
-    def __init__(self, directory: Directory, known: Callable[[], Awaitable[list[WalletUnit]]]) -> None:
+    def __init__(
+        self, directory: Directory, carrier: Carrier, known: Callable[[], Awaitable[list[WalletUnit]]]
+    ) -> None:
         self._directory = directory
+        self._carrier = carrier
         self._known = known
+        self._one_at_a_time = ThreadPoolExecutor(1, "backups")
 
     async def carry(self, name: str, destination: str) -> None:
         await self._require_no_reader(name, Path(destination).parent.resolve())
-        copy, carrier = self._directory.path(name) / TEMPORARY, self._directory.carrier
+        copy = self._directory.path(name) / TEMPORARY
         try:
-            carrier.put(copy, Path(destination))
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._one_at_a_time, self._carrier.put, copy, Path(destination))
         except OSError as error:
             where = f": '{error.filename}'" if error.filename else ""
             raise RpcError(RpcCode.WALLET_ERROR, f"{error.strerror or error}{where}") from error

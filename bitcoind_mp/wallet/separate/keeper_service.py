@@ -88,7 +88,7 @@ class KeeperService(Service):
         ways = Ways.handed(config, host.activation.socket)
         self._app = app = KeeperApp(config, hello, self._supervisor, ways)
         table = manifest.Table(path.with_suffix(".json"))
-        protections = confine_keeper(config, app.keeper.directory)
+        protections, carrier = confine_keeper(config, app.keeper.directory)
         self._health = KeeperHealth(app, host.counters.read, protections)
         self._balances = Balances(app.processes, config.socket_path, hello, self._tell)
         app.processes.on_up = app.keeper.on_change = self._balances.look
@@ -100,7 +100,7 @@ class KeeperService(Service):
         await server.go_on_with(host.callers())
         await app.processes.begun()
         if ways.at_keeper is not None:
-            backups = BackupsOfOthers(app.keeper.directory, app.processes.known)
+            backups = BackupsOfOthers(app.keeper.directory, carrier, app.processes.known)
             self._for_wallets = Server([backups], hello=hello, limit=MAX_FROM_WORKER, batches=False)
             self._entrance = Entrance(ways.at_keeper, by(self._for_wallets))
             self._entrance.open()

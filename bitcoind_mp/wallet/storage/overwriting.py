@@ -6,6 +6,7 @@ that holds a key or a descriptor which the new file doesn't.
 
 import sqlite3
 import stat
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,13 @@ _HELD = (
     "SELECT public FROM secrets",
     "SELECT value FROM facts WHERE name = 'signer_keyset'",
 )
+#: What these are must be tables with pages of their own: a view's or a virtual table's rows are what its maker likes.
+_TABLES = (
+    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND rootpage > 0 "
+    "AND name IN ('descriptors', 'secrets', 'facts')"
+)
+#: Characters that are read, of all together, and seconds that it may take: whoever wrote the file may be broken into.
+_MOST_HELD, _PATIENCE = 64 << 20, 30.0
 
 
 def require_free(path: Path) -> None:
@@ -49,7 +57,24 @@ def require_heir(copy: Path, earlier: Path, shown: Path) -> None:
 def _held_by(path: Path) -> list[set[tuple[str]]]:
     # As it lies there: not a byte beside it is made for looking into it.
     connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)
+    end = time.monotonic() + _PATIENCE
     try:
-        return [set(connection.execute(held)) for held in _HELD]
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_HELD)
+        connection.set_progress_handler(lambda: time.monotonic() > end, 100_000)
+        if connection.execute(_TABLES).fetchone() != (3,):
+            raise sqlite3.DatabaseError("it has not the tables of a wallet")
+        return [_rows(connection.execute(held)) for held in _HELD]
     finally:
         connection.close()
+
+
+def _rows(found: sqlite3.Cursor) -> set[tuple[str]]:
+    rows: set[tuple[str]] = set()
+    size = 0
+    for row in found:
+        size += 100 + len(str(row[0]))
+        if size > _MOST_HELD:
+            raise sqlite3.DatabaseError("it has more in it than a wallet")
+        rows.add(row)
+    return rows

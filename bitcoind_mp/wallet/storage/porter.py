@@ -164,11 +164,13 @@ def _put(source: int, destination: Path, closed: list[Path]) -> None:
     require_free(partial)
     partial.unlink(missing_ok=True)
     try:
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy:
+        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as copy:
             with os.fdopen(os.dup(source), "rb") as file:
                 file.seek(0)
                 shutil.copyfileobj(file, copy)
             copy.flush()
+            if not is_wallet_descriptor(copy.fileno()):  # whoever asks may have changed it meanwhile
+                raise PermissionError(1, "That is no wallet file")
             os.fsync(copy.fileno())
         partial.replace(directory / destination.name)
     except BaseException:

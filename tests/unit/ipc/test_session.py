@@ -278,6 +278,24 @@ def test_no_batch_is_taken_of_a_process_of_ours(recording: Any, example: Any, se
     asyncio.run(main())
 
 
+def test_answers_that_nobody_waits_for_are_told_of_once(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The other side may send them without end, as long as it likes, and with what it likes in them."""
+
+    async def main() -> None:
+        session, _ = recording()
+        told = json.dumps(
+            {"jsonrpc": "2.0", "error": {"code": 1, "message": "\x1b[2K\nnow" + "x" * 10_000}, "id": None}
+        )
+        for _ in range(100):
+            session.received(told.encode() + b"\n")
+
+    with caplog.at_level(logging.INFO, logger="bitcoind_mp.ipc"):
+        asyncio.run(main())
+    (line,) = (text for text in caplog.messages if "the other side answered" in text)
+    assert line.isprintable()
+    assert len(line) < 300
+
+
 def test_a_batch_of_notifications_is_not_answered(recording: Any, example: Any) -> None:
     async def main() -> None:
         session, link = recording(example())

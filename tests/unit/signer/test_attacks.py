@@ -1,11 +1,13 @@
 """What somebody tries who has the wallet's process: to spend more than the policy allows, or off the record."""
 
+import asyncio
+import base64
 from dataclasses import replace
 
 import pytest
 from spends import COIN, STRANGER, Address, Coin, changed, signed_inputs, spend
 
-from bitcoind_mp.interfaces.errors import RpcCode
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 
 FEE = 1000
@@ -262,5 +264,26 @@ def test_nothing_is_signed_beside_a_log_that_isn_t_as_it_was(on_desk, how):
                 file.write(whole)
         await desk.vault.sign(keys.id, pay(keys, *coins(keys, 1)))
         desk.restart()
+
+    on_desk(scenario)
+
+
+def test_the_others_are_answered_while_a_large_transaction_is_read(on_desk):
+    """Whoever has broken into a wallet may show as many as he likes; the signer's loop must feed its watchdog."""
+    count = 4000
+    inputs = b"".join(number.to_bytes(32, "big") + bytes(5) + b"\xff" * 4 for number in range(1, count + 1))
+    tx = b"\2\0\0\0\xfd" + count.to_bytes(2, "little") + inputs + b"\1" + bytes(9) + bytes(4)
+    text = base64.b64encode(b"psbt\xff\1\0\xfe" + len(tx).to_bytes(4, "little") + tx + bytes(1 + count)).decode()
+
+    async def scenario(desk):
+        keys = await desk.keys()
+        reading = asyncio.ensure_future(desk.vault.sign(keys.id, text[:-8]))
+        turns = 0
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+        with pytest.raises(RpcError, match="TX decode failed"):
+            await reading
+        assert turns > 20
 
     on_desk(scenario)

@@ -61,6 +61,18 @@ def test_a_line_without_end_cannot_fill_the_memory(file: LogFile) -> None:
     pump.close()
 
 
+def test_a_flood_of_empty_lines_is_many_turns_work(file: LogFile) -> None:
+    """Each is an entry of the journal's: all that the pipe holds at once would keep the others waiting."""
+    entries = Entries()
+    pump = Pump(UnitLog("node", file, Journal(1, entries)))
+    os.write(pump.writer, b"\n" * 60_000)
+    pump.read()
+    assert 0 < len(entries.told) < 10_000
+    pump.finish()
+    assert len(entries.told) == 60_000
+    pump.close()
+
+
 def test_what_is_not_utf8_is_shown_all_the_same(file: LogFile) -> None:
     log = UnitLog("node", file)
     log.write([b"caf\xe9", "caf\u00e9".encode()])

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,8 @@ def test_a_port(family: int, host: str) -> None:
         other.listen()
         obstacle = Obstacle("port", host, other.getsockname()[1])
         assert is_in_the_way(obstacle, [])
+        for name in ("localhost", "", "no.such.host.invalid", "127.1"):
+            assert not is_in_the_way(replace(obstacle, what=name), []), "no name is looked up"
     assert not is_in_the_way(obstacle, [])
     assert not is_in_the_way(Obstacle("port", "192.0.2.1", 9), []), "no address of ours: it isn't taken"
     assert not is_in_the_way(Obstacle("port", host, 1 << 20), [])

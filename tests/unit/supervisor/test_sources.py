@@ -54,7 +54,7 @@ def test_blocks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         {"kind": "tip", "time": 1.0, "hash": GOOD, "height": 2, "block_time": 6},
         {"kind": "missed", "time": 1.0, "source": "node", "count": 7},
     ]
-    assert caplog.messages == ["node told of a block whose hash is none"] * 2
+    assert caplog.messages == ["node told of a block whose hash is none"], "once: there may be no end of them"
 
 
 def test_transactions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -68,7 +68,20 @@ def test_transactions(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         **{"kind": "transaction", "time": 1.0, "wallet": "w"},
         **{"txid": GOOD, "block": None, "height": -1, "number": 3},
     }
-    assert len(caplog.messages) == 2
+    assert len(caplog.messages) == 1
+
+
+def test_one_wallets_process_tells_of_no_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A command on transactions would be run with the other's name."""
+
+    async def scenario(where: Any, board: Board) -> None:
+        where[1].plan = replace(where[1].plan, name="wallet@alice", wallet="alice")
+        source = WalletSource(*where, board=board, fresh=False)
+        for wallet in ("alice", "bob", ""):
+            await source.transactions(wallet, [TransactionChange(3, GOOD, "", -1)])
+
+    assert [notice["wallet"] for notice in run(tmp_path, scenario)] == ["alice"]
+    assert caplog.messages == ["node told of another wallet's transactions"]
 
 
 def test_warnings_are_bounded(tmp_path: Path) -> None:
@@ -76,10 +89,11 @@ def test_warnings_are_bounded(tmp_path: Path) -> None:
 
     async def scenario(where: Any, board: Board) -> None:
         source = NodeSource(*where, board=board, warned=seen.append)
-        await source.warnings(["x" * 10_000] * 1000)
+        await source.warnings(["\x1b[31m" + "x" * 10_000 + "\n"] * 1000)
 
     run(tmp_path, scenario)
-    assert [len(seen[0]), {len(text) for text in seen[0]}] == [20, {500}]
+    assert [len(seen[0]), {len(text) for text in seen[0]}] == [20, {499}]
+    assert all(text.isprintable() for text in seen[0])
 
 
 def test_an_answer_waits_for_what_is_done_about_it(tmp_path: Path) -> None:

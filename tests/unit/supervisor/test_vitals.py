@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.health import Health
-from bitcoind_mp.supervisor.checks.vitals import Checkup, Grade, Resources, judge, measure, usage
+from bitcoind_mp.supervisor.checks.vitals import Checkup, Grade, Resources, believed, judge, measure, usage
 from bitcoind_mp.supervisor.plan import MIB, Limits
 from bitcoind_mp.supervisor.units.policy import Exit, Policy
 from bitcoind_mp.supervisor.units.states import State
@@ -53,6 +53,16 @@ def test_what_is_over_a_limit_is_a_problem(limits: Limits, problem: str) -> None
 
 def test_what_is_just_at_its_limits_is_well() -> None:
     assert grade(RUNNING, limits=Limits(memory=50 * MIB, cpu=5, files=20)) == (Grade.OK, [])
+
+
+def test_of_an_answer_so_much_is_taken_in_and_all_of_it_can_be_printed() -> None:
+    evil = "all is well\x1b[2K\r\n2026-11-29T00:00:00Z [supervisor] node: ready" + "x" * 100_000
+    found = believed(Health(evil, [evil] * 1000, protections=[evil] * 1000, unprotected=[evil] * 1000))
+    for texts in ([found.status], found.problems, found.protections, found.unprotected):
+        assert len(texts) in (1, 20)
+        assert all(text.isprintable() and len(text) <= 500 for text in texts)
+    well = Health("fine", ["alice is corrupt"], {"open_files": 3}, {"alice": {"lag": 2}}, ["seccomp"], ["Landlock"])
+    assert believed(well) == well
 
 
 def test_what_it_complains_of_itself_is_a_problem() -> None:

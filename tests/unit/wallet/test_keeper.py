@@ -3,9 +3,11 @@ wallet's process can't have its wallet. The supervisor and those processes are f
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.wallet_units import OpenWallet, WalletUnit, WalletUnits
 from bitcoind_mp.wallet.separate.keeper import BackupsOfOthers, Keeper
-from bitcoind_mp.wallet.storage.carrier import TEMPORARY
+from bitcoind_mp.wallet.storage.carrier import TEMPORARY, Direct
 from bitcoind_mp.wallet.wallets.creation import Recipe
 from bitcoind_mp.wallet.wallets.startup import StartupList
 
@@ -236,7 +238,7 @@ def test_no_backup_is_put_where_another_wallet_s_process_could_read_it(at_work, 
         outside.mkdir()
         (directory.root / "link").symlink_to(directory.root / "alice")
         world.units.had["named"] = WalletUnit(str(outside), "wallet@named", True)
-        carries = BackupsOfOthers(directory, world.units.listed)
+        carries = BackupsOfOthers(directory, directory.carrier, world.units.listed)
         (directory.root / "bob" / TEMPORARY).write_bytes(b"keys")
         target = outside / "b" if place == "elsewhere" else directory.root / place
         refused = await world.bench.refused(carries.carry("bob", str(target)))
@@ -245,5 +247,36 @@ def test_no_backup_is_put_where_another_wallet_s_process_could_read_it(at_work, 
         for fine in (directory.root / "bob" / "mine", tmp_path / "backup"):
             await carries.carry("bob", str(fine))
             assert fine.read_bytes() == b"keys"
+
+    at_work(scenario)
+
+
+class Slow(Direct):
+    """A carrier with a file that has no end, until it is allowed one."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.carried: list[Path] = []
+
+    def put(self, copy: Path, destination: Path) -> None:
+        self.begun.set()
+        assert self.may_end.wait(60)
+        self.carried.append(destination)
+
+
+def test_the_others_are_answered_while_one_s_backup_is_carried(at_work, tmp_path) -> None:
+    """How large it is, and how long it takes, is for its wallet's process to say."""
+
+    async def scenario(world: World) -> None:
+        (world.keeper.directory.root / "bob").mkdir(parents=True)
+        carrier = Slow()
+        carries = BackupsOfOthers(world.keeper.directory, carrier, world.units.listed)
+        carrying = [asyncio.create_task(carries.carry("bob", str(tmp_path / name))) for name in ("a", "b")]
+        await asyncio.to_thread(carrier.begun.wait, 60)
+        assert await world.keeper.names() == []
+        assert not any(task.done() for task in carrying)
+        carrier.may_end.set()
+        await asyncio.gather(*carrying)
+        assert [path.name for path in carrier.carried] == ["a", "b"], "one after the other"
 
     at_work(scenario)

@@ -3,17 +3,20 @@
 import asyncio
 import json
 import os
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bitcoind_mp.wallet.storage.carrier import Carrier, Direct
-from bitcoind_mp.wallet.storage.ledger import Ledger, is_wallet_file
+from bitcoind_mp.wallet.storage.ledger import APPLICATION_ID, Ledger, is_wallet_file
 from bitcoind_mp.wallet.storage.porter import Porter, work
 
 CHAIN, GENESIS = "regtest", "00"
@@ -198,6 +201,67 @@ def test_it_takes_nothing_that_is_no_wallet(channel: socket.socket, tmp_path: Pa
     os.close(descriptor)
     assert json.loads(channel.recv(4096))["error"] == "That is no wallet file"
     assert not (tmp_path / "placed").exists()
+
+
+def test_it_writes_no_file_that_is_none_by_the_time_that_it_is_copied(
+    ledger: Ledger, channel: socket.socket, tmp_path: Path
+) -> None:
+    """Whoever asks holds the file too, and changes it meanwhile."""
+    path = tmp_path / "changing"
+    path.write_bytes(ledger.path.read_bytes())
+    header = path.read_bytes()[:100]
+    changing = os.fork()
+    if changing == 0:
+        with path.open("r+b", buffering=0) as file:
+            while os.getppid() != 1:
+                os.pwrite(file.fileno(), b"all:\n\techo mine\n", 0)
+                os.pwrite(file.fileno(), header, 0)
+        os._exit(0)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        carried = 0
+        for number in range(2000):
+            placed = tmp_path / f"placed {number}"
+            socket.send_fds(channel, [json.dumps({"put": str(placed)}).encode()], [descriptor])
+            answer = json.loads(channel.recv(4096))
+            assert placed.exists() is not ("error" in answer)
+            if placed.exists():
+                carried += 1
+                assert is_wallet_file(placed)
+        os.close(descriptor)
+        assert 0 < carried < 2000
+        assert not list(tmp_path.glob("*.partial"))
+    finally:
+        os.kill(changing, signal.SIGKILL)
+        os.waitpid(changing, 0)
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x || 'x' AS text FROM c"
+HUGE = "CREATE TABLE descriptors (number, text AS (hex(zeroblob(1 << {}))))"
+MANY = "INSERT INTO descriptors SELECT value FROM json_each('[" + ",".join(map(str, range(200))) + "]')"
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ([f"CREATE VIEW descriptors AS {ENDLESS}"], "it has not the tables of a wallet"),
+        (["CREATE VIRTUAL TABLE descriptors USING fts5(text)"], "it has not the tables of a wallet"),
+        ([HUGE.format(27), MANY], "string or blob too big"),
+        ([HUGE.format(19), MANY], "it has more in it than a wallet"),
+    ],
+)
+def test_what_is_to_be_written_over_holds_nobody_up(
+    ledger: Ledger, carrier: Carrier, tmp_path: Path, made: list[str], why: str
+) -> None:
+    """Whoever made it may have been broken into: it has no end, or one that nobody lives to see."""
+    target = tmp_path / "endless"
+    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+        tables = ["CREATE TABLE secrets (public)", "CREATE TABLE facts (name, value)"]
+        for statement in (f"PRAGMA application_id = {APPLICATION_ID}", *made, *tables):
+            connection.execute(statement)
+    with pytest.raises(FileExistsError, match=why):
+        asyncio.run(carrier.back_up(ledger, target))
+    assert [path.name for path in ledger.path.parent.iterdir() if "partial" in path.name] == []
 
 
 def test_it_hands_over_nothing_that_is_no_wallet(channel: socket.socket, tmp_path: Path) -> None:
