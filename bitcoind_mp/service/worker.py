@@ -119,7 +119,8 @@ class Service(ABC):
 def run_worker(service: Service, *, name: str, environ: MutableMapping[str, str]) -> int:
     """Run until stopped; the exit status, for ``__main__`` to exit with. Call it on the main thread.
 
-    SIGTERM and SIGINT stop; SIGHUP reloads, and gives the manager the inherited sockets to keep; the lifeline's end of
+    SIGTERM and SIGINT stop; SIGHUP reloads, and gives the manager the inherited sockets to keep, and says how
+    often WATCHDOG=1 comes; the lifeline's end of
     file stops; SIGABRT prints every thread's stack to stderr and dies. WATCHDOG=1 is sent by the serving loop alone, at
     half of WATCHDOG_USEC.
     """
@@ -143,7 +144,7 @@ async def _live(service: Service, name: str, host: Host, watchdog: float) -> Exi
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_loop_error)
     service_logging.drain_in(loop)
-    reloads = _Reloads(service, host)
+    reloads = _Reloads(service, host, watchdog)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, host.request_stop, number.name)
     loop.add_signal_handler(signal.SIGHUP, reloads.request)
@@ -205,9 +206,10 @@ def _watch_lifeline(host: Host, descriptor: int) -> None:
 class _Reloads:
     """SIGHUP: one reload at a time, and none before the service is up; those that come meanwhile make one more."""
 
-    def __init__(self, service: Service, host: Host) -> None:
+    def __init__(self, service: Service, host: Host, watchdog: float) -> None:
         self._service = service
         self._host = host
+        self._watchdog = watchdog
         self._wanted = False
         self._busy = True
 
@@ -230,6 +232,7 @@ class _Reloads:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             report(error, "reload")
+        self._host.notify.send(f"WATCHDOG_USEC={round(self._watchdog * 1_000_000)}")
         for name, sockets in reversed(self._host.activation.sockets.items()):  # its own last: then all are there
             self._host.notify.store(name, sockets[0].fileno())
         self._host.notify.ready(self._service.ready_status())

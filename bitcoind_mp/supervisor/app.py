@@ -105,6 +105,7 @@ class Supervisor:
         self._notify: NotifySocket
         self._door: Door
         self._adopted: dict[str, int] = {}
+        self._watchdogs: dict[str, float] = {}
         self._private = Private(self._handed.private if self._handed is not None else {})
         self._since = self._handed.since if self._handed is not None else self._loop.time()
         self._reload_wanted = False
@@ -205,6 +206,7 @@ class Supervisor:
         if self._config.get_bool("adopt"):
             left = await adoption.listeners(self._notify, orphans, self._config.network_dir)
             wanted = plan.channels(self._config)
+            self._watchdogs = left.watchdogs
             self._adopted, self._private = adoptable(left.listeners, left.ends, wanted=wanted)
         sweep(self._config.run_dir, is_answered, {orphan.unit for orphan in orphans})
         going = {orphan.unit for orphan in orphans if orphan.unit not in self._adopted}
@@ -448,7 +450,8 @@ class Supervisor:
         out; what they start on is theirs until then."""
         for orphan in orphans:
             if orphan.unit in manager.units and orphan.unit in self._adopted:
-                manager.own(manager.units[orphan.unit], Foundling(orphan.pid, orphan.pidfd))
+                process = Foundling(orphan.pid, orphan.pidfd)
+                manager.own(manager.units[orphan.unit], process, self._watchdogs.get(orphan.unit))
             elif orphan.unit in manager.units:
                 manager.adopt(manager.units[orphan.unit], Foundling(orphan.pid, orphan.pidfd))
                 self._announcer.progress(

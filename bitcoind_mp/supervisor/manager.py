@@ -159,13 +159,14 @@ class Manager:
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self.tell(supervised, ev.Adopted(process.pid))
 
-    def own(self, supervised: Supervised, process: Foundling) -> None:
-        """A process of the unit is there already, and is to stay: it is the unit's as one of ours would be."""
+    def own(self, supervised: Supervised, process: Foundling, watchdog: float | None = None) -> None:
+        """A process of the unit is there already, and is to stay: it is the unit's as one of ours would be.
+        ``watchdog``: how often it gives a sign of life, in seconds; None: as the configuration says."""
         supervised.process = process
         supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
         self._renew(supervised)
-        self.tell(supervised, ev.TakenOver(process.pid))
+        self.tell(supervised, ev.TakenOver(process.pid, watchdog))
 
     def on_change(self, listener: Listener) -> None:
         """Call ``listener(supervised, the unit before)`` whenever a unit's state changes."""

@@ -54,6 +54,16 @@ def test_workers_run_on_and_are_taken_over(
     until(lambda: supervisor.unit("node")["status"] == "told again")
 
 
+def test_one_that_was_taken_over_is_watched_as_it_was_told_at_its_start(
+    supervisor: Any, orphaned: dict[str, int], until: Callable[..., Any]
+) -> None:
+    """It goes on giving signs of life that often, whatever the configuration says by now; the next process won't."""
+    supervisor.start(ADOPT, "-watchdog=7")
+    assert {name: supervisor.unit(name)["watchdog"] for name in orphaned} == {"node": 30, "wallet": 30}
+    os.kill(orphaned["node"], signal.SIGKILL)
+    assert supervisor.wait_new("node", orphaned["node"])["watchdog"] == 7
+
+
 def test_one_that_was_taken_over_is_restarted_when_it_dies_and_its_callers_wait(
     supervisor: Any, orphaned: dict[str, int]
 ) -> None:

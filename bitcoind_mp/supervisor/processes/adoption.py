@@ -15,7 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .notify import NotifySocket, stored_name
+from bitcoind_mp.supervisor.units.events import WatchdogInterval
+
+from .notify import NotifySocket, parse, stored_name
 from .orphans import Orphan
 from .private import ENDS
 
@@ -27,9 +29,10 @@ PATIENCE = 5.0
 @dataclass(frozen=True)
 class Left:
     """What orphans handed over, by unit: the sockets that they listen on, and, by name, their ends of the channels
-    between them (``private.py``)."""
+    between them (``private.py``). ``watchdogs``: how often each gives a sign of life (seconds, 0 for never)."""
 
     listeners: dict[str, int] = field(default_factory=dict)
+    watchdogs: dict[str, float] = field(default_factory=dict)
     ends: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -45,6 +48,10 @@ async def listeners(notify: NotifySocket, orphans: Sequence[Orphan], locks: Path
         for message in notify.receive():
             orphan = asked.get(message.pid)
             name = stored_name(message.text)
+            if orphan is not None:
+                for event in parse(message.text):
+                    if isinstance(event, WatchdogInterval):
+                        left.watchdogs[orphan.unit] = event.seconds
             for descriptor in message.descriptors:
                 kept, key = None, ""
                 if orphan is not None and name:

@@ -57,9 +57,11 @@ class Adopted:
 
 @dataclass(frozen=True)
 class TakenOver:
-    """A process that an earlier supervisor left was found at work, and is ours from now on."""
+    """A process that an earlier supervisor left was found at work, and is ours from now on. ``watchdog``: how often it
+    gives a sign of life (seconds, 0 for never), as it was told at its start; None: it didn't say."""
 
     pid: int
+    watchdog: float | None = None
 
 
 @dataclass(frozen=True)

@@ -190,7 +190,8 @@ def _taken_over(unit: Unit, event: ev.TakenOver, now: float) -> Result:
     if unit.state is not State.STOPPED:
         raise IllegalMove(f"taken over while {unit.state}")
     policy = unit.policy
-    unit = replace(unit, wanted=True, watchdog=policy.watchdog)
+    watchdog = policy.watchdog if event.watchdog is None else event.watchdog
+    unit = replace(unit, wanted=True, watchdog=watchdog)
     running = _move(unit, State.RUNNING, now, pid=event.pid, ready_at=now, watchdog_at=_expiry(unit, now))
     text = f"taken over: pid {event.pid}, which an earlier supervisor started, runs on"
     return running, (ev.Log(logging.WARNING, text, Event.UNIT_TAKEN_OVER),)

@@ -90,6 +90,7 @@ class Worker:
             if number == signal.SIGHUP:
                 self.reloads += 1
                 self.notify("RELOADING=1")
+                self.notify(f"WATCHDOG_USEC={round(self.watchdog * 2e6)}")
                 self.store()
                 self.notify("READY=1")
             else:

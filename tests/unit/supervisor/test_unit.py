@@ -719,6 +719,14 @@ def test_a_process_that_is_taken_over_is_as_one_of_ours(script: Script) -> None:
     assert script.unit.ended.why.endswith("so that its exit status is lost")
 
 
+@pytest.mark.parametrize(("told", "watched"), [(None, 8.0), (30.0, 30.0), (0.0, None)])
+def test_a_process_that_is_taken_over_is_watched_as_it_was_told(
+    script: Script, told: float | None, watched: float | None
+) -> None:
+    script.tell(ev.TakenOver(77, told))
+    assert script.unit.watchdog_at == (None if watched is None else script.now + watched)
+
+
 # -- a machine that stood still ---------------------------------------------------------------------------------
 
 
