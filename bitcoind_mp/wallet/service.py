@@ -20,6 +20,7 @@ from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.sandbox import Mode, Protections, confine
 from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
+from bitcoind_mp.service.memory import give_back
 from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
@@ -184,6 +185,9 @@ class WalletService(Service):
         self._changed()
         host.notify.extend_timeout(_BUSY_FOR)
         await self._readiness.wait()
+        for wallet in app.wallets:
+            wallet.ledger.rest()
+        give_back()
 
     async def _come_up(
         self, host: Host, app: WalletApp, names: list[str], server: Server, table: manifest.Table

@@ -113,6 +113,10 @@ class Ledger:
         """Have older versions of this program leave the file alone. In a transaction."""
         self.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
+    def rest(self) -> None:
+        """Let go of what was read: after a load most of it isn't needed again soon."""
+        self.execute("PRAGMA shrink_memory")
+
     def save_memory(self) -> None:
         """Keep a quarter of the usual of the file in memory."""
         self.execute("PRAGMA cache_size=-500")
