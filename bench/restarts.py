@@ -22,7 +22,7 @@ RUNS = 7
 #: Seconds that a process has run when it is killed: runit holds one back that ends in its first second.
 _AGE = 1.1
 DEADLINE = 30.0
-NOT_INSTALLED = "not installed"
+NOT_INSTALLED = "not there"
 #: Our supervisor as it is, with the trivial program for its node and nothing else.
 _OURS = """
 import sys

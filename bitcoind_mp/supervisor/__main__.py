@@ -3,11 +3,12 @@
 import asyncio
 import os
 import sys
+import time
 
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.option import SUPERVISOR
-from bitcoind_mp.interfaces.errors import FatalError, RpcError
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, RpcError
 from bitcoind_mp.service.logging import stderr_is_journal
 from bitcoind_mp.service.program import take_name
 from bitcoind_mp.service.standard import open_standard_streams
@@ -19,6 +20,10 @@ from .app import Plans, Start, Supervisor
 from .manager import log
 from .processes.process import keep_to_ourselves
 from .upgrade import answer
+
+#: Seconds that a service ends later by where there is no room: its manager tries again at once, but gives up one that
+#: failed twenty times in five minutes (``systemd/bitcoind-mp.service``), and there may be room after that.
+_UNTIL_THERE_IS_ROOM = 16.0
 
 
 def main() -> None:
@@ -35,7 +40,7 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
     if isinstance(config, int):
         return config
     if os.environ.get(handover.VARIABLE) == handover.CHECK:
-        print(answer(), flush=True)
+        print(answer(dict.fromkeys(each.preload for each in plans(config) if each.preload)), flush=True)
         return 0
     take_name("bitcoind-mp")
     announcer = Announcer()
@@ -61,7 +66,10 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
     try:
         asyncio.run(life())
     except Exception as error:  # noqa: BLE001 (reported, with its traceback where it is a defect)
-        return _failed(error, announcer)
+        status = _failed(error, announcer)
+        if status == ExitStatus.DISK_FULL and environ.get("NOTIFY_SOCKET"):
+            time.sleep(_UNTIL_THERE_IS_ROOM)
+        return status
     return 0
 
 
@@ -87,15 +95,23 @@ def _upgrade(arguments: list[str]) -> int:
 
 def _failed(error: Exception, announcer: Announcer) -> int:
     """Say what ended us, to the log and to whoever waits."""
-    status = status_of(error)
-    what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else repr(error)
-    known = error if isinstance(error, FatalError) else FatalError(what, status=status)
+    known = error if isinstance(error, FatalError) else _known(error)
     if log.hasHandlers():
         log.error("%s", known, exc_info=None if known is error else error)
     if not (log.hasHandlers() and stderr_is_journal(os.environ)):  # else the journal has it already
         print(f"Error: {known}", file=sys.stderr)
     announcer.failed(known)
-    return int(status)
+    return int(known.status)
+
+
+def _known(error: Exception) -> FatalError:
+    """An error of the system's in words for a person; another's name."""
+    status = status_of(error)
+    if not isinstance(error, OSError) or error.strerror is None:
+        return FatalError(repr(error), status=status)
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    hint = "Make room on the disk, then start it again." if status is ExitStatus.DISK_FULL else ""
+    return FatalError(f"{what}.", hint=hint, status=status)
 
 
 if __name__ == "__main__":

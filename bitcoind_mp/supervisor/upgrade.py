@@ -6,13 +6,14 @@ other (`Upgrade.roll`). What is handed over is ``handover.py``'s.
 """
 
 import asyncio
+import importlib
 import json
 import logging
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bitcoind_mp import __version__
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -46,8 +47,12 @@ def command_line() -> tuple[str, ...]:
     return (sys.executable, *sys.orig_argv[1:])
 
 
-def answer() -> str:
-    """What a program says that is asked whether it could take over."""
+def answer(programs: Iterable[str]) -> str:
+    """What a program says that is asked whether it could take over. ``programs`` are the packages of those that the
+    units' processes run: raises what keeps one from being imported."""
+    for package in programs:
+        importlib.import_module(f"{package}.preload").preload()
+        importlib.import_module(f"{package}.__main__")
     return json.dumps({"version": VERSION, "program": __version__})
 
 

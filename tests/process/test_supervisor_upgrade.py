@@ -159,3 +159,16 @@ def test_the_command(supervisor: Any) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[1].endswith("has taken over, and every unit runs it")
     assert supervisor.pid("node") != pid
+
+
+def test_a_program_of_a_unit_that_can_t_be_loaded_is_refused_too(supervisor: Any) -> None:
+    """Before anything is given up: else that unit would be down after the upgrade."""
+    supervisor.start()
+    before = [supervisor.pid("node"), supervisor.pid("wallet")]
+    (supervisor.plans / "preload").write_text("fail")
+    with pytest.raises(RpcError, match=r"The new program does not start: ImportError: half installed\. Nothing was"):
+        supervisor.ask("upgrade")
+    assert [supervisor.pid("node"), supervisor.pid("wallet")] == before
+    (supervisor.plans / "preload").unlink()
+    upgrade(supervisor)
+    assert supervisor.pid("node") != before[0]

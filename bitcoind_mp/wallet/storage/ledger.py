@@ -102,7 +102,10 @@ class Ledger:
                 connection.execute(f"PRAGMA user_version={version}")
                 ledger.set_fact("chain", chain)
                 ledger.set_fact("genesis", genesis)
-                fill(ledger)
+                try:
+                    fill(ledger)
+                finally:
+                    ledger.on_rollback = lambda: None  # without the file there is nothing to read again
         finally:
             connection.close()
         _sync_directory(path.parent)

@@ -51,6 +51,25 @@ def test_a_creation_that_fails_leaves_nothing_that_looks_like_a_wallet_and_may_b
     ledger.close()
 
 
+@pytest.mark.parametrize("when", ["filled", "committed"])
+def test_a_creation_without_room_says_so_whatever_reads_a_wallet_again(path, when):
+    def fill(ledger):
+        ledger.on_rollback = lambda: ledger.fact("chain")  # as a `Wallet` does: of this file nothing will be left
+        if when == "filled":
+            raise sqlite3.OperationalError("database or disk is full")
+        ledger.execute("PRAGMA defer_foreign_keys=ON")
+        ledger.execute("CREATE TABLE mine (of REFERENCES facts(name))")
+        ledger.execute("INSERT INTO mine VALUES ('nobody')")
+
+    with pytest.raises((RpcError, sqlite3.IntegrityError)) as raised:
+        make(path, fill)
+    assert "no such table" not in str(raised.value)
+    if when == "filled":
+        assert raised.value.code == RpcCode.DATABASE_ERROR
+    make(path)
+    opened(path).close()
+
+
 def test_a_transaction_that_fails_changes_nothing_and_says_so(path):
     make(path)
     ledger = opened(path)
