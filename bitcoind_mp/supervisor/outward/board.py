@@ -7,7 +7,7 @@ that read at their own pace.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -44,9 +44,11 @@ class Board:
 
 class Followers(Notices):
     """`notices.follow`: each follower has a task that tells it what it hasn't been told. ``wanted`` is called with the
-    kinds before that begins."""
+    kinds, and waited for: what happens once a follower has its answer is heard of."""
 
-    def __init__(self, board: Board, on_disconnect: OnDisconnect, wanted: Callable[[Collection[str]], None]) -> None:
+    def __init__(
+        self, board: Board, on_disconnect: OnDisconnect, wanted: Callable[[Collection[str]], Awaitable[None]]
+    ) -> None:
         self._board = board
         self._following = Following(on_disconnect)
         self._wanted = wanted
@@ -60,7 +62,7 @@ class Followers(Notices):
         chosen = [kind for kind in KINDS if kind in kinds or not kinds]
         waiting = _Waiting({*chosen, MISSED} if TIP in chosen else set(chosen))
         self._following.begin(waiting.tell(sink), sink, self._board.listen(waiting.add))
-        self._wanted(chosen)
+        await self._wanted(chosen)
         return chosen
 
     async def close(self) -> None:

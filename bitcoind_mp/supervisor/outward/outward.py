@@ -31,6 +31,8 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 _STARTUP, _SHUTDOWN = "startupnotify", "shutdownnotify"
 #: Seconds that commands have to end when everything else has.
 _LAST = 5.0
+#: Seconds that a follower waits for workers to be asked what he wants to hear: one that hangs keeps nobody.
+_ASKING = 2.0
 #: -shutdownnotify may be given often; Core runs them all at once.
 _AT_ONCE = 4
 
@@ -135,9 +137,14 @@ class Outward:
 
     # Sources
 
-    def _wanted(self, kinds: Collection[str]) -> None:
+    async def _wanted(self, kinds: Collection[str]) -> None:
         self._followed |= set(kinds)
         self._listen()
+        asking = [asyncio.ensure_future(source.asked()) for source in self._sources.values()]
+        if asking:
+            _, slow = await asyncio.wait(asking, timeout=_ASKING)
+            for each in slow:
+                each.cancel()
 
     def _listen(self) -> None:
         """Have a source for each unit of which somebody wants to hear what only it knows."""

@@ -56,6 +56,7 @@ class Source(ABC):
         self._hello = hello
         self._task: asyncio.Task[None] | None = None
         self._has_complained = False
+        self._is_asked = asyncio.Event()
 
     def begin(self) -> None:
         """Listen to it from now on."""
@@ -67,6 +68,11 @@ class Source(ABC):
         """It keeps on until it is cancelled: any other end is a mistake of ours, and nothing is told any more."""
         if not task.cancelled():
             log.error("%s is not listened to any more", self._supervised.name, exc_info=task.exception())
+
+    async def asked(self) -> None:
+        """Wait until it has been asked, where it serves: from then on nothing is missed, whatever ends meanwhile."""
+        if self._supervised.unit.state in SERVING:
+            await self._is_asked.wait()
 
     async def close(self) -> None:
         """Listen no longer."""
@@ -96,6 +102,7 @@ class Source(ABC):
                 self._has_complained = False
                 try:
                     await self._watch(session)
+                    self._is_asked.set()
                     pause = _RETRY
                     await asyncio.shield(session.closed)
                 finally:
@@ -103,6 +110,7 @@ class Source(ABC):
             except (OSError, RpcError) as error:
                 log.debug("%s does not tell what happens: %s", self._supervised.name, said(str(error)))
                 if isinstance(error, RpcError) and error.code == RpcCode.METHOD_NOT_FOUND:  # its next process may
+                    self._is_asked.set()
                     await self._manager.until_unit(self._supervised, lambda unit, old=pid: unit.pid != old)  # type: ignore[misc]
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_RETRY)

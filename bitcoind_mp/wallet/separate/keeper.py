@@ -175,9 +175,14 @@ class Keeper(Shelf):
             unit = await self._found(name)
             if unit is None:
                 break
+            opened = asyncio.create_task(self._opened(unit.unit))
+            settled = asyncio.create_task(self._units.settled(name))
             try:
-                async with self._asking(unit.unit) as wallet:
-                    await wallet.opened(CATCH_UP)
+                await asyncio.wait({opened, settled}, return_when=asyncio.FIRST_COMPLETED)
+                # Callers of a process that can't come up wait for its next one, which can't either.
+                if not opened.done() and (why := settled.result()):
+                    break
+                await opened
                 return
             except (*_GONE, RpcError) as error:
                 # It ended, or somebody else answered for it: the supervisor knows why, or that another process serves.
@@ -185,7 +190,15 @@ class Keeper(Shelf):
                 if why:
                     break
                 why = str(error)
+            finally:
+                opened.cancel()
+                settled.cancel()
+                await asyncio.gather(opened, settled, return_exceptions=True)
         raise RpcError(RpcCode.WALLET_ERROR, why or "It was unloaded meanwhile.")
+
+    async def _opened(self, unit: str) -> None:
+        async with self._asking(unit) as wallet:
+            await wallet.opened(CATCH_UP)
 
     async def _found(self, name: str) -> WalletUnit | None:
         return next((unit for unit in await self._units.listed() if unit.name == name), None)

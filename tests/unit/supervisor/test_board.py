@@ -40,7 +40,11 @@ def on_disconnect(sink: Any, gone: Callable[[], None]) -> Callable[[], None]:
 def run(scenario: Callable[[Board, Followers, list[Any]], Awaitable[None]]) -> None:
     async def life() -> None:
         board, wanted = Board(clock=lambda: 12.3456), []
-        followers = Followers(board, on_disconnect, wanted.append)
+
+        async def want(kinds: Any) -> None:
+            wanted.append(kinds)
+
+        followers = Followers(board, on_disconnect, want)
         await scenario(board, followers, wanted)
         await followers.close()
 

@@ -9,7 +9,10 @@ import pytest
 
 from bitcoind_mp.interfaces.chain import BlockRef
 from bitcoind_mp.interfaces.init import Hello
-from bitcoind_mp.interfaces.notices import TransactionChange
+from bitcoind_mp.interfaces.notices import TransactionChange, WalletWatch, WalletWatcher
+from bitcoind_mp.ipc.serve.server import Server
+from bitcoind_mp.ipc.wire.credentials import own_user
+from bitcoind_mp.ipc.wire.unix import bind_listener
 from bitcoind_mp.supervisor.manager import Manager
 from bitcoind_mp.supervisor.output.logs import Pump, UnitLog
 from bitcoind_mp.supervisor.outward.board import Board
@@ -108,6 +111,38 @@ def test_an_answer_waits_for_what_is_done_about_it(tmp_path: Path) -> None:
         done.set_result(None)
         async with asyncio.timeout(20):
             await answering
+
+    run(tmp_path, scenario)
+
+
+def test_a_follower_waits_until_a_worker_that_serves_was_asked(tmp_path: Path) -> None:
+    """What happened between his answer and that would be told to nobody."""
+
+    class Answering(WalletWatch):
+        def __init__(self) -> None:
+            self.called, self.goes_on = asyncio.Event(), asyncio.Event()
+
+        async def watch(self, fresh: bool, watcher: WalletWatcher) -> None:
+            self.called.set()
+            await self.goes_on.wait()
+
+    async def scenario(where: Any, board: Board) -> None:
+        _, unit, path, _ = where
+        wallet = Answering()
+        server = Server([wallet], hello=replace(HELLO, role="wallet"), access=own_user(""))
+        await server.serve(bind_listener(path))
+        source = WalletSource(*where, board=board, fresh=True)
+        async with asyncio.timeout(20):
+            await source.asked()  # nobody serves
+            unit.unit = replace(unit.unit, state=State.RUNNING)
+            source.begin()
+            asked = asyncio.ensure_future(source.asked())
+            await wallet.called.wait()
+            assert not asked.done()
+            wallet.goes_on.set()
+            await asked
+            await source.close()
+            await server.close()
 
     run(tmp_path, scenario)
 
