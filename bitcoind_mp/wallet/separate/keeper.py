@@ -176,9 +176,10 @@ class Keeper(Shelf):
             if unit is None:
                 break
             try:
-                async with self._asking(unit.unit) as wallet:
-                    await wallet.opened(CATCH_UP)
-                return
+                why = await self._opened(unit)
+                if not why:
+                    return
+                break
             except (*_GONE, RpcError) as error:
                 # It ended, or somebody else answered for it: the supervisor knows why, or that another process serves.
                 why = await self._units.settled(name)
@@ -186,6 +187,26 @@ class Keeper(Shelf):
                     break
                 why = str(error)
         raise RpcError(RpcCode.WALLET_ERROR, why or "It was unloaded meanwhile.")
+
+    async def _opened(self, unit: WalletUnit) -> str:
+        """Wait until the process of a unit has its wallet open. Why it will not: one that ends before it answers
+        anybody leaves its callers waiting for the next. Raises what asking it does."""
+
+        async def asked() -> str:
+            async with self._asking(unit.unit) as wallet:
+                await wallet.opened(CATCH_UP)
+            return ""
+
+        asking, settling = asyncio.create_task(asked()), asyncio.create_task(self._units.settled(unit.name))
+        try:
+            await asyncio.wait({asking, settling}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done() and settling.exception() is None and (why := settling.result()):
+                return why
+            return await asking
+        finally:
+            for task in (asking, settling):
+                task.cancel()
+            await asyncio.gather(asking, settling, return_exceptions=True)
 
     async def _found(self, name: str) -> WalletUnit | None:
         return next((unit for unit in await self._units.listed() if unit.name == name), None)
