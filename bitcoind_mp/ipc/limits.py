@@ -16,6 +16,9 @@ MAX_FROM_WORKER = 1024 * 1024
 #: hexadecimal, with what is around it. One that was broken into must not fill the node's memory.
 MAX_FROM_WALLET = 9 * 1024 * 1024
 
+#: The longest line that a wallet's process takes from the node: a block in hexadecimal, and as much again.
+MAX_FROM_NODE = 16 * 1024 * 1024
+
 #: What all connections of a server may hold of unfinished lines together. Room for a few large requests at
 #: once; a thousand connections with half a large line each must not be able to fill the machine.
 MAX_UNFINISHED = 4 * MAX_REQUEST

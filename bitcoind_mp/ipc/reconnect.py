@@ -11,6 +11,7 @@ from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
 from bitcoind_mp.interfaces.init import Hello
 
 from .client import connect
+from .limits import MAX_REPLY
 from .session import Session
 from .wire.inotify import Appearance
 from .wire.jsonrpc import Params
@@ -58,7 +59,7 @@ class Reconnecting:
     connected it does nothing. ``on_up(session)`` is awaited after each handshake, before `session` is set; if it
     raises, the attempt failed. ``on_down(reason)`` is called when a session ended, and for a failed attempt whose
     reason is another than the last. ``patience`` in seconds is how long one attempt may take: a worker that restarts
-    under the supervisor leaves callers in the kernel's queue meanwhile.
+    under the supervisor leaves callers in the kernel's queue meanwhile. ``limit``: the longest line that is taken.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Reconnecting:
         timeout: float = 30.0,
         patience: float = 30.0,
         dial: Dial | None = None,
+        limit: int = MAX_REPLY,
     ) -> None:
         self.session: Session | None = None
         self.has_failed = False
@@ -86,6 +88,7 @@ class Reconnecting:
         self._timeout = timeout
         self._patience = patience
         self._dial = dial
+        self._limit = limit
         self._up = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -175,7 +178,12 @@ class Reconnecting:
 
     async def _connect(self) -> Session:
         return await connect(
-            self._path, hello=self._hello, deadline=self._patience, timeout=self._timeout, dial=self._dial
+            self._path,
+            hello=self._hello,
+            deadline=self._patience,
+            timeout=self._timeout,
+            dial=self._dial,
+            limit=self._limit,
         )
 
     def _words(self, error: Exception) -> str:

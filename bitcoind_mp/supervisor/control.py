@@ -18,6 +18,7 @@ from .checks.vitals import Grade, measure, usage
 from .manager import Manager
 from .output.logs import UnitLog
 from .report import WallClock, sandbox, unit_line, unit_status
+from .said import said
 from .supervised import Supervised
 from .units import events as ev
 from .units.states import ALIVE, AT_REST, SERVING, WAITING, State
@@ -285,4 +286,4 @@ def why_down(supervised: Supervised) -> str:
         return unit.reason or str(unit.state)
     ended = unit.ended.exit
     words = supervised.last_words[-1:] if not ended.said and ended.signal != signal.SIGKILL else []
-    return "; ".join([unit.reason, *words])
+    return "; ".join([unit.reason, *map(said, words)])

@@ -190,4 +190,6 @@ def become(handover: Handover, environ: Mapping[str, str]) -> None:
     except OSError as error:
         about = event(Event.SUPERVISOR_NOT_UPGRADED)
         log.error("the new program could not be executed: %s", error.strerror, extra=about)
+        for descriptor in handover.descriptors:  # commands may be run yet that are to have none of them
+            os.set_inheritable(descriptor, False)
         let_through()

@@ -113,6 +113,30 @@ def test_what_it_has_is_connected_to_nobody_else(both: tuple[Entered, Entered], 
     assert confined.attempt(code) == "1"
 
 
+#: The same: (the call, with nothing that could be meant, what it answers where it is carried out, where it isn't).
+AROUND = {
+    "a ring of calls that the kernel makes": ("libc.syscall(425, 1, 0)", 14, 38),
+    "a program by its descriptor": ("libc.syscall({'x86_64': 322, 'aarch64': 281}[machine], -1, b'x', 0, 0, 0)", 9, 1),
+    "a process by clone3": ("libc.syscall(435, 0, 0)", 22, 38),
+    "a descriptor of another process": ("libc.syscall(438, -1, 0, 0)", 9, 1),
+    "another's memory, given up": ("libc.syscall(440, -1, 0, 0, 0, 0)", 9, 38),
+    "a file by its number": ("libc.syscall({'x86_64': 304, 'aarch64': 265}[machine], -1, 0, 0)", 14, 38),
+    "a mount": ("libc.syscall(428, -1, b'x', 0)", 9, 38),
+    "keys": ("libc.syscall({'x86_64': 250, 'aarch64': 219}[machine], 999, 0, 0, 0, 0)", 95, 1),
+}
+
+
+@pytest.mark.parametrize("what", AROUND)
+def test_there_is_no_way_round_the_filter(both: tuple[Entered, Entered], what: str) -> None:
+    call, carried_out, refused = AROUND[what]
+    code = (
+        f"libc = ctypes.CDLL(None, use_errno=True); machine = os.uname().machine; {call}; result = ctypes.get_errno()"
+    )
+    confined, free = both
+    assert free.attempt(code) == str(carried_out)
+    assert confined.attempt(code) == str(refused)
+
+
 #: The channel to the node is what it was handed next after its listening socket. A call over it, as our own code makes.
 OVER_THE_CHANNEL = """
 import json, socket

@@ -188,7 +188,7 @@ class Console:
         self._poll.register(fd, select.POLLOUT)
 
     def write(self, unit: str, lines: list[bytes], pid: int | None) -> None:
-        self._put([unit.encode() + b": " + line for line in lines])
+        self._put([unit.encode() + b": " + _harmless(line) for line in lines])
 
     def _put(self, lines: list[bytes]) -> None:
         """As many lines at once as are sure not to block."""
@@ -226,6 +226,14 @@ class Journal(Console):
             text = unit.encode() + b": " + text
             if not self._entries.add(text, int(priority), unit=unit, pid=pid, message_id=message_id):
                 self._put([b"<" + priority + b">" + text])
+
+
+def _harmless(line: bytes) -> bytes:
+    """As it may be shown on a terminal: what a worker wrote, a peer of the node's may have chosen."""
+    text = _text(line)
+    if text.isprintable():
+        return line
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text).encode()
 
 
 def _text(line: bytes) -> str:

@@ -12,6 +12,7 @@ from bitcoind_mp.interfaces.chain import Chain, ChainStatus
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
+from bitcoind_mp.ipc.limits import MAX_FROM_NODE
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.session import Session
@@ -44,7 +45,9 @@ class Upstream:
         self._clock = clock
         self._node: Chain | None = None
         self._attachments: dict[str, Attachment] = {}
-        self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dialling(channel))
+        self._link = Reconnecting(
+            path, hello=hello, on_up=self._up, on_down=self._down, dial=dialling(channel), limit=MAX_FROM_NODE
+        )
         self.on_change: Callable[[], None] = lambda: None
         self.busy_at: float | None = None
         """When the node last answered that it is still coming up (the loop's clock), None where it didn't since."""

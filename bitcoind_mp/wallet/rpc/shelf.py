@@ -1,5 +1,6 @@
 """Commands that make, load and list wallets, and are about none that is loaded (``src/wallet/rpc/wallet.cpp``)."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,14 @@ class ShelfCommands:
         return await self._shelf.names()
 
     @command("wallet")
-    def listwalletdir(self) -> dict[str, Any]:
+    async def listwalletdir(self) -> dict[str, Any]:
         """Returns the wallets in the wallet directory.
 
         Returns:
             wallets: the name of each, and warnings about it
         """
-        found = self._shelf.directory.listed()
+        # A process that was broken into may have left directories without number: others are answered meanwhile.
+        found = await asyncio.to_thread(list, self._shelf.directory.listed())
         return {"wallets": [{"name": name, "warnings": warnings} for name, warnings in found]}
 
     @command("wallet", changes=True)

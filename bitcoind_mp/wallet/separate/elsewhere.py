@@ -14,6 +14,7 @@ from bitcoind_mp.interfaces.events import Events, EventSink
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.wallet_units import Carries, OpenWallet, WalletUnit, WalletUnits
 from bitcoind_mp.ipc.client import connect
+from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
 from bitcoind_mp.ipc.proxy import proxy
 from bitcoind_mp.ipc.reconnect import Reconnecting
 from bitcoind_mp.ipc.serve.forward import as_it_came
@@ -194,11 +195,11 @@ class Balances:
     async def _look(self, before: "asyncio.Task[None] | None") -> None:
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
-        units = [unit.unit for unit in await self._processes.known() if unit.loaded]
+        units = {unit.unit: unit.name for unit in await self._processes.known() if unit.loaded}
         gone = [self._of.pop(name) for name in list(self._of) if name not in units]
-        for name in units:
+        for name, wallet in units.items():
             if name not in self._of:
-                self._of[name] = _Balance(self._socket_of(name), self._hello, self._tell)
+                self._of[name] = _Balance(self._socket_of(name), self._hello, wallet, self._tell)
         self._of = {name: self._of[name] for name in units}
         self._tell()
         await asyncio.gather(*(each.link.close() for each in gone))
@@ -208,16 +209,19 @@ class Balances:
 
 
 class _Balance(EventSink):
-    """What one wallet's process tells."""
+    """What one wallet's process tells of that ``wallet``; of another it has nothing to tell."""
 
-    def __init__(self, path: Path, hello: Hello, changed: Callable[[], None]) -> None:
+    def __init__(self, path: Path, hello: Hello, wallet: str, changed: Callable[[], None]) -> None:
         self.wallets: list[Any] = []
+        self._wallet = wallet
         self._changed = changed
-        self.link = Reconnecting(path, hello=hello, on_up=self._up, most=_LONGEST_PAUSE)
+        self.link = Reconnecting(path, hello=hello, on_up=self._up, most=_LONGEST_PAUSE, limit=MAX_FROM_WORKER)
         self.link.start()
 
     async def changed(self, topic: str, state: dict[str, Any]) -> None:
-        self.wallets = state.get("wallets", [])
+        told = state.get("wallets")
+        own = told if isinstance(told, list) else []
+        self.wallets = [each for each in own if isinstance(each, dict) and each.get("name") == self._wallet][:1]
         self._changed()
 
     async def _up(self, session: Session) -> None:

@@ -175,30 +175,38 @@ class Keeper(Shelf):
             unit = await self._found(name)
             if unit is None:
                 break
-            opened = asyncio.create_task(self._opened(unit.unit))
-            settled = asyncio.create_task(self._units.settled(name))
             try:
-                await asyncio.wait({opened, settled}, return_when=asyncio.FIRST_COMPLETED)
-                # Callers of a process that can't come up wait for its next one, which can't either.
-                if not opened.done() and (why := settled.result()):
-                    break
-                await opened
-                return
+                why = await self._opened(unit)
+                if not why:
+                    return
+                break
             except (*_GONE, RpcError) as error:
                 # It ended, or somebody else answered for it: the supervisor knows why, or that another process serves.
                 why = await self._units.settled(name)
                 if why:
                     break
                 why = str(error)
-            finally:
-                opened.cancel()
-                settled.cancel()
-                await asyncio.gather(opened, settled, return_exceptions=True)
         raise RpcError(RpcCode.WALLET_ERROR, why or "It was unloaded meanwhile.")
 
-    async def _opened(self, unit: str) -> None:
-        async with self._asking(unit) as wallet:
-            await wallet.opened(CATCH_UP)
+    async def _opened(self, unit: WalletUnit) -> str:
+        """Wait until the process of a unit has its wallet open. Why it will not: one that ends before it answers
+        anybody leaves its callers waiting for the next. Raises what asking it does."""
+
+        async def asked() -> str:
+            async with self._asking(unit.unit) as wallet:
+                await wallet.opened(CATCH_UP)
+            return ""
+
+        asking, settling = asyncio.create_task(asked()), asyncio.create_task(self._units.settled(unit.name))
+        try:
+            await asyncio.wait({asking, settling}, return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done() and settling.exception() is None and (why := settling.result()):
+                return why
+            return await asking
+        finally:
+            for task in (asking, settling):
+                task.cancel()
+            await asyncio.gather(asking, settling, return_exceptions=True)
 
     async def _found(self, name: str) -> WalletUnit | None:
         return next((unit for unit in await self._units.listed() if unit.name == name), None)

@@ -17,6 +17,8 @@ from .ledger import FILE_NAME, WalletFileError, is_wallet_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _OF_CORE = "This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"
+#: Directories one in the other that are looked into: nobody's wallets lie deeper, and Python walks no thousand.
+_DEEPEST = 32
 
 #: What this process keeps beside wallets and in them: lists, times and databases, and each while it is written.
 _OURS = re.compile(
@@ -167,12 +169,15 @@ class Directory:
         )
 
     def listed(self) -> Iterator[tuple[str, list[str]]]:
-        """What `listwalletdir` shows: the name of each wallet below the directory, and warnings about it."""
+        """What `listwalletdir` shows: the name of each wallet below the directory, and warnings about it. As long as
+        there are directories it goes on."""
         if not self.root.is_dir():
             return
         for directory, inside, _ in os.walk(self.root, followlinks=False):
             inside.sort()
             path = Path(directory)
+            if len(path.relative_to(self.root).parts) >= _DEEPEST:
+                inside.clear()
             for candidate in (path, *(path / link for link in inside if (path / link).is_symlink())):
                 name = "" if candidate == self.root else str(candidate.relative_to(self.root))
                 with suppress(OSError):  # a directory that we may not look into

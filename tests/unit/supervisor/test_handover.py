@@ -12,6 +12,7 @@ from bitcoind_mp.supervisor.handover import VARIABLE, HandedUnit, Handover, take
 from bitcoind_mp.supervisor.units.policy import Exit, Policy
 from bitcoind_mp.supervisor.units.states import State
 from bitcoind_mp.supervisor.units.unit import Ended, Unit
+from bitcoind_mp.supervisor.upgrade import become
 
 UNITS = [
     Unit(Policy()),
@@ -69,6 +70,15 @@ def test_a_unit_and_all_around_it(unit: Unit) -> None:
     assert replace(mine, unit={}) == replace(theirs, unit={})
     other = Policy(stop_timeout=1.0)
     assert mine.restored(other) == replace(unit, policy=other)
+    assert not any(os.get_inheritable(end) for end in ends)
+    for end in ends:
+        os.close(end)
+
+
+def test_a_program_that_could_not_be_executed_leaves_nothing_to_others() -> None:
+    ends = os.pipe()
+    given = Handover(ends[0], {"node": ends[1]}, [], (ends[0], "/run/notify"), ends, None, 3.25)
+    become(given, {"TOO_LONG": "x" * (8 << 20)})
     assert not any(os.get_inheritable(end) for end in ends)
     for end in ends:
         os.close(end)

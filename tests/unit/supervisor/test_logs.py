@@ -169,6 +169,16 @@ def test_a_console_that_nobody_reads_blocks_nobody() -> None:
     os.close(writing)
 
 
+def test_a_console_may_be_a_terminal() -> None:
+    """Nothing that a worker writes is obeyed by it."""
+    reading, writing = os.pipe()
+    Console(writing).write("node", [b"\x1b]0;mine\x07\x1b[2J", "a\u009b31m".encode(), b"\xffcaf\xc3\xa9\tgood"], None)
+    shown = os.read(reading, 1000).decode()
+    assert shown == "node: \ufffd]0;mine\ufffd\ufffd[2J\nnode: a\ufffd31m\nnode: \ufffdcaf\u00e9\tgood\n"
+    os.close(reading)
+    os.close(writing)
+
+
 def test_a_console_that_is_gone_is_no_error() -> None:
     reading, writing = os.pipe()
     console = Console(writing)

@@ -227,6 +227,20 @@ def test_nobody_else_loads_one_meanwhile(at_work) -> None:
     at_work(scenario)
 
 
+def test_a_process_that_ends_before_it_answers_anybody_is_not_waited_for(at_work) -> None:
+    """Its callers wait for the one after it, which ends likewise."""
+
+    async def scenario(world: World) -> None:
+        world.process.may_answer.clear()
+        world.units.why["w"] = "The wallet is being used by another process."
+        async with asyncio.timeout(60):
+            refused = await world.bench.refused(world.make())
+        assert (refused.code, refused.message) == (RpcCode.WALLET_ERROR, world.units.why["w"])
+        assert world.units.had == {}
+
+    at_work(scenario)
+
+
 @pytest.mark.parametrize("place", ["alice/b", "b", "new/../alice/b", "link/b", "elsewhere"])
 def test_no_backup_is_put_where_another_wallet_s_process_could_read_it(at_work, tmp_path, place: str) -> None:
     """Whoever asks for it may be that process, and be broken into."""

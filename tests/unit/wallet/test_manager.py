@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,28 @@ def test_a_creation_that_is_cancelled_leaves_nothing_and_not_a_bit_of_what_was_t
         await bench.wallet("again/again")
 
     on_bench(scenario)
+
+
+def test_directories_one_in_the_other_without_end_keep_no_wallet_from_being_listed(on_bench):
+    """Another wallet's process may have left them."""
+
+    async def scenario(bench):
+        await bench.wallet("family/rent")
+        inside = os.open(bench.options.wallets_dir, os.O_RDONLY)
+        for _ in range(1200):
+            os.mkdir("d", dir_fd=inside)
+            deeper = os.open("d", os.O_RDONLY, dir_fd=inside)
+            os.close(inside)
+            inside = deeper
+        os.close(inside)
+        made.append(str(bench.options.wallets_dir / "d"))
+        assert [name for name, _ in bench.wallets.directory.listed()] == ["family/rent"]
+
+    made: list[str] = []
+    try:
+        on_bench(scenario)
+    finally:
+        subprocess.run(["rm", "-rf", *made], check=True)  # shutil finds no end either
 
 
 def test_names_may_be_paths_below_the_directory(on_bench):

@@ -32,7 +32,7 @@ def test_a_new_wallet_is_described_as_core_does(on_bench):
         assert info["flags"] == ["last_hardened_xpub_cached", "descriptor_wallet"]
         assert info["lastprocessedblock"] == {"hash": bench.chain.blocks[0].ref.hash, "height": 0}
         assert await shelf(bench).listwallets() == ["w"]
-        assert shelf(bench).listwalletdir() == {"wallets": [{"name": "w", "warnings": []}]}
+        assert await shelf(bench).listwalletdir() == {"wallets": [{"name": "w", "warnings": []}]}
 
     on_bench(scenario)
 
@@ -139,7 +139,7 @@ def test_wallets_behind_links_are_listed_and_loaded(on_bench):
         (root / "link").symlink_to("w")
         (root / "loop").symlink_to(".")
         (root / "elsewhere").symlink_to("nowhere")
-        assert [wallet["name"] for wallet in answers.listwalletdir()["wallets"]] == ["link", "w"]
+        assert [wallet["name"] for wallet in (await answers.listwalletdir())["wallets"]] == ["link", "w"]
         assert (await answers.loadwallet("link"))["name"] == "link"
 
     on_bench(scenario)
