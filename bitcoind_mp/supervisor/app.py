@@ -39,6 +39,7 @@ from . import plan
 from .announce import Announcer
 from .arrival import Arrival
 from .callers import Callers
+from .checks.files import ConfigurationFiles
 from .checks.health import HealthMonitor
 from .control import ControlCommands
 from .doorman import Doorman
@@ -231,7 +232,12 @@ class Supervisor:
         manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
-        health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
+        health = HealthMonitor(
+            *(manager, paths, plan.health(self._config)),
+            hello=hello,
+            disk=self._config.network_dir,
+            files=ConfigurationFiles(self._config, self._reread).problems,
+        )
         publisher, streams = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect)
         doorman = Doorman(command_line(self._config), self._private, take_from)
         outward = Outward(
@@ -508,8 +514,7 @@ class Supervisor:
         self._logs.reopen()
         try:
             config = self._reread()
-            if plan.wallets_apart(config) != plan.wallets_apart(self._config):
-                raise FatalError("-walletprocess takes a stop and a start to change.", status=ExitStatus.CONFIG)
+            plan.require_reloadable(self._config, config)
             self._config = config
         except FatalError as error:
             log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))

@@ -144,6 +144,8 @@ class ControlCommands:
     async def restart(self, unit: str) -> dict[str, Any]:
         """Stops a unit, starts it again and waits until it is ready. Callers of the unit wait meanwhile.
 
+        Its options are those that the supervisor has read last, at its start or by SIGHUP.
+
         Args:
             unit: The unit's name
 
