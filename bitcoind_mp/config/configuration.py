@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .texts import Texts
+
 #: What each program is called on sockets, in file names and by the supervisor.
 ROLES = {SUPERVISOR: "supervisor", NODE: "node", WALLET: "wallet", SIGNER: "signer", CLI: "cli"}
 
@@ -25,7 +27,8 @@ class Config:
 
     ``chain`` is Core's name of the network: main, test, testnet4, signet, regtest. ``arguments`` is what follows
     the options on the command line. ``warnings`` are lines for the log: settings that have no effect.
-    ``config_file`` is the configuration file's path, empty with -noconf, whether or not it exists.
+    ``config_file`` is the configuration file's path, empty with -noconf, whether or not it exists; ``texts`` what it
+    and those that it includes said.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Config:
         chain: str,
         datadir: str,
         config_file: str,
+        texts: "Texts",
         arguments: "list[str]",
         warnings: "list[str]",
         cwd: str,
@@ -45,6 +49,7 @@ class Config:
         self.role = ROLES[program]
         self.chain = chain
         self.config_file = config_file
+        self.texts = texts
         self.arguments = arguments
         self.warnings = warnings
         self._settings = settings
@@ -254,7 +259,7 @@ class Config:
         result = [f"-datadir={self._datadir}"] if self.is_set("datadir") or os.path.isdir(self._datadir) else []
         if not self.config_file:
             result.append("-noconf")
-        elif self.is_set("conf") or os.path.exists(self.config_file):
+        elif self.config_file in self.texts.by_name:
             result.append(f"-conf={self.config_file}")
         for argument in self._options:
             key, equals, text = argument.lstrip("-").partition("=")

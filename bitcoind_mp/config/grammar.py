@@ -7,6 +7,7 @@ which value wins (`settings`), and what a value means (`option`).
 from .option import CLI, PROGRAMS, BadValue, Option, whole_number
 from .options import BY_NAME
 from .settings import Settings, Span
+from .texts import Texts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -186,13 +187,18 @@ def refuse_unknown(files: "list[ConfigFile]", program: str, chain: str) -> None:
 
 
 def read_files(
-    path: str, program: str, settings: Settings, resolve: "Callable[[str], str]", chain: "Callable[[], str]"
+    path: str,
+    program: str,
+    settings: Settings,
+    texts: Texts,
+    resolve: "Callable[[str], str]",
+    chain: "Callable[[], str]",
 ) -> "list[ConfigFile]":
     """The configuration file and those that its ``includeconf`` names, one level deep (ReadConfigFiles).
 
     ``resolve`` makes an included file's path absolute; ``chain`` tells the network chosen so far.
     """
-    files = [read_config_file(path, _text(path, f'Configuration file "{path}"'), program, settings)]
+    files = [read_config_file(path, _text(texts, path, path, f'Configuration file "{path}"'), program, settings)]
     if "includeconf" in settings.command_line:  # can only be -noincludeconf
         return files
     names = [
@@ -202,15 +208,14 @@ def read_files(
         if isinstance(name, str)
     ]
     for name in names:
-        included = resolve(name)
-        files.append(read_config_file(name, _text(included, f"Included configuration file {name}"), program, settings))
+        text = _text(texts, name, resolve(name), f"Included configuration file {name}")
+        files.append(read_config_file(name, text, program, settings))
     return files
 
 
-def _text(path: str, what: str) -> str:
+def _text(texts: Texts, name: str, path: str, what: str) -> str:
     try:
-        with open(path, encoding="utf-8") as stream:
-            text = stream.read()
+        text = texts.read(name, path)
     except IsADirectoryError:
         raise Refused(f"{what} is a directory.") from None
     except UnicodeDecodeError:

@@ -11,9 +11,10 @@ import sys
 from .chains import CHAINS, SELECTORS
 from .configuration import Config
 from .grammar import ConfigFile, Refused, is_text, parse_command_line, read_files, refuse_unknown
-from .option import CLI, interpret_flag
+from .option import CLI, UNITS, interpret_flag
 from .options import TABLE
 from .settings import Settings
+from .texts import Texts, handed_over
 
 HELP = ("help", "h", "?", "help-debug")
 
@@ -71,11 +72,13 @@ def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Co
     asked_for_text = any(name in settings.command_line for name in (*HELP, "version"))
     datadir = _datadir(settings, cwd, environ)
     config_file = _config_file(settings, datadir)
+    texts = _texts(program, environ)
     files: list[ConfigFile] = []
     if config_file and not asked_for_text:
-        if "conf" in settings.command_line or os.path.exists(config_file):
+        if "conf" in settings.command_line or texts.has(config_file):
+            base = datadir
             files = read_files(
-                config_file, program, settings, lambda name: os.path.join(datadir, name), lambda: _chain(settings)
+                config_file, program, settings, texts, lambda name: os.path.join(base, name), lambda: _chain(settings)
             )
         datadir = _datadir(settings, cwd, environ)
     chain = _chain(settings)
@@ -87,11 +90,22 @@ def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Co
         chain=chain,
         datadir=datadir,
         config_file=config_file,
+        texts=texts,
         arguments=rest,
         warnings=_warnings(settings, chain, files),
         cwd=cwd,
         options=arguments[: len(arguments) - len(rest)],
     )
+
+
+def _texts(program: str, environ: "dict[str, str]") -> Texts:
+    """The files as they are on disk, or as a supervisor handed them to its worker. Raises `Refused`."""
+    if program not in UNITS.values():
+        return Texts()
+    try:
+        return Texts(handed_over(environ))
+    except (OSError, ValueError) as error:
+        raise Refused(f"The configuration that was handed over could not be read: {error}.") from None
 
 
 def _datadir(settings: Settings, cwd: str, environ: "dict[str, str]") -> str:

@@ -12,3 +12,7 @@ TO_KEEPER, AT_KEEPER = "to-keeper", "at-keeper"
 #: FDNAME of callers' connections that a process gives its manager when it ends in order (FDSTORE=1), for the next
 #: process of the unit to go on with; and what that one is handed them by: a channel that they were passed into.
 CALLER, CALLERS = "caller", "callers"
+
+#: No channel: a file without a path, with what the configuration files said when the supervisor accepted them
+#: (``config/texts.py``). A worker that is handed it reads none itself.
+CONFIGURATION = "configuration"

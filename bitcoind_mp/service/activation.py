@@ -10,6 +10,8 @@ import stat
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
+from bitcoind_mp.interfaces.channels import CONFIGURATION
+
 #: sd_listen_fds(3): descriptors are passed from this number on
 FIRST = 3
 #: The name, in LISTEN_FDNAMES, of a pipe, or a stream, whose far end only the supervisor holds.
@@ -34,7 +36,8 @@ def inherit(environ: MutableMapping[str, str], *, pid: int, first: int = FIRST) 
     """Take what LISTEN_FDS and LISTEN_FDNAMES name, if LISTEN_PID is ``pid``: they may have been meant for another
     process. Sets close-on-exec and unsets the variables, so that no child takes them for its own.
 
-    A descriptor that is neither a socket nor the lifeline is left alone.
+    A configuration was read before this, and is closed. Another descriptor that is neither a socket nor the lifeline is
+    left alone.
     """
     for_us = environ.get("LISTEN_PID", "") == str(pid)
     count = environ.get("LISTEN_FDS", "")
@@ -56,7 +59,9 @@ def _take(found: Activation, descriptor: int, name: str) -> None:
         mode = os.fstat(descriptor).st_mode
     except OSError:
         return
-    if name == LIFELINE:
+    if name == CONFIGURATION:
+        os.close(descriptor)
+    elif name == LIFELINE:
         if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
             found.lifeline = descriptor
     elif stat.S_ISSOCK(mode):

@@ -194,6 +194,8 @@ def setup(
         ValueError: ``debug`` or ``exclude`` names no category of ours.
         OSError: the file can't be opened.
     """
+    debug, exclude = list(debug), list(exclude)
+    require_categories(debug, exclude)
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -213,10 +215,15 @@ def setup(
     for name in debug:
         _switch(name)
     for name in exclude:
-        try:
-            set_category(name, False)
-        except KeyError:
-            raise ValueError(f"Unsupported logging category -debugexclude={name}") from None
+        set_category(name, False)
+
+
+def require_categories(debug: Iterable[str], exclude: Iterable[str]) -> None:
+    """Raises ValueError: they aren't what `setup` takes."""
+    for option, names, also in (("debug", debug, (*EVERYTHING, *NOTHING)), ("debugexclude", exclude, ())):
+        for name in names:
+            if name not in CATEGORIES and name not in also:
+                raise ValueError(f"Unsupported logging category -{option}={name}")
 
 
 def _console(unit: str, journal: bool, heir: Path | None) -> logging.Handler:
@@ -237,11 +244,8 @@ def _switch(name: str) -> None:
     if name in EVERYTHING or name in NOTHING:
         for category in CATEGORIES:
             set_category(category, name in EVERYTHING)
-        return
-    try:
+    else:
         set_category(name, True)
-    except KeyError:
-        raise ValueError(f"Unsupported logging category -debug={name}") from None
 
 
 def stderr_is_journal(environ: Mapping[str, str]) -> bool:

@@ -32,7 +32,7 @@ CONTROL = "template"
 #: What a template says once it can fork.
 READY = b"ready"
 #: More descriptors than this are not handed down: as many places from 3 on are kept free of what imports open.
-MOST_FDS = 8
+MOST_FDS = 12
 #: One order, at most: a Unix socket's buffer takes it whole (net.core.wmem_default, 212,992 bytes).
 _LARGEST_ORDER = 200_000
 _LARGEST_REPLY = 64

@@ -9,7 +9,7 @@ from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.option import SUPERVISOR
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, RpcError
-from bitcoind_mp.service.logging import stderr_is_journal
+from bitcoind_mp.service.logging import require_categories, stderr_is_journal
 from bitcoind_mp.service.program import take_name
 from bitcoind_mp.service.standard import open_standard_streams
 from bitcoind_mp.service.worker import raise_open_files, status_of
@@ -57,7 +57,12 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
     environ = dict(os.environ)
 
     def reread() -> Config:
-        return configuration.load(arguments, SUPERVISOR, environ=environ)
+        found = configuration.load(arguments, SUPERVISOR, environ=environ)
+        try:
+            require_categories(found.get_list("debug"), found.get_list("debugexclude"))
+        except ValueError as error:
+            raise FatalError(str(error), status=ExitStatus.CONFIG) from None
+        return found
 
     async def life() -> None:
         raise_open_files()

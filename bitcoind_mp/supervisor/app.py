@@ -17,7 +17,7 @@ from pathlib import Path
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.invocation import command_line
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, RpcCode, RpcError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.declared import manifest
@@ -39,6 +39,7 @@ from . import plan
 from .announce import Announcer
 from .arrival import Arrival
 from .callers import Callers
+from .checks.files import ConfigurationFiles
 from .checks.health import HealthMonitor
 from .control import ControlCommands
 from .doorman import Doorman
@@ -231,7 +232,12 @@ class Supervisor:
         manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
-        health = HealthMonitor(manager, paths, plan.health(self._config), hello=hello, disk=self._config.network_dir)
+        health = HealthMonitor(
+            *(manager, paths, plan.health(self._config)),
+            hello=hello,
+            disk=self._config.network_dir,
+            files=ConfigurationFiles(self._config, self._reread).problems,
+        )
         publisher, streams = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect)
         doorman = Doorman(command_line(self._config), self._private, take_from)
         outward = Outward(
@@ -249,7 +255,8 @@ class Supervisor:
             manager, self._config, self._sockets, self._logs,
             bind=bind_listener, doorman=doorman, learners=(health, outward, upkeep), tables=tables,
         )  # fmt: skip
-        server = self._make_server(manager, health, publisher, streams, hello, tables)
+        configure = partial(self._configure_if_changed, manager, health, outward)
+        server = self._make_server(manager, health, publisher, streams, hello, tables, configure)
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
         doors.push_async_callback(self._close_server, server)
@@ -418,6 +425,7 @@ class Supervisor:
         streams: LogStreams,
         hello: Hello,
         tables: dict[str, Path],
+        configure: Callable[[], None],
     ) -> Server:
         clock = WallClock(self._loop.time())
         UnitTopic(manager, health, publisher, clock).publish()
@@ -439,6 +447,7 @@ class Supervisor:
             stopping=lambda: self._asked.is_set() and not self._upgrade.is_due,
             upgrade=lambda: self._ask_for_upgrade(manager),
             upgraded=self._upgrade.outcome,
+            configure=configure,
             own_log=self._own_log,
         )
         server.add(control, publisher, streams, self._wallets)
@@ -501,27 +510,40 @@ class Supervisor:
         """SIGHUP before there is anything to reload."""
         self._reload_wanted = True
 
+    def _configure(self, manager: Manager, health: HealthMonitor, outward: Outward) -> None:
+        """Read the configuration again, for everything's next start and what can be changed at once. Raises
+        FatalError: it stays as it was."""
+        config = self._reread()
+        plan.require_reloadable(self._config, config)
+        self._config = config
+        for each in self._plans(self._config):
+            if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
+                manager.configure(each)
+        self._wallets.configure(self._config)
+        health.configure(plan.health(self._config))
+        self._logs.configure(self._config)
+        outward.configure(self._config)
+        log.info("the configuration was read again", extra=event(Event.CONFIGURATION_REREAD))
+
+    def _configure_if_changed(self, manager: Manager, health: HealthMonitor, outward: Outward) -> None:
+        """The same for a person who has a unit started. Raises RpcError."""
+        if self._config.texts.is_current():
+            return
+        try:
+            self._configure(manager, health, outward)
+        except FatalError as error:
+            why = f"Nothing was started or stopped: bitcoin.conf has changed, and can't be used so: {error}"
+            raise RpcError(RpcCode.MISC_ERROR, why) from error
+
     def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward, outward: Outward) -> None:
         """SIGHUP: read the configuration again, open the logs again, and have each unit do the same."""
         if self._arrival.is_over:
             upward.reloading()
         self._logs.reopen()
         try:
-            config = self._reread()
-            if plan.wallets_apart(config) != plan.wallets_apart(self._config):
-                raise FatalError("-walletprocess takes a stop and a start to change.", status=ExitStatus.CONFIG)
-            self._config = config
+            self._configure(manager, health, outward)
         except FatalError as error:
             log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))
-        else:
-            for each in self._plans(self._config):
-                if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
-                    manager.configure(each)
-            self._wallets.configure(self._config)
-            health.configure(plan.health(self._config))
-            self._logs.configure(self._config)
-            outward.configure(self._config)
-            log.info("the configuration was read again", extra=event(Event.CONFIGURATION_REREAD))
         for supervised in manager.units.values():
             manager.tell(supervised, ev.ReloadRequested())
         self._reloading = self._loop.create_task(self._reloaded(manager, upward))

@@ -27,7 +27,8 @@ from .units.states import ALIVE, AT_REST, SERVING, WAITING, State
 class ControlCommands:
     """Commands about the units. ``about`` is what ``status`` says of the supervisor itself, and ``since`` when it came
     up (monotonic); ``shut_down`` starts the end of everything, and returns at once, ``stopping`` says whether it has
-    begun; ``upgrade`` has the program on disk take over, and returns its version before it does; ``upgraded`` is what
+    begun; ``configure`` reads the configuration again where that was changed, and raises RpcError where it can't be
+    used; ``upgrade`` has the program on disk take over, and returns its version before it does; ``upgraded`` is what
     came of that, told by the new program."""
 
     def __init__(
@@ -42,6 +43,7 @@ class ControlCommands:
         stopping: Callable[[], bool],
         upgrade: Callable[[], Awaitable[str]],
         upgraded: Callable[[], Awaitable[str]],
+        configure: Callable[[], None],
         own_log: UnitLog,
     ) -> None:
         self._manager = manager
@@ -52,6 +54,7 @@ class ControlCommands:
         self._stopping = stopping
         self._upgrade = upgrade
         self._upgraded = upgraded
+        self._configure = configure
         self._own_log = own_log
         self._loop = asyncio.get_running_loop()
         self._started = since
@@ -144,6 +147,9 @@ class ControlCommands:
     @command("control", changes=True)
     async def restart(self, unit: str) -> dict[str, Any]:
         """Stops a unit, starts it again and waits until it is ready. Callers of the unit wait meanwhile.
+
+        A configuration that was changed is read first, as by SIGHUP; one that can't be used is refused, and nothing
+        is stopped.
 
         Args:
             unit: The unit's name
@@ -239,6 +245,7 @@ class ControlCommands:
         if self._manager.stopping:
             raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: nothing is started any more")
         supervised = self._named(unit)
+        self._configure()
         if supervised.shares_origin:  # `Manager.tell` renews those of one unit alone
             supervised.origin.renew()
         return supervised

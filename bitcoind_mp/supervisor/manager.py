@@ -278,11 +278,12 @@ class Manager:
 
     def _prepare(self, supervised: Supervised) -> None:
         """Make the command now, so that a start after a crash has nothing left to work out."""
-        if supervised.command is not None:
-            release(supervised.command)
-        supervised.command = self._equipment.command(
+        made = self._equipment.command(
             supervised.plan, supervised.listener, supervised.pump, with_signer=self._has_signer(supervised.plan)
         )
+        if supervised.command is not None:
+            release(supervised.command)
+        supervised.command = made
 
     def _has_signer(self, plan: Plan) -> bool:
         return "signer" in {*self.units, plan.name}

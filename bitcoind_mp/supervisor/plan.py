@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.instances import PREFIX, instance
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 from .units.policy import Policy
 
@@ -32,7 +33,8 @@ class Plan:
     program a process keeps ready to fork it from, empty for none: then each start executes ``argv``. ``frugal`` is what
     is added to ``argv`` when it is to make do with less memory, and ``once`` what is left out of it once it has been
     ready; ``places`` are the directories that it works
-    in, and ``wallet`` is the wallet that it serves alone."""
+    in, and ``wallet`` is the wallet that it serves alone. ``configuration`` is what the configuration files said
+    (``config/texts.py``): it is handed that, since by its next start they may say something else."""
 
     name: str
     argv: tuple[str, ...]
@@ -44,6 +46,7 @@ class Plan:
     once: tuple[str, ...] = ()
     places: tuple[Path, ...] = ()
     wallet: str | None = None
+    configuration: str = "{}"
 
     @property
     def role(self) -> str:
@@ -75,6 +78,16 @@ def wallets_apart(config: Config) -> bool:
     return config.get_str("walletprocess") == "each" and not config.get_bool("disablewallet")
 
 
+def require_reloadable(now: Config, then: Config) -> None:
+    """Raises FatalError: from one to the other takes a stop and a start."""
+    for what, differs in (
+        ("-walletprocess", wallets_apart(now) != wallets_apart(then)),
+        ("Another network or data directory", now.network_dir != then.network_dir),
+    ):
+        if differs:
+            raise FatalError(f"{what} takes a stop and a start to change.", status=ExitStatus.CONFIG)
+
+
 def channels(config: Config) -> tuple[str, ...]:
     """The channels between workers that there are to be (``processes/private.py``)."""
     signer = ("signer",) if config.get_bool("signerprocess") else ()
@@ -104,6 +117,7 @@ def _unit(config: Config, role: str, *more: str, enabled: bool = True) -> Plan:
         ("-lowmemory=1",),
         tuple(each for each in arguments if each.lstrip("-").partition("=")[0] in _ONCE),
         (config.network_dir, config.wallets_dir),
+        configuration=config.texts.to_hand_over(),
     )
 
 

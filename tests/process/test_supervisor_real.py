@@ -134,3 +134,50 @@ def test_workers_have_names_of_their_own(daemon: Daemon) -> None:
     daemon.start()
     names = {name: Path(f"/proc/{daemon.pid(name)}/comm").read_text().strip() for name in ("node", "wallet")}
     assert names == {"node": "bitcoin-mp-node", "wallet": "bitcoin-mp-wall"}
+
+
+def test_a_file_that_was_refused_or_is_being_edited_keeps_no_worker_from_coming_back(daemon: Daemon) -> None:
+    conf, more = daemon.directory / "bitcoin.conf", daemon.directory / "more.conf"
+    daemon.options += ("-healthinterval=0.5",)
+    more.write_text("[regtest]\nmaxmempool=77\n")
+    conf.write_text("includeconf=more.conf\nkeypool=3\nmaxmempool=88\n")
+    daemon.start()
+    daemon.wallet(None, "createwallet", "w")
+
+    def options() -> tuple[int, int]:
+        """One of the node's, and one of the wallet's: so many addresses of each of four kinds."""
+        keys = daemon.patiently(lambda: daemon.wallet("w", "getwalletinfo")["keypoolsize"])
+        return daemon.patiently(lambda: daemon.node("getmempoolinfo")["maxmempool"]) // 1_000_000, keys // 4
+
+    def killed() -> tuple[int, int]:
+        for unit in ("node", "wallet"):
+            old = daemon.kill(unit)
+            wait_until(f"a new {unit}", lambda unit=unit, old=old: is_new(daemon, unit, old))
+        return options()
+
+    def reloaded(outcome: str) -> None:
+        os.kill(daemon.supervisor("status")["supervisor"]["pid"], signal.SIGHUP)
+        log = daemon.directory / "regtest" / "logs" / "supervisor.log"
+        wait_until(outcome, lambda: outcome in log.read_text())
+
+    assert options() == (77, 3)
+    conf.write_text("keypool=5\nnonsense=1\n")
+    more.unlink()
+    assert killed() == (77, 3)
+    reloaded("the configuration stays as it was")
+    assert killed() == (77, 3)
+    found = daemon.supervisor("health")
+    assert found["state"] == "degraded"
+    assert [text for text in found["problems"] if f"Invalid configuration value in {conf} line 2: nonsense=1" in text]
+    conf.write_text("keypool=5\n[regtest]\nmaxmempool=66\n")
+    wait_until("it is well again", lambda: daemon.supervisor("health")["state"] == "ok")
+    assert killed() == (77, 3), "nobody has asked for a reload yet"
+    reloaded("the configuration was read again")
+    assert options() == (77, 3)
+    assert killed() == (66, 5)
+    daemon.stop()
+
+
+def is_new(daemon: Daemon, unit: str, old: int) -> bool:
+    found = daemon.unit(unit)
+    return found["state"] == "running" and found["pid"] != old

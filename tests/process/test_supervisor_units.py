@@ -31,7 +31,7 @@ def test_both_units_come_up_and_go_down_in_order(supervisor: Any) -> None:
     assert not [path for path in supervisor.run_dir.iterdir() if path.is_socket()], "no socket is left behind"
 
 
-def test_a_worker_inherits_its_socket_its_channels_and_the_lifeline_and_nothing_else(supervisor: Any) -> None:
+def test_a_worker_inherits_socket_channels_lifeline_and_configuration_and_nothing_else(supervisor: Any) -> None:
     stray = os.open("/dev/zero", os.O_RDONLY)
     supervisor.start(pass_fds=[stray])
     os.close(stray)
@@ -40,13 +40,16 @@ def test_a_worker_inherits_its_socket_its_channels_and_the_lifeline_and_nothing_
         pid = supervisor.pid(unit)
         assert environ["LISTEN_PID"] == environ["WATCHDOG_PID"] == str(pid)
         names = environ["LISTEN_FDNAMES"].split(":")
-        assert (names[0], sorted(names[1:-1]), names[-1]) == (unit, ["at-node", "to-node"], "lifeline")
+        assert (names[0], sorted(names[1:-2]), names[-2:]) == (
+            unit, ["at-node", "to-node"], ["lifeline", "configuration"]
+        )  # fmt: skip
         assert environ["WATCHDOG_USEC"] == "30000000"
         inherited = dict(supervisor.worker(unit, "inherited"))
-        assert sorted(inherited) == [0, 1, 2, 3, 4, 5, 6]
+        assert sorted(inherited) == [0, 1, 2, 3, 4, 5, 6, 7]
         assert inherited[0] == "/dev/null"
         assert inherited[1] == inherited[2] != inherited[6]
         assert all(inherited[number].startswith("socket:") for number in (3, 4, 5, 6))
+        assert inherited[7] == "/memfd:configuration (deleted)"
         assert inherited[1].startswith("pipe:")
 
 

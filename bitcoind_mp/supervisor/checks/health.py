@@ -36,13 +36,22 @@ class HealthMonitor:
     """The newest `Checkup` of each unit, taken every ``plan.interval`` seconds and right after it became ready."""
 
     def __init__(
-        self, manager: Manager, sockets: Mapping[str, Path], plan: HealthPlan, *, hello: Hello, disk: Path
+        self,
+        manager: Manager,
+        sockets: Mapping[str, Path],
+        plan: HealthPlan,
+        *,
+        hello: Hello,
+        disk: Path,
+        files: Callable[[], list[str]] = list,
     ) -> None:
+        """``disk``: where there is to be room. ``files``: what is wrong with the configuration files."""
         self.plan = plan
         self._manager = manager
         self._sockets = dict(sockets)
         self._hello = hello
         self._disk = disk
+        self._files = files
         self._checkups: dict[str, Checkup] = {}
         self._sessions: dict[str, Session] = {}
         self._connecting: dict[str, asyncio.Lock] = {}
@@ -109,7 +118,10 @@ class HealthMonitor:
         return found
 
     def own_problems(self) -> list[str]:
-        """What is wrong with the machine rather than with a unit."""
+        """What is wrong with the machine, or what a person wrote, rather than with a unit."""
+        return [*self._disk_problems(), *self._files()]
+
+    def _disk_problems(self) -> list[str]:
         try:
             disk = os.statvfs(self._disk)
         except OSError as error:
@@ -121,7 +133,7 @@ class HealthMonitor:
 
     def look_at_disk(self) -> None:
         """Log that the disk runs full, or has room again."""
-        problems = self.own_problems()
+        problems = self._disk_problems()
         if problems and not self._told:
             log.warning("%s", "; ".join(problems), extra=event(Event.DISK_LOW))
         elif self._told and not problems:

@@ -40,6 +40,7 @@ BORN = time.monotonic()
 INHERITED = open_descriptors()
 #: What a preloaded one found when it was loaded.
 LOADED = None
+NO_SOCKETS = ("lifeline", "configuration")
 
 
 class Worker:
@@ -64,7 +65,7 @@ class Worker:
         assert os.environ["LISTEN_PID"] == str(os.getpid())
         names = os.environ["LISTEN_FDNAMES"].split(":")
         assert os.environ["LISTEN_FDS"] == str(len(names))
-        self.inherited = [(name, 3 + place) for place, name in enumerate(names) if name != "lifeline"]
+        self.inherited = [(name, 3 + place) for place, name in enumerate(names) if name not in NO_SOCKETS]
         listener = socket.socket(fileno=3 + names.index(self.name))
         listener.setblocking(False)
         self.selector.register(listener, selectors.EVENT_READ, self.accept)
@@ -159,6 +160,29 @@ class Worker:
 
     def do_reloads(self) -> int:
         return self.reloads
+
+    def do_configuration(self) -> dict:
+        """What it was handed of the configuration files, by name."""
+        names = os.environ["LISTEN_FDNAMES"].split(":")
+        return json.loads(os.pread(3 + names.index("configuration"), 1 << 20, 0))
+
+    def do_spoil(self) -> list:
+        """Try to change that, by the descriptor and by its name; the error of each."""
+        descriptor = 3 + os.environ["LISTEN_FDNAMES"].split(":").index("configuration")
+        place = f"/proc/self/fd/{descriptor}"
+        tries = (
+            lambda: os.pwrite(descriptor, b"x", 0),
+            lambda: os.ftruncate(descriptor, 0),
+            lambda: os.pwrite(os.open(place, os.O_RDWR), b"x", 0),
+            lambda: os.truncate(place, 0),
+        )
+        found = []
+        for each in tries:
+            try:
+                each()
+            except OSError as error:
+                found.append(error.strerror)
+        return found
 
     def do_environ(self) -> dict:
         return dict(os.environ)

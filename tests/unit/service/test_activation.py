@@ -45,6 +45,14 @@ def test_the_lifeline_may_be_a_stream(handed_down: list[int]) -> None:
     assert (found.lifeline, found.sockets) == (FIRST, {})
 
 
+def test_a_configuration_has_been_read_by_then(handed_down: list[int]) -> None:
+    environ = {"LISTEN_PID": "42", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "configuration:ipc"}
+    found = inherit(environ, pid=42, first=FIRST)
+    assert list(found.sockets) == [] and found.lifeline is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(FIRST)
+
+
 @pytest.mark.parametrize(
     "environ",
     [
