@@ -249,6 +249,8 @@ def _watchdog_trigger(unit: Unit, event: ev.WatchdogTrigger, now: float) -> Resu
 def _flooded(unit: Unit, event: ev.Flooded, now: float) -> Result:
     """Whoever goes on so keeps everybody waiting."""
     reason = "floods its manager with notifications"
+    if unit.state is State.STOPPING:
+        return _kill(unit, now, reason)
     return _abort(unit, now, reason) if unit.state in (State.STARTING, *SERVING) else (unit, ())
 
 

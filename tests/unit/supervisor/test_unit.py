@@ -486,6 +486,13 @@ def test_a_worker_that_floods_its_manager_is_ended(running: Script) -> None:
     assert running.state is State.ABORTING
 
 
+def test_so_is_one_that_does_so_in_the_place_of_stopping(running: Script) -> None:
+    running.tell(ev.StopRequested())
+    running.tell(ev.ExtendTimeout(86400))
+    running.tell(ev.Flooded())
+    assert running.state is State.KILLING
+
+
 # -- defects of ours --------------------------------------------------------------------------------------------
 
 
