@@ -7,6 +7,7 @@ names (sd_listen_fds(3)). A worker that was handed none reads the files. What a 
 
 import errno
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,11 +33,18 @@ class Texts:
         self._stamps[path] = _stamp(path)
         return os.path.exists(path)
 
+    def _note(self, path: str, found: os.stat_result) -> None:
+        """A pipe and a device can't be read twice, or say the same for ever: whether they changed means nothing."""
+        if stat.S_ISREG(found.st_mode):
+            self._stamps[path] = _fields(found)
+        else:
+            self._stamps.pop(path, None)
+
     def read(self, name: str, path: str) -> str:
         """What the file at ``path`` says. Raises OSError, UnicodeDecodeError."""
         if self._handed is None:
             with open(path, encoding="utf-8") as stream:
-                self._stamps[path] = _fields(os.fstat(stream.fileno()))
+                self._note(path, os.fstat(stream.fileno()))
                 self.by_name[name] = stream.read()
         elif name in self._handed:
             self.by_name[name] = self._handed[name]

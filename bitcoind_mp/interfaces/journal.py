@@ -46,7 +46,8 @@ class Event(StrEnum):
     """The new program has taken over, and every unit runs it."""
     SUPERVISOR_NOT_UPGRADED = "8de31ca3dfaa49b8ae3f1c981acefd68"
     ALERT_RAISED = "2e5c5d22e1554f8c8d1a2f3577fb0772"
-    """Something is wrong that no other line tells: what a worker that serves warns of, or that it uses too much."""
+    """Something is wrong that no other line tells: what a worker that serves warns of, that it uses too much, or
+    that the configuration files can't be used any more."""
     ALERT_OVER = "d5d107692d184618ac5436be18bdc916"
     DISK_LOW = "f2eee1acbaaa4fa093324bdd7efc40a8"
     """Less room than -mindiskfree asks for."""

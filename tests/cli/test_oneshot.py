@@ -470,7 +470,7 @@ def test_the_one_shot_path_imports_nothing_dear(daemon) -> None:
         *(f"bitcoind_mp.cli{x}" for x in ("", ".__main__", ".arguments", ".jsontext", ".routing")),
         *(f"bitcoind_mp.cli.command{x}" for x in ("", ".calling", ".exchange", ".oneshot", ".printed")),
         *(f"bitcoind_mp.config{x}" for x in ("", ".chains", ".configuration", ".grammar", ".loading")),
-        *(f"bitcoind_mp.config{x}" for x in (".option", ".options", ".settings")),
+        *(f"bitcoind_mp.config{x}" for x in (".option", ".options", ".settings", ".texts")),
         "bitcoind_mp.ipc",
         "bitcoind_mp.ipc.wire",
         "bitcoind_mp.ipc.wire.plain",

@@ -68,7 +68,8 @@ class Alarms:
         return event(which, unit=source, pid=supervised.unit.pid if supervised is not None else None)
 
     def _is_logged(self, key: Key) -> bool:
-        """Whether it has a line of its own elsewhere: a disk that is low, a unit that failed or is held."""
+        """Whether it has a line of its own elsewhere: a disk that is low, files that can't be used, a unit that
+        failed or is held."""
         supervised = self._manager.units.get(key[0])
         return key[0] == _OWN or (supervised is not None and supervised.unit.state not in SERVING)
 

@@ -149,3 +149,17 @@ def test_a_change_of_any_file_is_noticed(loaded, datadir: Path) -> None:
     assert changed(included, lambda: more.chmod(0o400))
     assert changed(included, lambda: (datadir / "new").write_text(included) and (datadir / "new").rename(conf))
     assert not changed(included, lambda: (datadir / "other.conf").write_text("x"))
+
+
+def test_what_a_pipe_said_stays_so(datadir: Path) -> None:
+    """As of a shell's ``-conf=<(command)``."""
+    reading, writing = os.pipe()
+    os.write(writing, b"keypool=7\n")
+    os.close(writing)
+    try:
+        config = load([f"-datadir={datadir}", f"-conf=/dev/fd/{reading}"], SUPERVISOR)
+    finally:
+        os.close(reading)
+    assert config.get_int("keypool") == 7
+    assert config.texts.is_current()
+    assert "keypool=7" in config.texts.to_hand_over()

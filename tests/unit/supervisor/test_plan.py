@@ -3,8 +3,11 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from bitcoind_mp import config as configuration
 from bitcoind_mp.config import Config
+from bitcoind_mp.interfaces.errors import FatalError
 from bitcoind_mp.supervisor import plan
 
 
@@ -80,3 +83,23 @@ def test_a_signer_is_a_unit_where_it_is_asked_for(tmp_path: Path) -> None:
     assert signer.policy.stop_timeout == 8
     assert [each.name for each in plan.units(load(tmp_path, "-nosignerprocess"))] == ["node", "wallet"]
     assert [each.enabled for each in plan.units(load(tmp_path, *options, "-disablewallet"))] == [True, False, False]
+
+
+def test_what_takes_a_stop_and_a_start_is_refused_by_a_reload(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    conf = tmp_path / "bitcoin.conf"
+
+    def read(text: str) -> Config:
+        conf.write_text(text)
+        return configuration.load([f"-conf={conf}"], "bitcoind-mp", environ={"HOME": str(tmp_path)})
+
+    here, there = f"datadir={tmp_path}\n", f"datadir={tmp_path / 'elsewhere'}\n"
+    now = read(f"{here}regtest=1\n")
+    plan.require_reloadable(now, read(f"{here}regtest=1\nkeypool=7\n"))
+    for then, why in (
+        (f"{here}regtest=1\nwalletprocess=each\n", "-walletprocess"),
+        (f"{here}signet=1\n", "Another network or data directory"),
+        (f"{there}regtest=1\n", "Another network or data directory"),
+    ):
+        with pytest.raises(FatalError, match=why):
+            plan.require_reloadable(now, read(then))
