@@ -368,14 +368,13 @@ class Supervisor:
             return
         log.info("executing the program anew", extra=event(Event.SUPERVISOR_UPGRADING))
         upward.reloading()
-        notify_socket, lifeline, units = manager.hand_over()
+        notify_socket, units = manager.hand_over()
         become(
             Handover(
                 held.descriptor,
                 self._upgrade.listeners,
                 self._upgrade.bound,
                 notify_socket,
-                lifeline,
                 self._starter,
                 self._since,
                 units,
@@ -406,7 +405,6 @@ class Supervisor:
             environ=self._environ,
             journal=self._logs.journal,
             outlived=self._config.get_bool("adopt"),
-            lifeline=handed.lifeline if handed is not None else None,
             private=self._private,
         )
         for each in plans:

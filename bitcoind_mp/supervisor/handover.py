@@ -28,7 +28,8 @@ CHECK = "check"
 @dataclass(frozen=True)
 class HandedUnit:
     """One unit: its state (`Unit`, without its policy, which is configuration), its process (``pid``, None for none;
-    not ``is_child`` where an earlier supervisor started it), its pipe's two ends, and the newest lines of its log."""
+    not ``is_child`` where an earlier supervisor started it), its pipe's two ends, the newest lines of its log, and our
+    end of the lifeline that it hangs on, None for none."""
 
     unit: dict[str, Any]
     pid: int | None
@@ -39,6 +40,7 @@ class HandedUnit:
     partial: str
     last_words: list[str]
     lines: list[str]
+    lifeline: int | None
 
     @classmethod
     def of(cls, unit: Unit, **rest: Any) -> "HandedUnit":
@@ -59,7 +61,7 @@ class HandedUnit:
 @dataclass(frozen=True)
 class Handover:
     """Everything. ``listeners`` and ``bound`` (those that we bound, and remove at the end) by role; ``notify`` is
-    the socket behind NOTIFY_SOCKET and its address; ``lifeline`` our workers', both ends; ``starter`` the lifeline
+    the socket behind NOTIFY_SOCKET and its address; ``starter`` the lifeline
     that we hang on ourselves, None for none; ``since`` when the supervisor came up (monotonic); ``private`` the ends
     of the channels between workers, by name; ``callers`` our own, whose connections stay open."""
 
@@ -67,7 +69,6 @@ class Handover:
     listeners: dict[str, int]
     bound: list[str]
     notify: tuple[int, str]
-    lifeline: tuple[int, int]
     starter: int | None
     since: float
     units: dict[str, HandedUnit] = field(default_factory=dict)
@@ -77,10 +78,10 @@ class Handover:
     @property
     def descriptors(self) -> list[int]:
         """All that the new program must inherit."""
-        found = [self.lock, *self.listeners.values(), self.notify[0], *self.lifeline]
-        found += [*self.private.values(), *self.callers]
+        found = [self.lock, *self.listeners.values(), self.notify[0], *self.private.values(), *self.callers]
         found += [descriptor for unit in self.units.values() for descriptor in (unit.reader, unit.writer)]
-        return found if self.starter is None else [*found, self.starter]
+        hanging = [unit.lifeline for unit in self.units.values()]
+        return [*found, *(each for each in (self.starter, *hanging) if each is not None)]
 
     def offer(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Make every descriptor inheritable; the environment that tells of them. Raises OSError."""
@@ -110,8 +111,7 @@ def taken(environ: MutableMapping[str, str]) -> Handover | None:
             "The supervisor before this one hands over what this one can't read.", status=ExitStatus.SOFTWARE
         )
     units = {name: HandedUnit(**unit) for name, unit in values.pop("units").items()}
-    notify, lifeline = tuple(values.pop("notify")), tuple(values.pop("lifeline"))
-    found = Handover(units=units, notify=notify, lifeline=lifeline, **values)
+    found = Handover(units=units, notify=tuple(values.pop("notify")), **values)
     for descriptor in found.descriptors:
         os.set_inheritable(descriptor, False)
     return found

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,12 +60,10 @@ class Manager:
         environ: Mapping[str, str],
         journal: bool,
         outlived: bool = False,
-        lifeline: tuple[int, int] | None = None,
         private: Private = Private({}),  # noqa: B008 (it is frozen)
     ) -> None:
-        """``outlived``: workers are to live on when we are killed, and get no lifeline. ``lifeline``: both ends of what
-        workers of a program before us hang on. ``private``: what only some are handed; it stays the caller's.
-        """
+        """``outlived``: workers are to live on when we are killed, and get no lifeline. ``private``: what only some are
+        handed; it stays the caller's."""
         self.units: dict[str, Supervised] = {}
         self.refused = 0
         self.stopping = False
@@ -75,9 +74,7 @@ class Manager:
         self._notify = notify
         self.register = register
         self._starvation = Starvation(own_counter())
-        self._lifeline, self._lifeline_writer = lifeline or _lifeline()
-        hanging = None if outlived else self._lifeline
-        self._equipment = Equipment(environ, hanging, private, notify.address, journal)
+        self._equipment = Equipment(environ, private, notify.address, journal)
         self._loop.add_reader(notify.fileno(), self._hear)
 
     def add(self, plan: Plan, output: UnitLog, listener: int | None, origin: Origin | None = None) -> Supervised:
@@ -115,8 +112,8 @@ class Manager:
         self._loop.add_reader(unit.pump.fileno(), unit.pump.read)
         return unit
 
-    def hand_over(self) -> tuple[tuple[int, str], tuple[int, int], dict[str, HandedUnit]]:
-        """The notify socket, the lifeline and the units, for a program that takes our place. Nothing may be told any
+    def hand_over(self) -> tuple[tuple[int, str], dict[str, HandedUnit]]:
+        """The notify socket and the units, for a program that takes our place. Nothing may be told any
         more."""
         for supervised in self.units.values():
             supervised.origin.close()
@@ -124,11 +121,7 @@ class Manager:
             if supervised.is_waiting:
                 self._begin(supervised)
         notify = (self._notify.fileno(), self._notify.address)
-        return (
-            notify,
-            (self._lifeline, self._lifeline_writer),
-            {name: each.handed() for name, each in self.units.items()},
-        )
+        return notify, {name: each.handed() for name, each in self.units.items()}
 
     def take_over(
         self, plan: Plan, output: UnitLog, listener: int | None, handed: HandedUnit, origin: Origin | None = None
@@ -139,6 +132,7 @@ class Manager:
         supervised = self._add(plan, pump, listener, origin)
         supervised.unit = handed.restored(plan.policy)
         supervised.was_ready, supervised.last_words = handed.was_ready, handed.last_words
+        supervised.lifeline = handed.lifeline
         if handed.pid is not None:
             of = Process.of_child if handed.is_child else Foundling.of_pid
             supervised.process = of(handed.pid)
@@ -262,8 +256,6 @@ class Manager:
             self._give_back(supervised)
         self.register.close()
         self._notify.close()
-        os.close(self._lifeline_writer)
-        os.close(self._lifeline)
 
     def _give_back(self, supervised: Supervised) -> None:
         assert supervised.process is None, f"{supervised.name} still runs"
@@ -347,16 +339,24 @@ class Manager:
 
     def _made(self, supervised: Supervised, made: Command) -> Process:
         """A process of the unit, with the callers that wait for one. Raises OSError."""
-        # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
-        note = partial(self._remember, supervised.name)
-        if not supervised.callers:
-            return supervised.origin.make(made, note)
-        with supervised.callers.channel() as channel:
-            made = handing(made, CALLERS, channel.fileno())
-        try:
-            process = supervised.origin.make(made, note)
-        finally:
-            os.close(made.fds[-1][1])
+        with ExitStack() as closing:
+
+            def hand(name: str, end: socket.socket) -> Command:
+                with end:
+                    more = handing(made, name, end.fileno())
+                closing.callback(os.close, more.fds[-1][1])
+                return more
+
+            if not self._outlived:
+                # No pipe: its reader could open the other end for himself (/proc/self/fd), and never hear its end.
+                theirs, ours = socket.socketpair()
+                closing.enter_context(ours)
+                made = hand("lifeline", theirs)
+            if supervised.callers:
+                made = hand(CALLERS, supervised.callers.channel())
+            # Noted at once: were we killed before that, the next supervisor would take it for a stranger's.
+            process = supervised.origin.make(made, partial(self._remember, supervised.name))
+            supervised.lifeline = None if self._outlived else ours.detach()
         supervised.callers.close()
         return process
 
@@ -384,6 +384,7 @@ class Manager:
         process.close()
         supervised.pump.finish()
         supervised.process = None
+        supervised.let_go()
         supervised.last_words, said = supervised.log.last_words(_LAST_WORDS)
         self.tell(supervised, ev.Exited(replace(ended, said=said, starved=self._was_starved(supervised, ended))))
         if supervised.process is None:
@@ -438,13 +439,3 @@ class Manager:
         due = supervised.unit.next_deadline
         late = self._loop.time() - due if due is not None else 0.0
         self.tell(supervised, ev.Tick(held_up=late if late > _HELD_UP else 0.0))
-
-
-def _lifeline() -> tuple[int, int]:
-    """What workers hold, and the other end, which nobody but us ever holds: when we die, however, they read its end.
-
-    No pipe: its reader can open the other end for himself (``/proc/self/fd``), and keep the others from hearing of it.
-    """
-    theirs, ours = socket.socketpair()
-    ours.shutdown(socket.SHUT_RD)  # they have nothing to say here
-    return theirs.detach(), ours.detach()

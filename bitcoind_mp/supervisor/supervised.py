@@ -4,6 +4,7 @@ Values that belong together, and nothing that happens by itself: what happens to
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 
 from .handover import HandedUnit
@@ -21,7 +22,8 @@ _LINES_HANDED_OVER = 200
 
 class Supervised:
     """One unit at work: its state, its process (None: it has none) and its output. ``was_ready`` says that some
-    process of it got as far as READY=1 since the supervisor came up. ``is_waiting`` says that a process is to be made
+    process of it got as far as READY=1 since the supervisor came up. ``lifeline`` is our end of what its process hangs
+    on, that one alone: it reads its end of file when we die, however. ``is_waiting`` says that a process is to be made
     as soon as its origin has loaded the program; an ``origin`` that is given is another unit's too."""
 
     def __init__(
@@ -42,6 +44,7 @@ class Supervised:
         self.listener = listener
         self.callers = WaitingCallers(listener)
         self.process: Process | None = None
+        self.lifeline: int | None = None
         self.allowance = Allowance()
         self.command: Command | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -75,4 +78,11 @@ class Supervised:
             partial=self.pump.partial,
             last_words=self.last_words,
             lines=self.log.tail(_LINES_HANDED_OVER),
+            lifeline=self.lifeline,
         )
+
+    def let_go(self) -> None:
+        """Its process has ended, and hangs on nothing any more."""
+        if self.lifeline is not None:
+            os.close(self.lifeline)
+            self.lifeline = None

@@ -41,15 +41,15 @@ def test_a_worker_inherits_socket_channels_lifeline_and_configuration_and_nothin
         assert environ["LISTEN_PID"] == environ["WATCHDOG_PID"] == str(pid)
         names = environ["LISTEN_FDNAMES"].split(":")
         assert (names[0], sorted(names[1:-2]), names[-2:]) == (
-            unit, ["at-node", "to-node"], ["lifeline", "configuration"]
+            unit, ["at-node", "to-node"], ["configuration", "lifeline"]
         )  # fmt: skip
         assert environ["WATCHDOG_USEC"] == "30000000"
         inherited = dict(supervisor.worker(unit, "inherited"))
         assert sorted(inherited) == [0, 1, 2, 3, 4, 5, 6, 7]
         assert inherited[0] == "/dev/null"
-        assert inherited[1] == inherited[2] != inherited[6]
-        assert all(inherited[number].startswith("socket:") for number in (3, 4, 5, 6))
-        assert inherited[7] == "/memfd:configuration (deleted)"
+        assert inherited[1] == inherited[2] != inherited[7]
+        assert all(inherited[number].startswith("socket:") for number in (3, 4, 5, 7))
+        assert inherited[6] == "/memfd:configuration (deleted)"
         assert inherited[1].startswith("pipe:")
 
 
@@ -300,3 +300,16 @@ def test_a_disabled_unit_rests_until_it_is_started(supervisor: Any) -> None:
     with pytest.raises(RpcError, match="The wallet is stopped"):
         supervisor.worker("wallet", "getbalance")
     assert supervisor.ask("start", "wallet")["state"] == "running"
+
+
+def test_a_lifeline_that_is_cut_ends_one_process_and_no_other(supervisor: Any) -> None:
+    """Each hangs on one of its own: were it all of theirs, every process to come would be cut off with them."""
+    supervisor.start("-restartdelay=0")
+    pids = {name: supervisor.pid(name) for name in ("node", "wallet")}
+    supervisor.worker("node", "cut_lifeline")
+    assert supervisor.wait_new("node", pids["node"])["last_exit"]["why"] == "exit status 0"
+    assert supervisor.pid("wallet") == pids["wallet"]
+    again = supervisor.pid("node")
+    assert supervisor.worker("node", "pid") == again, "and it stays"
+    supervisor.process.kill()
+    supervisor.process.wait(30)

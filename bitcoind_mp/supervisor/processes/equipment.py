@@ -25,12 +25,10 @@ _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_
 
 @dataclass(frozen=True)
 class Equipment:
-    """``lifeline`` is the descriptor whose end of file says that we are gone, None for workers that are to live on;
-    ``private`` what only some are handed; ``notify`` the value of NOTIFY_SOCKET; ``journal`` whether their lines become
-    the journal's entries."""
+    """``private`` is what only some are handed; ``notify`` the value of NOTIFY_SOCKET; ``journal`` whether their lines
+    become the journal's entries."""
 
     environ: Mapping[str, str]
-    lifeline: int | None
     private: Private
     notify: str
     journal: bool
@@ -47,7 +45,6 @@ class Equipment:
         """
         fds = [(plan.role, listener)] if listener is not None else []
         fds += self.private.of(plan.name)
-        fds += [("lifeline", self.lifeline)] if self.lifeline is not None else []
         with _sealed(plan.configuration) as configuration:
             made = command(
                 plan.argv,

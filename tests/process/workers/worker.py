@@ -155,6 +155,11 @@ class Worker:
     def do_wallets_watch(self, fresh: bool, watcher: int) -> None:
         """There is never anything to tell."""
 
+    def do_cut_lifeline(self) -> None:
+        """As somebody would who shuts down whatever it has open."""
+        with socket.socket(fileno=os.dup(self.lifeline)) as line:
+            line.shutdown(socket.SHUT_RDWR)
+
     def do_pid(self) -> int:
         return os.getpid()
 

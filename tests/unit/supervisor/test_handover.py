@@ -43,7 +43,15 @@ UNITS = [
 
 
 def handed(unit: Unit, **changes: Any) -> HandedUnit:
-    rest = {"pid": unit.pid, "is_child": True, "was_ready": True, "partial": "c3", "last_words": ["a"], "lines": ["ä"]}
+    rest = {
+        "pid": unit.pid,
+        "is_child": True,
+        "was_ready": True,
+        "partial": "c3",
+        "last_words": ["a"],
+        "lines": ["ä"],
+        "lifeline": None,
+    }
     return HandedUnit.of(unit, **{**rest, "reader": 0, "writer": 0, **changes})
 
 
@@ -55,10 +63,9 @@ def test_a_unit_and_all_around_it(unit: Unit) -> None:
         listeners={"node": ends[1]},
         bound=["node"],
         notify=(ends[0], "/run/notify"),
-        lifeline=ends,
         starter=None,
         since=3.25,
-        units={"node": handed(unit, reader=ends[0], writer=ends[1])},
+        units={"node": handed(unit, reader=ends[0], writer=ends[1], lifeline=ends[1])},
     )
     environ = given.offer({"HOME": "/"})
     assert all(os.get_inheritable(end) for end in ends)
@@ -77,7 +84,7 @@ def test_a_unit_and_all_around_it(unit: Unit) -> None:
 
 def test_a_program_that_could_not_be_executed_leaves_nothing_to_others() -> None:
     ends = os.pipe()
-    given = Handover(ends[0], {"node": ends[1]}, [], (ends[0], "/run/notify"), ends, None, 3.25)
+    given = Handover(ends[0], {"node": ends[1]}, [], (ends[0], "/run/notify"), None, 3.25)
     become(given, {"TOO_LONG": "x" * (8 << 20)})
     assert not any(os.get_inheritable(end) for end in ends)
     for end in ends:

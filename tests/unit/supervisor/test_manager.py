@@ -73,7 +73,7 @@ def test_what_waits_for_a_template_has_a_process_when_it_is_handed_over(tmp_path
         manager.tell(second, ev.StartRequested())
         manager.tell(first, ev.StartRequested())
         assert first.is_waiting
-        _, _, handed = manager.hand_over()
+        _, handed = manager.hand_over()
         assert all(unit.pid is not None for unit in handed.values())
 
     live(tmp_path, scenario)
