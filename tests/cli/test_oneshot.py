@@ -1,5 +1,6 @@
 """One command against servers on sockets: output, errors and exit statuses as bitcoin-cli's."""
 
+import contextlib
 import json
 import os
 import pty
@@ -8,7 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -242,14 +245,24 @@ def test_a_worker_that_nobody_lets_in(daemon, bitcoin_mp) -> None:
     assert (done.returncode, done.stderr) == (1, expected)
 
 
+@contextlib.contextmanager
+def under_way(daemon: Any, *words: str) -> "Iterator[subprocess.Popen[str]]":
+    """A command that is waited for meanwhile; ended if nobody answers it."""
+    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *words]
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("words", [["getblockcount"], ["help"], ["-generate"], ["-rpcwait", "getbalance"], ["getfoo"]])
 def test_workers_that_come_up_for_the_first_time_are_waited_for(daemon, bitcoin_mp, words: list[str]) -> None:
     """There is no table of commands yet: nothing is known of them but that somebody bound their sockets."""
     daemon.start("supervisor")
     daemon.bind("node")
     daemon.bind("wallet")
-    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", *words]
-    with subprocess.Popen(command_line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with under_way(daemon, *words) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(timeout=1)
         daemon.start("node")
@@ -489,14 +502,13 @@ def test_a_server_that_the_first_call_starts_is_waited_for(daemon) -> None:
     listening.bind(str(path))
     listening.listen()
     listening.settimeout(60)
-    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}", "getblockcount"]
-    with subprocess.Popen(command_line, stdout=subprocess.PIPE, text=True) as process:
+    with under_way(daemon, "getblockcount") as process:
         waiting, _ = listening.accept()
         started[0].replace(path)
         started[1].replace(table)
+        listening.close()  # it may wait here once more: one only looks whether anybody is there
         waiting.close()  # not before: it would come back to this socket, which answers nobody
         assert process.communicate(timeout=60)[0] == "112\n"
-    listening.close()
 
 
 def test_a_wallet_s_own_service_comes_before_the_one_for_all(daemon, bitcoin_mp) -> None:
@@ -507,10 +519,7 @@ def test_a_wallet_s_own_service_comes_before_the_one_for_all(daemon, bitcoin_mp)
     listening.bind(str(path))
     listening.listen()
     listening.settimeout(60)
-    command_line = [sys.executable, "-m", "bitcoind_mp.cli", "-regtest", f"-datadir={daemon.datadir}"]
-    with subprocess.Popen(
-        [*command_line, "-rpcwallet=own", "getbalance"], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with under_way(daemon, "-rpcwallet=own", "getbalance") as process:
         listening.accept()[0].close()
         listening.close()
         path.unlink()
