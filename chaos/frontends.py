@@ -59,7 +59,7 @@ class Socket(FrontEnd):
         try:
             return self._daemon.ask(self._role, method, *params, wallet=wallet, timeout=PATIENCE)
         except RpcError as error:
-            raise RefusedError(error.code, error.message) from error
+            raise answered(error.code, error.message) from error
         except (Disconnected, CallTimeout) as error:
             raise UnknownError(type(error).__name__) from error
         except OSError as error:
@@ -93,12 +93,17 @@ def read_result(text: str) -> Any:
         return text
 
 
+def answered(code: int, message: str) -> Exception:
+    """The exception for an error in answer: a refusal, unless it says that it may have been done all the same."""
+    return UnknownError(message) if "is unknown" in message else RefusedError(code, message)
+
+
 def what_was_said(text: str) -> Exception:
     """The exception for what a single command, or the shell, complained."""
     text = text.strip()
     if "error code: " in text:
         code, _, rest = text.partition("error code: ")[2].partition("\n")
-        return RefusedError(int(code.strip()), rest.partition("error message:\n")[2].strip())
+        return answered(int(code.strip()), rest.partition("error message:\n")[2].strip())
     if "is unknown" in text or text.startswith("error: timeout"):
         return UnknownError("closed before it answered")
     return UnreachableError(text.removeprefix("error: ").partition("\n")[0])

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from .daemon import Daemon
-from .frontends import PATIENCE, FrontEnd, RefusedError, UnknownError, UnreachableError
+from .frontends import PATIENCE, FrontEnd, UnknownError, UnreachableError, answered
 
 _CONTROL = re.compile(rb"\x1b\[[?>]?[\d;]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>78]|\x1b\(B|[\r\x07]")
 _WHERE_IS_THE_CURSOR = b"\x1b[6n"
@@ -81,7 +81,7 @@ class Shell(FrontEnd):
             if found := _TXID.search(seen):
                 return found[1]
             if refused := _ERROR.search(seen):
-                raise RefusedError(int(refused[1]), refused[2].strip())
+                raise answered(int(refused[1]), refused[2].strip())
             if _UNKNOWN in seen:
                 raise UnknownError("closed before it answered")
             if nobody := _NOBODY.search(seen):

@@ -47,6 +47,8 @@ _BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
 _LOAD_FOR = 600.0
 #: Seconds that calls under way have when the process stops.
 _CLOSE_CALLS = 5.0
+#: So long calls wait for a node that is away when the process stops: less than they have to end by themselves.
+_NODE_GOES_TOO = 3.0
 #: Balances are worked out anew at most once in so many seconds.
 _TELL_AFTER = 0.1
 
@@ -219,7 +221,9 @@ class WalletService(Service):
             self._watch.close()
         if self._line is not None:
             self._line.close()
-        if self._server is not None and self._host is not None:
+        if self._server is not None and self._host is not None and self._app is not None:
+            # A payment that is the wallet's already is not to wait for a node that may be going down as well.
+            asyncio.get_running_loop().call_later(_NODE_GOES_TOO, self._app.upstream.give_up)
             await self._server.close(_CLOSE_CALLS, self._host.leave_callers)
         if self._app is not None:
             await self._app.wallets.close()

@@ -29,6 +29,7 @@ class Incoming:
 
     __slots__ = (
         "committed",
+        "has_done",
         "identity",
         "method",
         "params",
@@ -51,6 +52,8 @@ class Incoming:
         self.pending: Coroutine[Any, Any, Any] | None = None
         self.served: Served | None = None
         self.committed = False
+        self.has_done = False
+        """Whether it passed a commit point: something of it may have been done, whatever became of it after that."""
         self.unwanted = False
         self.started = time.monotonic()
 
@@ -66,7 +69,7 @@ class Incoming:
 
     def commit(self) -> None:
         """What `interfaces.command.commit_point` calls."""
-        self.committed = True
+        self.committed = self.has_done = True
 
     def pause(self) -> None:
         """What `interfaces.command.pause_point` calls."""

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
+#: What is said of a call that was ended after it had begun to take effect.
+_CUT_SHORT = "It was ended by a shutdown when it had begun to take effect. Whether all of it did is unknown."
+
 
 class Serving:
     """Serves one session's requests from ``shared``'s table, and from the objects served on this connection alone."""
@@ -238,7 +241,9 @@ class Serving:
     def _finished(self, incoming: Incoming, task: "asyncio.Task[Any]") -> None:
         """A handler's task is done: answer."""
         if task.cancelled():
-            result = refusal(Disconnected(SHUTTING_DOWN if self._shared.leaving else "Cancelled"))
+            # Whoever hears SHUTTING_DOWN may ask the next process: nothing was done.
+            nothing_done = SHUTTING_DOWN if self._shared.leaving else "Cancelled"
+            result = refusal(Disconnected(_CUT_SHORT if incoming.has_done else nothing_done))
         elif (error := task.exception()) is not None:
             result = refusal(error, incoming)
         else:

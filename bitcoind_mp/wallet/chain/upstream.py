@@ -53,6 +53,7 @@ class Upstream:
         """When the node last answered that it is still coming up (the loop's clock), None where it didn't since."""
         self._clock_of_loop = asyncio.get_running_loop().time
         self._patient_until = self._kept_waiting_until = self._clock_of_loop() + _PATIENCE
+        self._patience_is_over = False
         self._downloading = False
 
     async def up(self, patience: float) -> None:
@@ -63,6 +64,10 @@ class Upstream:
     def start(self) -> None:
         """Begin to connect; returns at once."""
         self._link.start()
+
+    def give_up(self) -> None:
+        """Let nobody wait for a node that is away any more."""
+        self._patience_is_over = True
 
     async def close(self) -> None:
         """Let every wallet go and disconnect."""
@@ -109,8 +114,10 @@ class Upstream:
             await attachment.stop()
 
     async def _present(self) -> Chain:
-        while self._node is None and self._clock_of_loop() < (
-            self._patient_until if self.is_refused else self._kept_waiting_until
+        while (
+            self._node is None
+            and not self._patience_is_over
+            and self._clock_of_loop() < (self._patient_until if self.is_refused else self._kept_waiting_until)
         ):
             with suppress(CallTimeout):
                 await self._link.up(_LOOK_AGAIN)

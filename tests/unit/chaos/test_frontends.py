@@ -31,3 +31,8 @@ def test_nobody_there() -> None:
 @pytest.mark.parametrize(("text", "result"), [("ab" * 32, "ab" * 32), ("17", 17), ('["x"]', ["x"])])
 def test_a_result(text: str, result: object) -> None:
     assert read_result(text) == result
+
+
+def test_an_error_that_leaves_it_open_whether_it_was_done_is_no_refusal() -> None:
+    said = what_was_said("error code: -9\nerror message:\nIt was ended. Whether all of it did is unknown.")
+    assert isinstance(said, UnknownError)

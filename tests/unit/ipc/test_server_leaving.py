@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.interfaces.command import command, interface_method
+from bitcoind_mp.interfaces.command import command, commit_point, interface_method, pause_point
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.serve.server import Server
@@ -305,5 +305,58 @@ def test_notices_are_no_requests(serving: Any) -> None:
             with pytest.raises(RpcError, match="Method not found"):
                 await session.call("rpc.leaving")
             assert await session.call("rpc.other") == 1
+
+    asyncio.run(main())
+
+
+# --- what may have been done already
+
+
+@pytest.mark.parametrize("handshake", [True, False])
+def test_nobody_is_told_that_nothing_was_done_of_what_had_begun_to_take_effect(
+    serving: Any, example: Any, handshake: bool
+) -> None:
+    """Whoever hears "Shutting down" asks the next process: a payment would be made twice."""
+
+    async def main() -> None:
+        commands = example()
+        async with serving(commands, handshake=handshake) as (server, session):
+            commits = asyncio.ensure_future(session.call("commit", ["b"]))
+            await asyncio.wait_for(commands.started.wait(), 5)
+            await server.close(0.01, patience=0.01)
+            with pytest.raises(RpcError, match=r"begun to take effect\. Whether all of it did is unknown"):
+                await commits
+            assert commands.seen == ["cancelled b"]
+
+    asyncio.run(main())
+
+
+def test_nor_of_what_was_done_in_part(serving: Any, until: Any) -> None:
+    class ByParts:
+        def __init__(self) -> None:
+            self.done = 0
+            self.more = asyncio.Semaphore(1)
+
+        @command("control", changes=True, waits=True)
+        async def parts(self) -> int:
+            """One after the other."""
+            while True:
+                commit_point()
+                await self.more.acquire()
+                self.done += 1
+                pause_point()
+
+    async def main() -> None:
+        work = ByParts()
+        async with serving(work) as (server, session):
+            called = asyncio.ensure_future(session.call("parts"))
+            await until(lambda: work.done == 1)
+            closing = asyncio.ensure_future(server.close(5, patience=0.01))
+            await until(lambda: server._shared.closing)
+            work.more.release()
+            await closing
+            with pytest.raises(RpcError, match="is unknown"):
+                await called
+            assert work.done == 2
 
     asyncio.run(main())
