@@ -35,6 +35,8 @@ _PATIENCE = 30.0
 _ANSWER = 600.0
 #: A call that is handed on is the caller's to give up. Seconds.
 _LONGEST = 7 * 24 * 3600.0
+#: Seconds until a call that was not done is handed on anew, to the next process.
+_ASK_AGAIN = 0.02
 #: The most seconds between attempts to hear of the balance of a wallet whose process is stopped.
 _LONGEST_PAUSE = 60.0
 
@@ -113,6 +115,7 @@ class Processes:
             except RpcError as error:
                 if (error.code, error.message) != (RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN):
                     raise
+            await asyncio.sleep(_ASK_AGAIN)
             self._sessions.pop((request.session.number, unit.unit), None)
 
     async def _chosen(self, named: str | None) -> WalletUnit:
