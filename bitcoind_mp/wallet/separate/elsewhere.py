@@ -115,8 +115,8 @@ class Processes:
             except RpcError as error:
                 if (error.code, error.message) != (RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN):
                     raise
+            self._drop((request.session.number, unit.unit), session)
             await asyncio.sleep(_ASK_AGAIN)
-            self._sessions.pop((request.session.number, unit.unit), None)
 
     async def _chosen(self, named: str | None) -> WalletUnit:
         """Raises RpcError (-18, -19)."""
@@ -137,6 +137,18 @@ class Processes:
         except OSError as error:
             why = f"The process of the wallet '{unit.name}' can't be reached: {error.strerror or error}"
             raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, why) from error
+
+    def _drop(self, key: tuple[int, str], session: Session) -> None:
+        """That one leads to a process that is going; unless there is another by now."""
+        task = self._sessions.get(key)
+        if (
+            task is not None
+            and task.done()
+            and not task.cancelled()
+            and not task.exception()
+            and task.result() is session
+        ):
+            del self._sessions[key]
 
     def _forget(self, key: tuple[int, str]) -> None:
         task = self._sessions.pop(key, None)
