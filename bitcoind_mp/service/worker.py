@@ -9,8 +9,10 @@ import faulthandler
 import logging
 import os
 import resource
+import select
 import signal
 import socket
+import stat
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -31,6 +33,10 @@ logger = logging.getLogger("bitcoind_mp")
 _MOST_OPEN_FILES = 65536
 #: Without so many the supervisor can't hand descriptors down, nor the node open its databases and take a caller.
 _LEAST_OPEN_FILES = 128
+
+_STDERR = 2
+#: Milliseconds that a process takes to die.
+_DYING = 200
 
 #: Bytes that a worker whose disk was full wants free there before it is started again.
 _ROOM = 1 << 20
@@ -198,9 +204,19 @@ def _watch_lifeline(host: Host, descriptor: int) -> None:
             return
         if not data:
             loop.remove_reader(descriptor)
+            _wait_until_unread(_STDERR)
             host.request_stop("the supervisor is gone")
 
     loop.add_reader(descriptor, readable)
+
+
+def _wait_until_unread(output: int) -> None:
+    """The supervisor is dying, and its descriptors are closed one after the other: what is written into the pipe before
+    that one's turn, nobody reads. A moment, at most: it may live, and only the lifeline be cut."""
+    if stat.S_ISFIFO(os.fstat(output).st_mode):
+        reader = select.poll()
+        reader.register(output, 0)
+        reader.poll(_DYING)
 
 
 class _Reloads:
