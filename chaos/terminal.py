@@ -5,6 +5,7 @@ import pty
 import re
 import select
 import signal
+import termios
 import time
 from typing import Any
 
@@ -17,12 +18,28 @@ _WHERE_IS_THE_CURSOR = b"\x1b[6n"
 _NOTHING_RUNS = "[Y/n]"
 _PROMPT = re.compile(r"regtest( \w+)?>")
 _TXID = re.compile(r"([0-9a-f]{64})\n")
-_ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*(.+)")
+_ERROR = re.compile(r"error code: (-?\d+)\s*error message:\s*([^\n]+)\n")
 #: What the shell says of a call that was lost (``cli/interactive/``), of one that nobody took, and of an odd answer.
 _UNKNOWN = "is unknown"
+_LOST = "error: the connection ended"
 _NOBODY = re.compile(
-    r"^\s*((?:error: .*)|(?:Could not connect.*)|(?:.*nobody listens.*)|(?:.* is not known to .*))$", re.M
+    r"^\s*((?:error: .*)|(?:Could not connect.*)|(?:.*nobody listens.*)|(?:.* is not known to .*))\n", re.M
 )
+
+
+def what_is_seen(seen: str) -> str | Exception | None:
+    """The txid, or the exception for what the shell complained; None while neither can be told. A terminal breaks lines,
+    and what is written may have come in part."""
+    if found := _TXID.search(seen):
+        return found[1]
+    if refused := _ERROR.search(seen):
+        return answered(int(refused[1]), refused[2].strip())
+    flat = " ".join(seen.split())
+    if _UNKNOWN in flat or _LOST in flat:
+        return UnknownError("closed before it answered")
+    if nobody := _NOBODY.search(seen):
+        return UnreachableError(nobody[1].strip())
+    return None
 
 
 class Shell(FrontEnd):
@@ -57,6 +74,7 @@ class Shell(FrontEnd):
         command = self._daemon.command("bitcoin-mp", *([f"-rpcwallet={wallet}"] if wallet else []))
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
+            termios.tcsetwinsize(0, (50, 1000))  # so wide that it breaks no message
             os.execve(command[0], command, {**self._daemon.environment, "TERM": "xterm", "LANG": "C.UTF-8"})
         end = time.monotonic() + PATIENCE
         seen = ""
@@ -78,14 +96,11 @@ class Shell(FrontEnd):
         seen = ""
         while time.monotonic() < end:
             seen += self._read(0.2)
-            if found := _TXID.search(seen):
-                return found[1]
-            if refused := _ERROR.search(seen):
-                raise answered(int(refused[1]), refused[2].strip())
-            if _UNKNOWN in seen:
-                raise UnknownError("closed before it answered")
-            if nobody := _NOBODY.search(seen):
-                raise UnreachableError(nobody[1].strip())
+            found = what_is_seen(seen)
+            if isinstance(found, Exception):
+                raise found
+            if found is not None:
+                return found
         self.close()
         raise UnknownError("timed out")
 
