@@ -28,8 +28,8 @@ _NOBODY = re.compile(
 
 
 def what_is_seen(seen: str) -> str | Exception | None:
-    """The txid, or the exception for what the shell complained; None while neither can be told. A terminal breaks lines,
-    and what is written may have come in part."""
+    """The txid, or the exception for what the shell complained; None while neither can be told. A terminal breaks
+    lines, and what is written may have come in part."""
     if found := _TXID.search(seen):
         return found[1]
     if refused := _ERROR.search(seen):
