@@ -23,6 +23,10 @@ _PATIENCE = 3.0
 #: A call may wait for the owner to confirm it, for 5 minutes. Seconds.
 _ANSWER = 330.0
 
+#: What is told a passphrase, or a ticket in its place: that is good with the process that gave it alone, and another
+#: one takes it for a passphrase that nobody may tell it. So these aren't asked of the next process.
+WITH_TICKETS = ("make", "unlock", "change_passphrase", "take")
+
 
 class SignerLink:
     """``signer`` may be used at any time: while it is away its methods raise `RpcError` (-9)."""
@@ -30,7 +34,7 @@ class SignerLink:
     def __init__(self, path: Path, hello: Hello, channel: socket.socket | None = None) -> None:
         """``channel``: what the supervisor gave this process alone (``ipc/wire/passing.py``); without one the signer is
         reached by ``path``."""
-        self.signer: Signer = through(Signer, self._present)  # type: ignore[type-abstract]
+        self.signer: Signer = through(Signer, self._present, bound=WITH_TICKETS)  # type: ignore[type-abstract]
         dial = dialling(channel)
         self._link = Reconnecting(path, hello=hello, on_up=self._up, on_down=self._down, dial=dial, most=_PATIENCE / 2)
         self.on_lost: Callable[[], None] = lambda: None

@@ -47,6 +47,15 @@ class Going(Other):
         return await self._next()
 
 
+def test_no_ticket_is_taken_to_another_process_than_gave_it() -> None:
+    from bitcoind_mp.interfaces.signer import Signer
+    from bitcoind_mp.ipc.declared.signature import declared
+    from bitcoind_mp.wallet.keyring.signer_link import WITH_TICKETS
+
+    told = {name for name, method in declared(Signer).items() if any(each.secret for each in method.parameters)}
+    assert told == set(WITH_TICKETS)
+
+
 NOTHING_DONE = RpcError(RpcCode.CLIENT_NOT_CONNECTED, SHUTTING_DOWN)
 UNKNOWN = Disconnected("it was killed")
 
