@@ -28,8 +28,8 @@ def history(tmp_path: Path) -> Path:
 def test_a_prompt_a_toolbar_a_result_and_leaving(daemon, shell) -> None:
     daemon.lively()
     terminal = shell()
-    terminal.sees("● node  ● wallet")
-    screen = terminal.sees("alice 50.00000000 BTC")
+    for part in ("● node  ● wallet", "alice 50.00000000 BTC", "mempool 3"):  # each comes when it is there
+        screen = terminal.sees(part)
     assert "bitcoin-mp 0.1.0 on regtest. Tab completes, help lists commands, Ctrl-D leaves." in screen
     assert screen.split("\n")[-1] == (
         " regtest │ height 112, 2 peers │ mempool 3 │ alice 50.00000000 BTC │ ● node  ● wallet"
