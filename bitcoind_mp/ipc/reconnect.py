@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcError
+from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 
 from .client import connect
@@ -104,6 +104,15 @@ class Reconnecting:
                     await self._up.wait()
         except TimeoutError:
             raise CallTimeout(f"No connection to {self._path}: {self.reason}") from None
+        return self.session
+
+    async def present(self, patience: float, absent: str) -> Session:
+        """The session, waiting ``patience`` seconds for one. Raises `RpcError` (-9) with ``absent`` and why there is
+        none."""
+        if self.session is None:
+            with contextlib.suppress(CallTimeout):
+                return await self.up(patience)
+            raise RpcError(RpcCode.CLIENT_NOT_CONNECTED, f"{absent} ({self.reason}).")
         return self.session
 
     async def call(

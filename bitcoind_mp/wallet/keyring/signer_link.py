@@ -4,10 +4,9 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from bitcoind_mp.interfaces.errors import CallTimeout, RpcCode, RpcError
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.ipc.proxy import proxy
@@ -51,15 +50,8 @@ class SignerLink:
         await self._link.close()
 
     async def _present(self) -> Signer:
-        session: Session | None = self._link.session
-        if session is None:
-            with suppress(CallTimeout):
-                session = await self._link.up(_PATIENCE)
-        if session is None:
-            raise RpcError(
-                RpcCode.CLIENT_NOT_CONNECTED,
-                f"The signer, which holds this wallet's private keys, can't be reached ({self._link.reason}).",
-            )
+        absent = "The signer, which holds this wallet's private keys, can't be reached"
+        session = await self._link.present(_PATIENCE, absent)
         return proxy(Signer, session, timeout=_ANSWER)  # type: ignore[type-abstract]
 
     async def _up(self, session: Session) -> None:

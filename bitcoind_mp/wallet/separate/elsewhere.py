@@ -159,15 +159,8 @@ class Processes:
         task.cancel()
 
     async def _present(self) -> WalletUnits:
-        session = self._link.session
-        if session is None:
-            with suppress(CallTimeout):
-                session = await self._link.up(_PATIENCE)
-        if session is None:
-            raise RpcError(
-                RpcCode.CLIENT_NOT_CONNECTED,
-                f"The supervisor, which starts the processes of wallets, can't be reached ({self._link.reason}).",
-            )
+        absent = "The supervisor, which starts the processes of wallets, can't be reached"
+        session = await self._link.present(_PATIENCE, absent)
         return proxy(WalletUnits, session, timeout=_ANSWER)  # type: ignore[type-abstract]
 
     async def _up(self, session: Session) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bitcoind_mp.interfaces.command import command, commit_point, interface_method, pause_point
+from bitcoind_mp.interfaces.command import command, interface_method
 from bitcoind_mp.interfaces.errors import Disconnected, RpcCode, RpcError
 from bitcoind_mp.ipc.client import attach
 from bitcoind_mp.ipc.serve.server import Server
@@ -327,36 +327,5 @@ def test_nobody_is_told_that_nothing_was_done_of_what_had_begun_to_take_effect(
             with pytest.raises(RpcError, match=r"begun to take effect\. Whether all of it did is unknown"):
                 await commits
             assert commands.seen == ["cancelled b"]
-
-    asyncio.run(main())
-
-
-def test_nor_of_what_was_done_in_part(serving: Any, until: Any) -> None:
-    class ByParts:
-        def __init__(self) -> None:
-            self.done = 0
-            self.more = asyncio.Semaphore(1)
-
-        @command("control", changes=True, waits=True)
-        async def parts(self) -> int:
-            """One after the other."""
-            while True:
-                commit_point()
-                await self.more.acquire()
-                self.done += 1
-                pause_point()
-
-    async def main() -> None:
-        work = ByParts()
-        async with serving(work) as (server, session):
-            called = asyncio.ensure_future(session.call("parts"))
-            await until(lambda: work.done == 1)
-            closing = asyncio.ensure_future(server.close(5, patience=0.01))
-            await until(lambda: server._shared.closing)
-            work.more.release()
-            await closing
-            with pytest.raises(RpcError, match="is unknown"):
-                await called
-            assert work.done == 2
 
     asyncio.run(main())
