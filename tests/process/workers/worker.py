@@ -125,13 +125,19 @@ class Worker:
         self.selector.register(connection, selectors.EVENT_READ, self.serve)
 
     def serve(self, connection: socket.socket) -> None:
+        try:
+            self.answer_all(connection)
+        except ConnectionError:  # a caller that was killed before it had read an answer, or left
+            self.selector.unregister(connection)
+            connection.close()
+
+    def answer_all(self, connection: socket.socket) -> None:
+        """What a caller has sent. Raises ConnectionError."""
         data = b""
         while not data.endswith(b"\n"):
             piece = connection.recv(65536)
             if not piece:
-                self.selector.unregister(connection)
-                connection.close()
-                return
+                raise ConnectionResetError("it left")
             data += piece
         for line in data.splitlines():
             self.answer(connection, json.loads(line))
