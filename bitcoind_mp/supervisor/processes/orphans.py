@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import select
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,10 +119,18 @@ def find(path: Path, locks: Path, boot: str) -> Iterator[Orphan]:
             pidfd = os.pidfd_open(pid)
         except OSError:
             continue
-        if not _is_same(pid, pidfd, began=words[2], number=words[3], boot=boot, lock=locks / f"{unit}.lock"):
-            os.close(pidfd)  # the pid is another's by now
+        lock = locks / f"{unit}.lock"
+        if has_ended(pidfd) or not _is_same(pid, pidfd, began=words[2], number=words[3], boot=boot, lock=lock):
+            os.close(pidfd)  # nobody has waited for it yet, or the pid is another's by now
             continue
         yield Orphan(unit, pid, pidfd)
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process has, be it that nobody has waited for it yet."""
+    looking = select.poll()
+    looking.register(pidfd, select.POLLIN)
+    return bool(looking.poll(0))
 
 
 def _is_same(pid: int, pidfd: int, *, began: str, number: str, boot: str, lock: Path) -> bool:

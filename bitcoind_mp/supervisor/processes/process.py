@@ -10,13 +10,14 @@ shell's one line sets them and becomes the worker. That takes 0.7 ms; fork() in 
 import errno
 import fcntl
 import os
-import select
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bitcoind_mp.supervisor.units.policy import Exit
+
+from .orphans import has_ended
 
 SHELL = "/bin/sh"
 _BECOME_WORKER = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@"'
@@ -200,9 +201,7 @@ class Foundling(Process):
         self.send(signal.SIGKILL)
 
     def reap(self) -> Exit | None:
-        ended = select.poll()
-        ended.register(self.pidfd, select.POLLIN)
-        return Exit() if ended.poll(0) else None
+        return Exit() if has_ended(self.pidfd) else None
 
 
 def keep_to_ourselves() -> None:

@@ -107,6 +107,18 @@ def test_one_that_has_ended_is_not(tmp_path: Path) -> None:
     register.close()
 
 
+def test_nor_one_that_has_ended_and_nobody_has_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "units"
+    ended = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
+    register = register_at(path, ["node"])
+    register.put("node", ended.pid)
+    assert start_time(ended.pid)
+    assert orphans(path) == []
+    ended.wait()
+    register.close()
+
+
 def test_no_register_no_orphans(tmp_path: Path) -> None:
     assert orphans(tmp_path / "nothing") == []
 
