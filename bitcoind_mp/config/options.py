@@ -60,6 +60,17 @@ TABLE = (
     Option("?", FLAG, 0, ALL, GENERAL, "", "", hidden=True, where="command"),
     Option("version", FLAG, 0, ALL, GENERAL, "", "Print version and exit.", where="command"),
     Option(
+        "checkconfig",
+        FLAG,
+        0,
+        DAEMONS,
+        GENERAL,
+        "",
+        "Do not start: say whether the configuration, bitcoin.conf included, can be used, or what is wrong with it, "
+        "and exit (0 or 78). What only a start can tell, such as a port that is taken, is not looked at.",
+        where="command",
+    ),
+    Option(
         "conf",
         PATH,
         "bitcoin.conf",

@@ -19,8 +19,12 @@ def run(arguments: list[str]) -> int:
     if isinstance(config, int):
         return config
     # What follows takes a third of a second to import; --help and a wrong option needn't wait for it.
-    from bitcoind_mp.service.program import run_program
+    from bitcoind_mp.service.program import check_program, run_program
 
+    if config.get_bool("checkconfig"):
+        from .settings import check
+
+        return check_program(check, config)
     from .service import NodeService
 
     return run_program(NodeService, config, name="node")

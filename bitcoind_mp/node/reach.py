@@ -9,7 +9,6 @@ from bitcoind_mp.sandbox.places import keep_in
 
 from .chain.journal import Journal, JournalDamaged
 from .chain.store import COPIES, JOURNAL, discard_copies
-from .p2p.endpoint import parse_endpoint
 from .settings import peers_config
 
 #: What looking up a peer's name reads (resolv.conf(5), nsswitch.conf(5), hosts(5)); /run is where some of it leads to.
@@ -55,9 +54,7 @@ def _ports(config: Config) -> tuple[int, ...]:
     if not peers.listen:
         return ()
     found = {place.endpoint.port for place in peers.whitelist.places}
-    if not peers.bind and not found:
+    found |= {place.port for place in peers.bind}
+    if not found:
         found.add(peers.port)
-    for text in peers.bind:
-        with contextlib.suppress(ValueError):  # which is said when it is listened on
-            found.add(parse_endpoint(text, peers.port).port)
     return tuple(sorted(found))

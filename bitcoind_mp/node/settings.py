@@ -14,6 +14,7 @@ from .chain.trimming import Bounds
 from .kernel_values import KernelOptions
 from .mempool.policy import MempoolPolicy
 from .mining.assembler import BlockLimits
+from .p2p.endpoint import Endpoint, parse_endpoint
 from .p2p.manager import PeersConfig
 from .p2p.peer import PROGRAM
 from .p2p.permissions import Whitelist, parse_whitebind, parse_whitelist
@@ -23,6 +24,18 @@ _MEGABYTE = 1_000_000
 _KILOBYTE = 1000
 _FEELERS = 11
 """Connections that Core keeps for itself of those ``-maxconnections`` allows; the rest may be inbound."""
+
+
+def check(config: Config) -> None:
+    """Whether a node could start with that, for all that can be said without one.
+
+    Raises:
+        FatalError: CONFIG, it could not.
+    """
+    chain_params(config)
+    mempool_policy(config)
+    block_limits(config)
+    peers_config(config)
 
 
 def chain_params(config: Config) -> ChainParams:
@@ -138,20 +151,27 @@ def peers_config(config: Config) -> PeersConfig:
     """Whom to call, and where to be called.
 
     Raises:
-        FatalError: CONFIG, nobody could call where it is to be, a permission is none, or a comment unfit.
+        FatalError: CONFIG, an address is none, nobody could call where it is to be, a permission is none, or a comment
+            unfit.
     """
     if config.get_bool("peerblockfilters") and not wants_filters(config):
         raise FatalError("Cannot set -peerblockfilters without -blockfilterindex.", status=ExitStatus.CONFIG)
     agent = _user_agent(config.get_list("uacomment"))
-    connect = config.get_list("connect")
+    connect, add = config.get_list("connect"), config.get_list("addnode")
+    connect = [] if connect == ["0"] else connect  # -connect=0 has always been -noconnect
+    for text in (*connect, *add):
+        try:
+            parse_endpoint(text, config.get_int("port"))
+        except ValueError as error:
+            raise FatalError(f"Bad peer address: {error}.", status=ExitStatus.CONFIG) from error
     if (config.get_list("bind") or config.get_list("whitebind")) and not config.get_bool("listen"):
         raise FatalError("Cannot set -bind or -whitebind together with -listen=0", status=ExitStatus.CONFIG)
     return PeersConfig(
         listen=config.get_bool("listen"),
-        bind=tuple(config.get_list("bind")),
+        bind=tuple(_address(text, config.get_int("port")) for text in config.get_list("bind")),
         port=config.get_int("port"),
-        connect=() if connect == ["0"] else tuple(connect),  # -connect=0 has always been -noconnect
-        add=tuple(config.get_list("addnode")),
+        connect=tuple(connect),
+        add=tuple(add),
         user_agent=agent,
         take_transactions=not config.get_bool("blocksonly"),
         max_inbound=max(0, config.get_int("maxconnections") - _FEELERS),
@@ -159,6 +179,17 @@ def peers_config(config: Config) -> PeersConfig:
         timeout=config.get_seconds("peertimeout"),
         ban_time=config.get_int("bantime"),
     )
+
+
+def _address(text: str, port: int) -> Endpoint:
+    """Where -bind says to listen. As in Core no name will do: it may mean another machine tomorrow."""
+    try:
+        found = parse_endpoint(text, port)
+    except ValueError:
+        found = None
+    if found is None or found.address is None:
+        raise FatalError(f"Cannot resolve -bind address: '{text}'", status=ExitStatus.CONFIG)
+    return found
 
 
 #: What a comment may hold besides letters and digits (``SAFE_CHARS_UA_COMMENT``), and how long the whole may be.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from bitcoind_mp.interfaces.errors import ExitStatus
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 from . import logging as service_logging
 from .worker import Service, run_worker
@@ -33,6 +33,19 @@ def take_name(name: str) -> None:
 
 
 Configured = TypeVar("Configured", bound=Settings)
+
+
+def check_program(check: Callable[[Configured], object], config: Configured) -> int:
+    """-checkconfig: say whether that configuration can be used, without starting anything; the exit status. ``check``
+    raises FatalError for what a start would fail with."""
+    try:
+        service_logging.require_categories(config.get_list("debug"), config.get_list("debugexclude"))
+        check(config)
+    except (FatalError, ValueError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return int(error.status if isinstance(error, FatalError) else ExitStatus.CONFIG)
+    print("The configuration can be used.")
+    return 0
 
 
 def run_program(make: Callable[[Configured], Service], config: Configured, *, name: str) -> int:

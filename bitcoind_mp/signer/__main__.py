@@ -21,8 +21,12 @@ def run(arguments: list[str]) -> int:
     if isinstance(config, int):
         return config
     # What follows takes a fifth of a second to import; --help and a wrong option needn't wait for it.
-    from bitcoind_mp.service.program import run_program
+    from bitcoind_mp.service.program import check_program, run_program
 
+    if config.get_bool("checkconfig"):
+        from .app import policy
+
+        return check_program(policy, config)
     from .service import SignerService
 
     given = os.environ.get("CREDENTIALS_DIRECTORY")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import subprocess
 import sys
 import time
 
@@ -39,7 +40,13 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
     config = configuration.start(arguments, SUPERVISOR)
     if isinstance(config, int):
         return config
-    if os.environ.get(handover.VARIABLE) == handover.CHECK:
+    is_asked = os.environ.get(handover.VARIABLE) == handover.CHECK
+    if (is_asked or config.get_bool("checkconfig")) and (status := _check(config, plans)):
+        return status
+    if config.get_bool("checkconfig"):
+        print("The configuration can be used.")
+        return 0
+    if is_asked:
         print(answer(dict.fromkeys(each.preload for each in plans(config) if each.preload)), flush=True)
         return 0
     take_name("bitcoind-mp")
@@ -75,6 +82,20 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
         if status == ExitStatus.DISK_FULL and environ.get("NOTIFY_SOCKET"):
             time.sleep(_UNTIL_THERE_IS_ROOM)
         return status
+    return 0
+
+
+def _check(config: Config, plans: Plans) -> int:
+    """Have each unit's program say whether it could start; the first that couldn't says why. The exit status."""
+    for each in plans(config):
+        if each.check:
+            done = subprocess.run(
+                each.check, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+            )
+            if done.returncode:
+                # What it warned of before, so have we.
+                print(*done.stderr.decode(errors="replace").splitlines()[-1:], file=sys.stderr)
+                return done.returncode if done.returncode > 0 else int(ExitStatus.FAILURE)
     return 0
 
 

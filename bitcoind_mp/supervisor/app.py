@@ -17,7 +17,7 @@ from pathlib import Path
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.invocation import command_line
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, RpcCode, RpcError, status_of_os_error
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.declared import manifest
@@ -39,7 +39,7 @@ from . import plan
 from .announce import Announcer
 from .arrival import Arrival
 from .callers import Callers
-from .checks.files import ConfigurationFiles
+from .checks.files import ConfigurationFiles, Trial
 from .checks.health import HealthMonitor
 from .control import ControlCommands
 from .doorman import Doorman
@@ -52,11 +52,13 @@ from .outward.scrape import Scraping, listen, path_of
 from .parts import SharedCommands
 from .places import Given, Listeners, prepare, roles, tables_of
 from .processes import adoption
+from .processes.asking import Questions
 from .processes.notify import NotifySocket
 from .processes.orphans import Orphan, Register, boot_id, find
 from .processes.private import Private, adoptable, made
 from .processes.process import Foundling
 from .processes.template import become_subreaper, reap_strays
+from .reload import Reload
 from .report import WallClock
 from .streams import LogStreams, UnitTopic
 from .supervised import Supervised
@@ -101,7 +103,8 @@ class Supervisor:
         self._logs = Logbook(config, journal=self._entries)
         self._sockets = Listeners(config, self._access.gid)
         self._asked = asyncio.Event()
-        self._upgrade = Upgrade(start.environ)
+        self._questions = Questions(start.environ)
+        self._upgrade = Upgrade(self._questions)
         self._starter: int | None = None
         self._notify: NotifySocket
         self._door: Door
@@ -111,7 +114,7 @@ class Supervisor:
         self._since = self._handed.since if self._handed is not None else self._loop.time()
         self._reload_wanted = False
         self._failure: FatalError | None = None
-        self._reloading: asyncio.Task[None] | None = None
+        self._reloading: set[asyncio.Task[None]] = set()
         self._arrival = Arrival(
             start.announcer,
             # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
@@ -232,11 +235,12 @@ class Supervisor:
         manager = self._make_manager(orphans)
         hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
         paths = {name: self._config.socket_path(name) for name in manager.units}
+        trial = Trial(self._plans, self._questions, self._config)
         health = HealthMonitor(
             *(manager, paths, plan.health(self._config)),
             hello=hello,
             disk=self._config.network_dir,
-            files=ConfigurationFiles(self._config, self._reread).problems,
+            files=ConfigurationFiles(self._config, self._reread, trial),
         )
         publisher, streams = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect)
         doorman = Doorman(command_line(self._config), self._private, take_from)
@@ -255,8 +259,9 @@ class Supervisor:
             manager, self._config, self._sockets, self._logs,
             bind=bind_listener, doorman=doorman, learners=(health, outward, upkeep), tables=tables,
         )  # fmt: skip
-        configure = partial(self._configure_if_changed, manager, health, outward)
-        server = self._make_server(manager, health, publisher, streams, hello, tables, configure)
+        apply = partial(self._apply, manager=manager, health=health, outward=outward)
+        reload = Reload(self._config, self._reread, trial, apply)
+        server = self._make_server(manager, health, publisher, streams, hello, tables, reload)
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
         doors.push_async_callback(self._close_server, server)
@@ -277,7 +282,7 @@ class Supervisor:
 
         def reap() -> None:
             """Take leave of the children that nobody here waits for."""
-            reap_strays(lambda pid: manager.owns(pid) or self._upgrade.owns(pid) or outward.owns(pid))
+            reap_strays(lambda pid: manager.owns(pid) or self._questions.owns(pid) or outward.owns(pid))
 
         def changed(supervised: Supervised, before: Unit) -> None:
             doorman.watch(supervised, self._sockets[supervised.name])
@@ -308,9 +313,9 @@ class Supervisor:
                 self._resume(manager, doorman, upward)
                 for descriptor in self._handed.callers:
                     self._door.admit(socket.socket(fileno=descriptor))
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, health, upward, outward)
+            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, upward, reload)
             if self._reload_wanted:
-                self._reload(manager, health, upward, outward)
+                self._reload(manager, upward, reload)
             health.start()
             outward.start()
             self._announcer.started()
@@ -318,6 +323,7 @@ class Supervisor:
         finally:
             self._arrival.is_given_up = True
             await self._upgrade.close()  # else it would go on to restart what stops
+            await self._stop_reloading()
             if self._upgrade.is_due:
                 await self._hand_over(manager, upward, doors, held)
             self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)
@@ -423,7 +429,7 @@ class Supervisor:
         streams: LogStreams,
         hello: Hello,
         tables: dict[str, Path],
-        configure: Callable[[], None],
+        reload: Reload,
     ) -> Server:
         clock = WallClock(self._loop.time())
         UnitTopic(manager, health, publisher, clock).publish()
@@ -445,7 +451,7 @@ class Supervisor:
             stopping=lambda: self._asked.is_set() and not self._upgrade.is_due,
             upgrade=lambda: self._ask_for_upgrade(manager),
             upgraded=self._upgrade.outcome,
-            configure=configure,
+            configure=reload.if_changed,
             own_log=self._own_log,
         )
         server.add(control, publisher, streams, self._wallets)
@@ -508,46 +514,39 @@ class Supervisor:
         """SIGHUP before there is anything to reload."""
         self._reload_wanted = True
 
-    def _configure(self, manager: Manager, health: HealthMonitor, outward: Outward) -> None:
-        """Read the configuration again, for everything's next start and what can be changed at once. Raises
-        FatalError: it stays as it was."""
-        config = self._reread()
-        plan.require_reloadable(self._config, config)
+    def _apply(self, config: Config, manager: Manager, health: HealthMonitor, outward: Outward) -> None:
+        """Have that one for everything's next start, and what can be changed at once."""
         self._config = config
-        for each in self._plans(self._config):
+        for each in self._plans(config):
             if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
                 manager.configure(each)
-        self._wallets.configure(self._config)
-        health.configure(plan.health(self._config))
-        self._logs.configure(self._config)
-        outward.configure(self._config)
-        log.info("the configuration was read again", extra=event(Event.CONFIGURATION_REREAD))
+        self._wallets.configure(config)
+        health.configure(plan.health(config))
+        self._logs.configure(config)
+        outward.configure(config)
 
-    def _configure_if_changed(self, manager: Manager, health: HealthMonitor, outward: Outward) -> None:
-        """The same for a person who has a unit started. Raises RpcError."""
-        if self._config.texts.is_current():
-            return
-        try:
-            self._configure(manager, health, outward)
-        except FatalError as error:
-            why = f"Nothing was started or stopped: bitcoin.conf has changed, and can't be used so: {error}"
-            raise RpcError(RpcCode.MISC_ERROR, why) from error
-
-    def _reload(self, manager: Manager, health: HealthMonitor, upward: Upward, outward: Outward) -> None:
-        """SIGHUP: read the configuration again, open the logs again, and have each unit do the same."""
+    def _reload(self, manager: Manager, upward: Upward, reload: Reload) -> None:
+        """SIGHUP: open the logs again, read the configuration again, and have each unit do the same."""
         if self._arrival.is_over:
             upward.reloading()
         self._logs.reopen()
+        task = self._loop.create_task(self._reloaded(manager, upward, reload))
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
+
+    async def _reloaded(self, manager: Manager, upward: Upward, reload: Reload) -> None:
         try:
-            self._configure(manager, health, outward)
+            await reload.read_again()
         except FatalError as error:
             log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))
         for supervised in manager.units.values():
             manager.tell(supervised, ev.ReloadRequested())
-        self._reloading = self._loop.create_task(self._reloaded(manager, upward))
-
-    async def _reloaded(self, manager: Manager, upward: Upward) -> None:
-        for supervised in manager.units.values():
+        for supervised in list(manager.units.values()):
             await manager.until_unit(supervised, lambda unit: unit.state is not State.RELOADING)
         if self._arrival.is_over and not self._arrival.is_given_up:  # else READY=1 is not for a reload to say
             upward.ready()
+
+    async def _stop_reloading(self) -> None:
+        for task in self._reloading:
+            task.cancel()
+        await asyncio.gather(*self._reloading, return_exceptions=True)

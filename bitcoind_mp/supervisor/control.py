@@ -43,7 +43,7 @@ class ControlCommands:
         stopping: Callable[[], bool],
         upgrade: Callable[[], Awaitable[str]],
         upgraded: Callable[[], Awaitable[str]],
-        configure: Callable[[], None],
+        configure: Callable[[], Awaitable[None]],
         own_log: UnitLog,
     ) -> None:
         self._manager = manager
@@ -120,7 +120,7 @@ class ControlCommands:
         Returns:
             The unit: name, state, pid, since, restarts, health
         """
-        supervised = self._startable(unit)
+        supervised = await self._startable(unit)
         self._manager.tell(supervised, ev.StartRequested())
         return await self._up(supervised)
 
@@ -157,7 +157,7 @@ class ControlCommands:
         Returns:
             The unit: name, state, pid, since, restarts, health
         """
-        supervised = self._startable(unit)
+        supervised = await self._startable(unit)
         before = supervised.unit.pid
         self._manager.tell(supervised, ev.RestartRequested())
         await self._manager.until_unit(supervised, lambda now: now.pid != before or now.state not in ALIVE)
@@ -241,11 +241,12 @@ class ControlCommands:
             raise RpcError(RpcCode.INVALID_PARAMETER, f"There is no unit named {unit!r}: expected {known}")
         return supervised
 
-    def _startable(self, unit: str) -> Supervised:
+    async def _startable(self, unit: str) -> Supervised:
+        self._named(unit)
+        await self._configure()
         if self._manager.stopping:
             raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: nothing is started any more")
         supervised = self._named(unit)
-        self._configure()
         if supervised.shares_origin:  # `Manager.tell` renews those of one unit alone
             supervised.origin.renew()
         return supervised

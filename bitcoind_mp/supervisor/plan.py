@@ -34,7 +34,8 @@ class Plan:
     is added to ``argv`` when it is to make do with less memory, and ``once`` what is left out of it once it has been
     ready; ``places`` are the directories that it works
     in, and ``wallet`` is the wallet that it serves alone. ``configuration`` is what the configuration files said
-    (``config/texts.py``): it is handed that, since by its next start they may say something else."""
+    (``config/texts.py``): it is handed that, since by its next start they may say something else. ``check`` is the
+    command line that says whether it could start with that (-checkconfig), empty for a unit that isn't to start."""
 
     name: str
     argv: tuple[str, ...]
@@ -47,6 +48,7 @@ class Plan:
     places: tuple[Path, ...] = ()
     wallet: str | None = None
     configuration: str = "{}"
+    check: tuple[str, ...] = ()
 
     @property
     def role(self) -> str:
@@ -107,9 +109,10 @@ def _unit(config: Config, role: str, *more: str, enabled: bool = True) -> Plan:
         more = (*more, f"-apart={config.socket_path('supervisor')}")
     arguments = (*config.worker_arguments(role), *more, "-printtoconsole=1")
     package = f"bitcoind_mp.{role}"
+    argv = (sys.executable, "-P", "-m", package, *arguments)
     return Plan(
         role,
-        (sys.executable, "-P", "-m", package, *arguments),
+        argv,
         _policy(config, role),
         _limits(config, role),
         enabled,
@@ -118,6 +121,7 @@ def _unit(config: Config, role: str, *more: str, enabled: bool = True) -> Plan:
         tuple(each for each in arguments if each.lstrip("-").partition("=")[0] in _ONCE),
         (config.network_dir, config.wallets_dir),
         configuration=config.texts.to_hand_over(),
+        check=(*argv, "-checkconfig") if enabled else (),
     )
 
 

@@ -21,14 +21,11 @@ from bitcoind_mp.interfaces.journal import Event, event
 
 from .handover import CHECK, VARIABLE, VERSION, Handover
 from .manager import Manager
-from .processes.process import Process, command, release
+from .processes.asking import PATIENCE, Questions
 from .units import events as ev
 from .units.states import ALIVE, AT_REST, WAITING, State
 
 log = logging.getLogger("bitcoind_mp.supervisor")
-#: Seconds that a new program has to say that it can take over.
-_PATIENCE = 60.0
-_LONGEST_ANSWER = 65536
 _HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -61,17 +58,14 @@ class Upgrade:
     ``listeners`` and ``bound`` (`Handover`) what that is then to answer callers on, and ``callers`` those that have
     called already."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, questions: Questions) -> None:
         self.is_due = False
         self.listeners: dict[str, int] = {}
         self.bound: list[str] = []
         self.callers: list[socket.socket] = []
-        self._check = _Check(environ)
+        self._questions = questions
+        self._asking = False
         self._rolling: asyncio.Task[str] | None = None
-
-    def owns(self, pid: int) -> bool:
-        """Whether that is a child that we wait for."""
-        return pid == self._check.pid
 
     async def ask(self, manager: Manager) -> str:
         """Make sure that the program on disk can take over; its version.
@@ -81,7 +75,13 @@ class Upgrade:
         """
         if manager.stopping:
             raise RpcError(RpcCode.MISC_ERROR, "bitcoind-mp is stopping: there is nothing to upgrade any more.")
-        return await self._check.run()
+        if self._asking:
+            raise RpcError(RpcCode.MISC_ERROR, "An upgrade is under way already.")
+        self._asking = True
+        try:
+            return await _version(self._questions)
+        finally:
+            self._asking = False
 
     def roll(self, manager: Manager, order: Sequence[str], done: Callable[[], None]) -> None:
         """We are the new program: begin to restart the units, and call ``done`` when that is over."""
@@ -121,61 +121,19 @@ async def _roll(manager: Manager, order: Sequence[str]) -> str:
     return ""
 
 
-class _Check:
-    """Runs the program on disk with our options, only to be asked. ``pid`` is its process's, None for none."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-        self._loop = asyncio.get_running_loop()
-        self.pid: int | None = None
-
-    async def run(self) -> str:
-        """The version of the program that could take over.
-
-        Raises:
-            RpcError: it can't; why, and that nothing has changed.
-        """
-        if self.pid is not None:
-            raise RpcError(RpcCode.MISC_ERROR, "An upgrade is under way already.")
-        reading, writing = os.pipe2(os.O_CLOEXEC)
-        try:
-            said = await self._said(reading, writing)
-        finally:
-            os.close(reading)
-        try:
-            found = json.loads(said.splitlines()[-1])
-            version, program = found["version"], str(found["program"])
-        except (ValueError, IndexError, KeyError, TypeError):
-            last = said.strip().splitlines()[-1:] or ["it said nothing"]
-            raise _refused(f"The new program does not start: {last[0]}") from None
-        if version != VERSION:
-            raise _refused(f"bitcoind-mp {program} can't take over from {__version__}")
-        return program
-
-    async def _said(self, reading: int, writing: int) -> str:
-        """All that the program says until it ends."""
-        environ = {**self._environ, VARIABLE: CHECK}
-        made = command(command_line(), environ, fds=(), output=writing, notify="", watchdog=0)
-        os.close(writing)
-        try:
-            process = Process.spawn(made)
-        finally:
-            release(made)
-        self.pid = process.pid
-        ended = asyncio.Event()
-        self._loop.add_reader(process.pidfd, ended.set)
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await ended.wait()
-        except TimeoutError:
-            raise _refused(f"The new program did not start within {_PATIENCE:g} s") from None
-        finally:
-            self._loop.remove_reader(process.pidfd)
-            process.kill_group()
-            process.wait()
-            process.close()
-            self.pid = None
-        return os.read(reading, _LONGEST_ANSWER).decode(errors="replace")
+async def _version(questions: Questions) -> str:
+    """That of the program on disk, started with our options. Raises RpcError: it can't take over."""
+    answer = await questions.ask(command_line(), variables={VARIABLE: CHECK})
+    if answer.exit is None:
+        raise _refused(f"The new program did not start within {PATIENCE:g} s")
+    try:
+        found = json.loads(answer.last_line)
+        version, program = found["version"], str(found["program"])
+    except (ValueError, KeyError, TypeError):
+        raise _refused(f"The new program does not start: {answer.last_line}") from None
+    if version != VERSION:
+        raise _refused(f"bitcoind-mp {program} can't take over from {__version__}")
+    return program
 
 
 def _refused(why: str) -> RpcError:

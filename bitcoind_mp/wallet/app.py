@@ -16,7 +16,7 @@ from .clock import NodeClock
 from .coins import OutputType
 from .keyring.signer_link import SignerLink, no_signer
 from .options import WalletOptions
-from .reach import deadlines_file, own_directory
+from .reach import deadlines_file, own_directory, require_specified
 from .separate.elsewhere import ByTheKeeper, Processes
 from .separate.keeper import Keeper
 from .storage.carrier import Carrier
@@ -25,6 +25,12 @@ from .wallets.introduction import Introductions
 from .wallets.manager import Wallets
 from .wallets.rebroadcast import Rebroadcaster
 from .wallets.startup import SessionList, StartupList
+
+
+def check(config: Config) -> None:
+    """Whether a wallet process could start with that, for all that can be said without one. Raises FatalError."""
+    wallet_options(config)
+    require_specified(config)
 
 
 def wallet_options(config: Config) -> WalletOptions:

@@ -122,8 +122,7 @@ def make_directories(config: Config) -> None:
     require_no_core(config.network_dir)
     wallets = config.wallets_dir
     try:
-        if config.get_str("walletdir"):
-            _check_specified(wallets)
+        require_specified(config)
         config.make_directories()
         wallets.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -131,10 +130,11 @@ def make_directories(config: Config) -> None:
         raise FatalError(why, status=status_of_os_error(error)) from error
 
 
-def _check_specified(wallets: Path) -> None:
+def require_specified(config: Config) -> None:
     """A directory that somebody named must be there: a slip must not look like a wallet that is gone
-    (``VerifyWallets`` in Core's ``src/wallet/load.cpp``)."""
-    if wallets.is_dir():
+    (``VerifyWallets`` in Core's ``src/wallet/load.cpp``). Raises FatalError."""
+    wallets = config.wallets_dir
+    if not config.get_str("walletdir") or wallets.is_dir():
         return
     why = "is not a directory" if wallets.exists() else "does not exist"
     raise FatalError(f'Specified -walletdir "{wallets}" {why}', status=ExitStatus.CONFIG)

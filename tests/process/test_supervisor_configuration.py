@@ -38,10 +38,16 @@ def test_a_process_that_is_started_again_has_what_was_accepted(supervisor: Any, 
     more = "keypool=7\n"
     write(supervisor, more, "more.conf")
     write(supervisor, good := "includeconf=more.conf\n[regtest]\nmaxrss=node:1000\n")
-    supervisor.start()
+    supervisor.start("-restartdelay=0")
     path = str(supervisor.datadir / "bitcoin.conf")
     assert supervisor.worker("node", "configuration") == {path: good, "more.conf": more}
-    for bad in ("nonsense=1\n", "regtest=1\nwalletprocess=each\n", "regtest=0\nsignet=1\n", "debug=nothing\n"):
+    for bad in (
+        "nonsense=1\n",
+        "regtest=1\nwalletprocess=each\n",
+        "regtest=0\nsignet=1\n",
+        "debug=nothing\n",
+        "[regtest]\nbind=nowhere\n",
+    ):
         write(supervisor, bad)
         killed(supervisor)
         assert handed(supervisor) == [good, more], "it was edited, and not reloaded"
@@ -63,11 +69,12 @@ def test_a_process_that_is_started_again_has_what_was_accepted(supervisor: Any, 
 def test_a_person_who_restarts_a_unit_has_what_the_file_says_now_or_is_told_why_not(supervisor: Any) -> None:
     write(supervisor, good := "keypool=7\n")
     supervisor.start()
-    write(supervisor, "keypool=seven\n")
     pid = supervisor.pid("wallet")
-    for word in ("restart", "start"):
-        with pytest.raises(RpcError, match=r"Nothing was started or stopped: bitcoin\.conf has changed.*keypool=seven"):
-            supervisor.ask(word, "wallet")
+    for bad, why in ("keypool=seven\n", "keypool=seven"), ("maxmempool=1\n", "-maxmempool must be at least 5 MB"):
+        write(supervisor, bad)
+        for word in ("restart", "start"):
+            with pytest.raises(RpcError, match=rf"Nothing was started or stopped: bitcoin\.conf has changed.*{why}"):
+                supervisor.ask(word, "wallet")
     assert (supervisor.pid("wallet"), handed(supervisor, "wallet")) == (pid, [good])
     write(supervisor, better := "keypool=9\n")
     assert supervisor.ask("restart", "wallet")["pid"] != pid
@@ -108,6 +115,36 @@ def test_a_new_program_reads_it_anew(supervisor: Any) -> None:
     assert supervisor.stop() == 0
 
 
+def test_no_new_program_is_begun_with_what_a_unit_could_not_start_with(supervisor: Any) -> None:
+    write(supervisor, "keypool=7\n")
+    supervisor.start()
+    pids = {name: supervisor.pid(name) for name in ("node", "wallet")}
+    write(supervisor, "maxmempool=1\n")
+    with pytest.raises(
+        RpcError, match=r"does not start: Error: -maxmempool must be at least 5 MB\. Nothing was changed"
+    ):
+        supervisor.ask("upgrade")
+    assert {name: supervisor.pid(name) for name in pids} == pids
+    assert supervisor.stop() == 0
+
+
+def test_a_configuration_is_checked_without_a_start(supervisor: Any) -> None:
+    for text, status, says in (
+        ("keypool=7\n", 0, "The configuration can be used.\n"),
+        ("keypool=seven\n", 78, "keypool=seven"),
+        ("debug=nothing\n", 78, "Error: Unsupported logging category -debug=nothing\n"),
+        ("[regtest]\nbind=nowhere\n", 78, "Error: Cannot resolve -bind address: 'nowhere'\n"),
+        ("[regtest]\nwalletdir=/no/such/place\n", 78, 'Error: Specified -walletdir "/no/such/place" does not exist\n'),
+        ("disablewallet=1\n[regtest]\nwalletdir=/no/such/place\n", 0, "The configuration can be used.\n"),
+        ("signerprocess=1\nsignerallow=me\n", 78, "Error: -signerallow=me is no address of the regtest chain.\n"),
+    ):
+        write(supervisor, text)
+        done = supervisor.once("-checkconfig")
+        assert (done.returncode, (done.stderr or done.stdout).count(says)) == (status, 1), (text, done)
+        assert len((done.stdout + done.stderr).splitlines()) == 1
+    assert [path.name for path in supervisor.datadir.iterdir()] == ["bitcoin.conf"], "nothing was made"
+
+
 def test_one_that_outlived_its_supervisor_keeps_what_it_has(supervisor: Any) -> None:
     write(supervisor, "keypool=7\n")
     supervisor.start("-adopt")
@@ -140,6 +177,8 @@ def test_a_file_that_can_t_be_used_is_told_before_it_matters(supervisor: Any, un
     assert supervisor.status()["supervisor"]["problems"] == [alert["text"]]
     reload(supervisor, until, REFUSED)
     assert supervisor.ask("health")["state"] == "degraded"
+    write(supervisor, "maxmempool=1\n")
+    until(lambda: "-maxmempool must be at least 5 MB" in supervisor.ask("health")["problems"][0], "what the node finds")
     write(supervisor, "maxmempool=7\n")
     until(lambda: not supervisor.ask("events")["alerts"], "it to be over")
     assert supervisor.ask("health")["state"] == "ok"

@@ -8,7 +8,6 @@ import errno
 import logging
 import os
 import secrets
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ from .announcing import ANNOUNCE_INTERVAL
 from .bans import BanList, Network
 from .calling import Calling
 from .connection import Connection
-from .endpoint import Endpoint, parse_endpoint
+from .endpoint import Endpoint
 from .eviction import Candidate, select
 from .handshake import Handshake
 from .orphans import Orphan
@@ -61,7 +60,7 @@ class PeersConfig:
     """
 
     listen: bool = True
-    bind: tuple[str, ...] = ()
+    bind: tuple[Endpoint, ...] = ()
     port: int = 0
     connect: tuple[str, ...] = ()
     add: tuple[str, ...] = ()
@@ -130,14 +129,12 @@ class Peers(Listener):
         """Listen and call.
 
         Raises:
-            FatalError: an address can't be listened on, or a configured peer's name makes no sense.
+            FatalError: an address can't be listened on.
+            ValueError: a configured peer's name makes no sense.
         """
         if self._config.listen:
             await self._listen()
-        try:
-            self.calling.start(self._config.connect, self._config.add)
-        except ValueError as error:
-            raise FatalError(f"Bad peer address: {error}.", status=ExitStatus.CONFIG) from error
+        self.calling.start(self._config.connect, self._config.add)
         self._subscriptions = [self._chain.subscribe(self), self._mempool.subscribe(self)]
         self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
 
@@ -158,26 +155,16 @@ class Peers(Listener):
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        bound = [str(each.endpoint) for each in self._config.whitelist.places]
-        places = (*self._config.bind, *bound) or ("0.0.0.0", "::")
-        for text in places:
-            try:
-                place = parse_endpoint(text, self._port)
-            except ValueError as error:
-                raise FatalError(f"Bad -bind address: {error}.", status=ExitStatus.CONFIG) from error
+        asked = (*self._config.bind, *(each.endpoint for each in self._config.whitelist.places))
+        for place in asked or (Endpoint("0.0.0.0", self._port), Endpoint("::", self._port)):
             try:
                 server = await loop.create_server(
                     lambda: self.connection(Role.INBOUND), place.host, place.port, reuse_address=True
                 )
             except OSError as error:
-                if (
-                    len(places) == 2
-                    and not bound
-                    and not self._config.bind
-                    and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-                ):
+                if not asked and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
                     continue  # no IPv6 on this machine
-                raise _cannot_listen(text, place, error) from error
+                raise _cannot_listen(place, error) from error
             log.info("Bound to %s", place)
             self._servers.append(server)
 
@@ -437,10 +424,8 @@ def _routable(remote: Endpoint) -> NetworkAddress:
     return NetworkAddress(0, str(remote.address), remote.port)
 
 
-def _cannot_listen(text: str, place: Endpoint, error: OSError) -> FatalError:
-    """In use now may be free later; what isn't this computer's, isn't allowed or has no address stays so."""
-    if isinstance(error, socket.gaierror):
-        return FatalError(f"Cannot resolve -bind address: '{text}'", status=ExitStatus.CONFIG)
+def _cannot_listen(place: Endpoint, error: OSError) -> FatalError:
+    """In use now may be free later; what isn't this computer's or isn't allowed stays so."""
     in_use = error.errno == errno.EADDRINUSE
     why = os.strerror(error.errno) if error.errno else str(error)
     return FatalError(

@@ -27,6 +27,7 @@ from bitcoind_mp.supervisor.supervised import Supervised
 from bitcoind_mp.supervisor.units.states import SERVING
 from bitcoind_mp.supervisor.units.unit import Unit
 
+from .files import ConfigurationFiles
 from .vitals import Checkup, Diagnosis, Grade, believed, judge, reported, usage
 
 log = logging.getLogger("bitcoind_mp.supervisor")
@@ -43,9 +44,9 @@ class HealthMonitor:
         *,
         hello: Hello,
         disk: Path,
-        files: Callable[[], list[str]] = list,
+        files: ConfigurationFiles | None = None,
     ) -> None:
-        """``disk``: where there is to be room. ``files``: what is wrong with the configuration files."""
+        """``disk``: where there is to be room. ``files``: those of the configuration, None for none to be watched."""
         self.plan = plan
         self._manager = manager
         self._sockets = dict(sockets)
@@ -119,7 +120,7 @@ class HealthMonitor:
 
     def own_problems(self) -> list[str]:
         """What is wrong with the machine, or what a person wrote, rather than with a unit."""
-        return [*self._disk_problems(), *self._files()]
+        return [*self._disk_problems(), *(self._files.problems if self._files is not None else ())]
 
     def _disk_problems(self) -> list[str]:
         try:
@@ -141,9 +142,14 @@ class HealthMonitor:
         self._told = problems
 
     async def check_all(self) -> None:
-        """Check every serving unit now."""
+        """Check every serving unit now, and the configuration files."""
         serving = [s for s in self._manager.units.values() if s.unit.state in SERVING]
-        await asyncio.gather(*(self.check(supervised) for supervised in serving))
+        await asyncio.gather(self._look_at_files(), *(self.check(supervised) for supervised in serving))
+
+    async def _look_at_files(self) -> None:
+        if self._files is not None and await self._files.look():
+            for listener in self._listeners:
+                listener()
 
     async def check(self, supervised: Supervised) -> None:
         """Ask one worker, within the deadline, and measure it. One check of a worker at a time."""

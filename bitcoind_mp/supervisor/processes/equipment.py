@@ -45,7 +45,7 @@ class Equipment:
         """
         fds = [(plan.role, listener)] if listener is not None else []
         fds += self.private.of(plan.name)
-        with _sealed(plan.configuration) as configuration:
+        with sealed(plan.configuration) as configuration:
             made = command(
                 plan.argv,
                 self.environ_of(plan, with_signer=with_signer),
@@ -60,7 +60,7 @@ class Equipment:
 
 
 @contextmanager
-def _sealed(text: str) -> Iterator[int]:
+def sealed(text: str) -> Iterator[int]:
     """A file without a path that says that, and that nobody can change any more, whoever is handed it or finds it below
     /proc. Raises OSError."""
     descriptor = _memory()
