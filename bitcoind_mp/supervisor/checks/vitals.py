@@ -129,13 +129,17 @@ class Diagnosis:
 
 def judge(unit: Unit, checkup: Checkup, limits: Limits, patience: int) -> Diagnosis:
     """How well a unit is. ``patience`` is how many unanswered checks in a row make it failed."""
-    if unit.state not in SERVING:
-        return _judge_idle(unit)
+    found = _judge_serving(checkup, limits, patience) if unit.state in SERVING else _judge_idle(unit)
+    if not unit.frugal or unit.state is State.STOPPED:
+        return found
+    problem = "runs with -lowmemory since it was killed for want of memory: restart it to lift that"
+    return Diagnosis(max(found.grade, Grade.DEGRADED), [*found.problems, problem])
+
+
+def _judge_serving(checkup: Checkup, limits: Limits, patience: int) -> Diagnosis:
     problems = _over_limits(checkup, limits)
     if checkup.answer is not None:
         problems = [*checkup.answer.problems, *problems]
-    if unit.frugal:
-        problems = [*problems, "runs with -lowmemory since it was killed for want of memory: restart it to lift that"]
     if checkup.failures:
         problems = [f"health check: {checkup.error}", *problems]
     if checkup.failures >= patience:

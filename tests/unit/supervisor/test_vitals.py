@@ -51,6 +51,14 @@ def test_what_is_over_a_limit_is_a_problem(limits: Limits, problem: str) -> None
     assert grade(RUNNING, limits=limits) == (Grade.DEGRADED, [problem])
 
 
+def test_that_it_makes_do_with_less_memory_is_said_until_somebody_lifts_it() -> None:
+    """Also while it is started again: else the alert would be over and begin again with each kill."""
+    for state in State:
+        unit = replace(RUNNING, state=state, frugal=True)
+        told = [text for text in judge(unit, WELL, NONE, patience=3).problems if "-lowmemory" in text]
+        assert len(told) == (state is not State.STOPPED), state
+
+
 def test_what_is_just_at_its_limits_is_well() -> None:
     assert grade(RUNNING, limits=Limits(memory=50 * MIB, cpu=5, files=20)) == (Grade.OK, [])
 
