@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from .declared.signature import declared
 from .declared.values import Values
-from .session import Session
+
+if TYPE_CHECKING:
+    from .session import Session
 
 T = TypeVar("T")
 
@@ -14,13 +16,13 @@ T = TypeVar("T")
 class Remote:
     """What every proxy has besides its interface's methods."""
 
-    def __init__(self, session: Session, timeout: float | None, target: int) -> None:
+    def __init__(self, session: "Session", timeout: float | None, target: int) -> None:
         self._session = session
         self._timeout = timeout
         self._target = target
 
 
-def proxy(interface: type[T], session: Session, *, timeout: float | None = None, target: int = 0) -> T:
+def proxy(interface: type[T], session: "Session", *, timeout: float | None = None, target: int = 0) -> T:
     """An instance of the abstract class whose methods call the other side of ``session``.
 
     ``timeout`` in seconds for each call (None: the session's); ``target`` is the number of an object that the other
@@ -58,7 +60,7 @@ def attend(remote: Any, callback: Callable[[], None]) -> Callable[[], None]:
 
 
 @cache
-def _proxy_class(interface: type) -> Callable[[Session, float | None, int], Any]:
+def _proxy_class(interface: type) -> "Callable[[Session, float | None, int], Any]":
     methods = {name: _method(Values(method)) for name, method in declared(interface).items()}
     return type(f"{interface.__name__}Proxy", (Remote, interface), methods)
 

@@ -213,12 +213,6 @@ class Session:
             self._serving.may_write(self._writable.is_set())
         return self._serving
 
-    def remote(self, interface: type, number: int) -> Any:
-        """The object that the other side serves under that number, as a proxy; None for 0."""
-        from .proxy import proxy
-
-        return proxy(interface, self, target=number) if number else None
-
     def on_end(self, callback: Callable[[], None], *, tidies: bool = False) -> Callable[[], None]:
         """Call back when the connection ends. Returns what undoes it. ``tidies`` says that the callback only puts away
         what another process could make anew."""

@@ -52,11 +52,11 @@ class Dispatcher:
         incoming = Incoming(self._session, message, message.get("id", NOID))
         request = Request(incoming.method, [incoming], incoming.identity)
         _, result = dispatch_request(cast(Methods, table), NOCONTEXT, request)
-        if incoming.served is None:
+        if incoming.called is None:
             self._shared.on_unknown(incoming.method)
         if incoming.identity is NOID:
             return None, incoming
-        if incoming.served is None:
+        if incoming.called is None:
             # Not found; while the server warms up, not everything there will be is there yet.
             code = RpcCode.IN_WARMUP if self._shared.warmup else RpcCode.METHOD_NOT_FOUND
             return refused(code, self._shared.warmup or self._shared.unknown, incoming.identity), incoming

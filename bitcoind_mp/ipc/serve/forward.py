@@ -20,17 +20,10 @@ from .served import Served
 HandOn = Callable[[Incoming], Awaitable[Any]]
 
 
-class ServedElsewhere(Served):
-    """A command whose function gets the whole request."""
-
-    def arguments(self, incoming: Incoming) -> list[Any]:
-        return [incoming]
-
-
 def elsewhere(kinds: Iterable[type], hand_on: HandOn) -> Table:
     """A table of the commands of those classes, each handed on by ``hand_on`` (a coroutine function)."""
     return {
-        method.name: ServedElsewhere(method, hand_on)
+        method.name: Served(method, hand_on)
         for kind in kinds
         for method in declared(kind).values()
         if method.is_command

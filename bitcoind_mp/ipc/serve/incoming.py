@@ -13,13 +13,12 @@ from jsonrpcserver.sentinels import NODATA, NOID
 from oslash.either import Left
 
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.ipc.declared.signature import Method
 
 from .redact import HIDDEN, secret_texts
 
 if TYPE_CHECKING:
     from bitcoind_mp.ipc.session import Session
-
-    from .served import Served
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -28,13 +27,13 @@ class Incoming:
     """A request: what the message said, and, where the handler is a coroutine function, its ``pending`` coroutine."""
 
     __slots__ = (
+        "called",
         "committed",
         "has_done",
         "identity",
         "method",
         "params",
         "pending",
-        "served",
         "session",
         "started",
         "target",
@@ -50,7 +49,8 @@ class Incoming:
         self.target: int = message.get("object", 0)
         self.identity = identity
         self.pending: Coroutine[Any, Any, Any] | None = None
-        self.served: Served | None = None
+        self.called: Method | None = None
+        """What the method is declared as, once it was found to be served."""
         self.committed = False
         self.has_done = False
         """Whether it passed a commit point: something of it may have been done, whatever became of it after that."""
@@ -60,7 +60,7 @@ class Incoming:
     @property
     def waits(self) -> bool:
         """Whether it may take as long as it likes (`Declaration`)."""
-        return self.served is not None and self.served.method.declaration.waits
+        return self.called is not None and self.called.declaration.waits
 
     def progress(self, text: str) -> None:
         """What `Call.progress` calls."""
@@ -87,7 +87,7 @@ def refusal(error: BaseException, incoming: Incoming | None = None) -> Any:
         why = str(error) or "Disconnected"
         if incoming is not None:
             why = f"A process that {incoming.method} asks went away before it answered: {why}"
-            if incoming.served is not None and incoming.served.method.declaration.changes:
+            if incoming.called is not None and incoming.called.declaration.changes:
                 why = f"{why.rstrip('.')}. Whether the command took effect is unknown."
         return Left(ErrorResult(int(RpcCode.CLIENT_NOT_CONNECTED), why))
     if isinstance(error, CallTimeout):
@@ -103,6 +103,7 @@ def refusal(error: BaseException, incoming: Incoming | None = None) -> Any:
 
 def _log_unknown(error: BaseException, incoming: Incoming | None) -> None:
     text = "".join(traceback.format_exception(error)).rstrip()
-    for secret in secret_texts(incoming):
-        text = text.replace(secret, HIDDEN)
+    if incoming is not None and incoming.called is not None:
+        for secret in secret_texts(incoming.called, incoming.params):
+            text = text.replace(secret, HIDDEN)
     logger.error("%s failed\n%s", incoming.method if incoming else "a call", text)

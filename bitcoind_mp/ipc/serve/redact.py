@@ -1,19 +1,15 @@
 """Keeping what is marked `Secret`, and what looks like a private key, out of the log."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bitcoind_mp.interfaces.private_keys import PRIVATE_KEY
-
-if TYPE_CHECKING:
-    from bitcoind_mp.ipc.declared.signature import Method
-
-    from .incoming import Incoming
+from bitcoind_mp.ipc.declared.signature import Method
 
 HIDDEN = "***"
 _LONGEST = 200
 
 
-def shown_params(method: "Method | None", params: Any) -> str:
+def shown_params(method: Method | None, params: Any) -> str:
     """Params for a log line: cut short; of a method with secrets only what is surely none; of an unknown method
     nothing."""
     if method is None:
@@ -32,14 +28,11 @@ def shown_params(method: "Method | None", params: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def secret_texts(incoming: "Incoming | None") -> list[str]:
-    """Every string of a request to a method with secrets, of any other those with a private key; longest first: what a
+def secret_texts(method: Method, params: Any) -> list[str]:
+    """Every string in the params of a method with secrets, of any other those with a private key; longest first: what a
     traceback must not show."""
-    method = incoming.served.method if incoming is not None and incoming.served is not None else None
-    if incoming is None or method is None:
-        return []
     marked = any(p.secret for p in method.parameters)
-    texts = {text for text in _strings(incoming.params) if marked or PRIVATE_KEY.search(text)}
+    texts = {text for text in _strings(params) if marked or PRIVATE_KEY.search(text)}
     return sorted(texts, key=len, reverse=True)
 
 

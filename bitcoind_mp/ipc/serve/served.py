@@ -18,6 +18,7 @@ from bitcoind_mp.ipc.declared.binding import Binder
 from bitcoind_mp.ipc.declared.help import help_text
 from bitcoind_mp.ipc.declared.signature import Method
 from bitcoind_mp.ipc.declared.values import Values
+from bitcoind_mp.ipc.proxy import proxy
 
 from .incoming import Incoming, refusal
 
@@ -41,7 +42,8 @@ class Gate(Protocol):
 
 
 class Served:
-    """A method of an object, as jsonrpcserver wants it. ``arguments`` makes its arguments from the request."""
+    """A method as jsonrpcserver wants it. The function gets the request as it came: it is about the connection itself,
+    or is answered by another process."""
 
     __signature__ = _ONE_REQUEST
 
@@ -50,10 +52,11 @@ class Served:
         self.function = function
 
     def arguments(self, incoming: Incoming) -> list[Any]:
-        raise NotImplementedError
+        """What the function is called with, of the request."""
+        return [incoming]
 
     def __call__(self, incoming: Incoming, /) -> Any:
-        incoming.served = self
+        incoming.called = self.method
         try:
             result = self.function(*self.arguments(incoming))
         except Exception as error:  # noqa: BLE001 (refusal logs it, secrets left out)
@@ -96,12 +99,6 @@ class ServedInterface(Served):
         arguments = self._values.from_wire(incoming.params)
         for index, interface in enumerate(self._values.callbacks):
             if interface is not None:
-                arguments[index] = incoming.session.remote(interface, arguments[index])
+                number = arguments[index]
+                arguments[index] = proxy(interface, incoming.session, target=number) if number else None
         return arguments
-
-
-class ServedBuiltin(Served):
-    """A method of the connection itself: the function gets the request."""
-
-    def arguments(self, incoming: Incoming) -> list[Any]:
-        return [incoming]

@@ -27,7 +27,7 @@ from .acceptor import Acceptor, accepting
 from .dispatch import refused, reply_text
 from .incoming import Incoming
 from .registry import Table, collect
-from .served import ServedBuiltin
+from .served import Served
 
 #: Seconds that calls have to end by themselves when the server closes.
 _PATIENCE = 5.0
@@ -256,7 +256,7 @@ class _Builtins:
     def table(self) -> Table:
         """Under the names, and with the signatures, of the interfaces."""
         methods = {**declared(Init), **declared(Cancelling)}
-        return {method.name: ServedBuiltin(method, getattr(self, attribute)) for attribute, method in methods.items()}
+        return {method.name: Served(method, getattr(self, attribute)) for attribute, method in methods.items()}
 
     def handshake(self, request: Incoming) -> Hello:
         hello = handshake.read_hello(request.params)

@@ -276,8 +276,8 @@ class Serving:
             self._link.close()
 
     def _log_served(self, incoming: Incoming, response: Any) -> None:
-        method = incoming.served.method if incoming.served is not None else None
-        name = method.name if method is not None else repr(incoming.method[:60])
+        name = incoming.called.name if incoming.called is not None else repr(incoming.method[:60])
         outcome = f"error {response._error.code}" if isinstance(response, Left) else "ok"
         identity = "" if incoming.identity is NOID else incoming.identity
-        self._session.log_call("<-", identity, name, shown_params(method, incoming.params), outcome, incoming.started)
+        params = shown_params(incoming.called, incoming.params)
+        self._session.log_call("<-", identity, name, params, outcome, incoming.started)

@@ -95,8 +95,8 @@ class Processes:
     async def hand_on(self, request: Incoming) -> Any:
         """Have the process answer whose wallet it is about. Of one that ends under a call that only reads the next one
         is asked."""
-        assert request.served is not None
-        changes = request.served.method.declaration.changes
+        assert request.called is not None
+        changes = request.called.declaration.changes
         while True:
             unit = await self._chosen(request.wallet)
             session = await self._session(request.session, unit)
