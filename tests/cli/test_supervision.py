@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.cli.command.waiting import Progress
+from bitcoind_mp.cli.command.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -10,6 +10,7 @@ from bitcoind_mp.ipc.wire.plain import Connection
 from .exchange import (
     CLIENT_NOT_CONNECTED,
     IN_WARMUP,
+    RETRY,
     SHUTTING_DOWN,
     Arrived,
     Lost,
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Commands that the signer is told of first, where there is one (`entrust.PURPOSES`).
 WITH_PASSPHRASE = ("createwallet", "migratetosigner", "walletlock", "walletpassphrase", "walletpassphrasechange")
-#: Seconds between attempts with -rpcwait.
-RETRY = 0.2
 #: Seconds in which a server that has never been ready may end and be started again.
 ACTIVATION = 30.0
 
@@ -87,7 +86,7 @@ def _call_once(config: "Config", servers: Servers, name: str, words: "list[str]"
         if server.role == "wallet" and name in WITH_PASSPHRASE:
             from .passphrase import entrusted
 
-            words = entrusted(config, command, words)
+            words = entrusted(config, command, words, call)
         connection = connected(server)
         if connection is None:
             continue

@@ -5,8 +5,9 @@ What doesn't belong: which server, and asking again (``calling.py``).
 
 import os
 
+from bitcoind_mp.cli.arguments import request
 from bitcoind_mp.cli.jsontext import NotJson, compact, parse
-from bitcoind_mp.cli.routing import Server
+from bitcoind_mp.cli.routing import Server, Servers
 from bitcoind_mp.ipc.wire.plain import Connection as Connection
 
 TYPE_CHECKING = False
@@ -24,8 +25,12 @@ IN_WARMUP = -28
 
 #: As in interfaces.errors: a call that a server's end cancelled before it took effect.
 SHUTTING_DOWN = "Shutting down"
+#: What is subscribed to for how the units are, now and at each change: parameters of ``events.subscribe``.
+UNIT_TOPIC = '[["unit"],1]'
 #: Seconds without an answer before a person at a terminal is told what is waited for.
 PATIENCE = 1.0
+#: Seconds between attempts to reach a server that is waited for.
+RETRY = 0.2
 
 
 class Refused(Exception):
@@ -90,7 +95,8 @@ def exchange(config: "Config", server: Server, connection: Connection, line: byt
         except TimeoutError:
             from .patience import reply_told
 
-            return reply_told(config, server, connection, timeout)
+            units = subscribed(config, "events.subscribe", UNIT_TOPIC)
+            return reply_told(server.unit or "server", connection, units, next_reply, timeout)
     except TimeoutError:
         raise Unanswered(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
     except ConnectionError as error:
@@ -126,10 +132,20 @@ def result_of(reply: "dict[str, Any]") -> "Any":
     return reply["result"]
 
 
-def hello_text(config: "Config") -> str:
-    """The parameters of a handshake: what opens a connection that follows something."""
+def subscribed(config: "Config", method: str, params: str) -> "Connection | None":
+    """A connection over which the supervisor, asked by ``method`` with these ``params``, tells something; None without
+    one. Raises ConnectionError."""
     from bitcoind_mp import __version__
     from bitcoind_mp.interfaces.init import PROTOCOL_VERSION
 
-    hello = {"role": "cli", "protocol": PROTOCOL_VERSION, "chain": config.chain, "version": __version__}
-    return compact([{**hello, "pid": os.getpid()}])
+    server = next((server for server, _ in Servers.of(config).having("logs")), None)
+    connection = connected(server) if server is not None else None
+    if connection is not None:
+        hello = {"role": "cli", "protocol": PROTOCOL_VERSION, "chain": config.chain, "version": __version__}
+        try:
+            connection.send(request("init.handshake", compact([{**hello, "pid": os.getpid()}])))
+            connection.send(request(method, params))
+        except BaseException:
+            connection.close()
+            raise
+    return connection

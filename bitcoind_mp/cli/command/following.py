@@ -3,12 +3,10 @@
 What is followed, and how it is printed, is the callers' (``supervision.py``, ``events.py``, ``waiting.py``).
 """
 
-from bitcoind_mp.cli.arguments import request
 from bitcoind_mp.cli.jsontext import parse
-from bitcoind_mp.cli.routing import Servers
 
 from .absent import nobody_text
-from .exchange import NoServer, connected, hello_text, result_of
+from .exchange import NoServer, result_of, subscribed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,13 +31,10 @@ def follow(
         ConnectionError: it has ended.
         TimeoutError, Refused
     """
-    server = next((server for server, _ in Servers.of(config).having("logs")), None)
-    connection = connected(server) if server is not None else None
+    connection = subscribed(config, method, params)
     if connection is None:
         raise NoServer(nobody_text(config))
     try:
-        connection.send(request("init.handshake", hello_text(config)))
-        connection.send(request(method, params))
         while True:
             message = parse(connection.receive(left()).decode("utf-8", "surrogateescape"))
             if "method" not in message:

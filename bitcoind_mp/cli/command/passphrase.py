@@ -8,21 +8,22 @@ from bitcoind_mp.cli.entrust import METHOD, VOID, Secrets, by_its_word, replaced
 from bitcoind_mp.cli.jsontext import compact
 from bitcoind_mp.cli.routing import Server, Servers, chosen_wallet
 
-from .calling import RETRY, call
-from .exchange import NoServer, connected, exchange, read_reply
+from .exchange import RETRY, NoServer, connected, exchange, read_reply
 
 #: Seconds that somebody has to listen there.
 PATIENCE = 2.0
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from bitcoind_mp.config import Config
 
 
-def entrusted(config: "Config", command: Command, words: "list[str]") -> "list[str]":
-    """The words that the wallet may have. Raises `BadArgument`, `NoServer`, `Refused`: then it isn't called."""
+def entrusted(config: "Config", command: Command, words: "list[str]", call: "Callable[..., Any]") -> "list[str]":
+    """The words that the wallet may have; ``call`` asks what that takes (`calling.call`). Raises `BadArgument`,
+    `NoServer`, `Refused`: then it isn't called."""
     signer = signer_of(config)
     if signer is None:
         return words

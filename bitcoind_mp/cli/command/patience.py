@@ -7,31 +7,32 @@ import sys
 import time
 from select import select
 
-from bitcoind_mp.cli.arguments import request
 from bitcoind_mp.cli.format import printable
-from bitcoind_mp.cli.jsontext import parse, quote
-from bitcoind_mp.cli.routing import Servers
+from bitcoind_mp.cli.jsontext import parse
 
-from .exchange import connected, hello_text, next_reply
-from .waiting import READY, Progress, doing, units_of
+from .progress import READY, Progress, doing, units_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from bitcoind_mp.cli.routing import Server
-    from bitcoind_mp.config import Config
+    from collections.abc import Callable
 
-    from .exchange import Connection
+    from bitcoind_mp.ipc.wire.plain import Connection
 
 #: Seconds for the rest of a line of which something has come.
 _REST = 0.01
 
 
-def reply_told(config: "Config", server: "Server", connection: "Connection", timeout: "float | None") -> bytes:
-    """The reply, after no more than ``timeout`` seconds of silence. Raises TimeoutError, ConnectionError."""
-    name = server.unit or "server"
+def reply_told(
+    name: str,
+    connection: "Connection",
+    units: "Connection | None",
+    next_reply: "Callable[[Connection, float], bytes]",
+    timeout: "float | None",
+) -> bytes:
+    """The reply of the unit of that name, after no more than ``timeout`` seconds of silence. Over ``units``, which are
+    closed, the supervisor tells how they are. Raises TimeoutError, ConnectionError."""
     progress = Progress(sys.stderr)
     progress.show(_waiting(name, ""))
-    units = _follow_units(config)
     heard = time.monotonic()
     try:
         while True:
@@ -51,16 +52,6 @@ def reply_told(config: "Config", server: "Server", connection: "Connection", tim
         progress.end()
         if units is not None:
             units.close()
-
-
-def _follow_units(config: "Config") -> "Connection | None":
-    """A connection over which the supervisor tells how its units are, now and at each change; None without one."""
-    server = next((server for server, _ in Servers.of(config).having("logs")), None)
-    connection = connected(server) if server is not None else None
-    if connection is not None:
-        connection.send(request("init.handshake", hello_text(config)))
-        connection.send(request("events.subscribe", f"[[{quote('unit')}],1]"))
-    return connection
 
 
 def _told(units: "Connection", name: str, progress: Progress) -> "Connection | None":
