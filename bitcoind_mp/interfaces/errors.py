@@ -7,10 +7,9 @@ terminal (``cli/format.py``).
 
 import errno
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .failures import Obstacle
+from .obstacle import Obstacle
 
 #: The message, with CLIENT_NOT_CONNECTED, of a call that a server's end cancelled before it took effect: asked again of
 #: the server's next process, it loses and doubles nothing.
@@ -116,7 +115,7 @@ class FatalError(Exception):
         *,
         hint: str = "",
         status: ExitStatus = ExitStatus.FAILURE,
-        obstacle: "Obstacle | None" = None,
+        obstacle: Obstacle | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message

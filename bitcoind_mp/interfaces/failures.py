@@ -1,8 +1,7 @@
 """How processes of ours fail, each way with its word, its exit status, what another start may bring and what a person
 can do: the one table, which the supervisor goes by, ``status`` quotes and the manual pages print.
 
-What belongs here too: what a failed start waits for, in the words it is told to the service manager. Acting on either
-is the supervisor's part.
+Acting on it is the supervisor's part.
 """
 
 from dataclasses import dataclass
@@ -121,31 +120,3 @@ FAILURES = (
 )
 BY_STATUS = {failure.status: failure for failure in FAILURES if failure.status is not None}
 BY_CAUSE = {failure.cause: failure for failure in FAILURES}
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """What must be gone before a start can succeed. ``kind`` is "disk" (``amount`` bytes are to be free at the path
-    ``what``), "lock" (of the file ``what``, by the process ``amount``, 0 for any) or "port" (``amount``, of the address
-    ``what``)."""
-
-    kind: str
-    what: str
-    amount: int = 0
-
-    def __str__(self) -> str:
-        """As it is told to the service manager, in `NOTIFICATION`."""
-        return f"{self.kind} {self.amount} {self.what}"
-
-    @classmethod
-    def parse(cls, text: str) -> "Obstacle | None":
-        """From what was told; None where it makes no sense."""
-        kind, _, rest = text.partition(" ")
-        amount, _, what = rest.partition(" ")
-        if kind not in ("disk", "lock", "port") or not what or not amount.isdecimal() or len(amount) > 18:
-            return None
-        return cls(kind, what, int(amount))
-
-
-#: The field of a notification that carries an `Obstacle` (sd_notify(3) leaves names that begin with X_ to others).
-NOTIFICATION = "X_OBSTACLE"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 _NAME = ".lock"
 #: What our node writes its pid into, before it takes Core's locks.

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 _PAUSE = 0.05
 

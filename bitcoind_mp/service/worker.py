@@ -21,7 +21,7 @@ from typing import Any
 
 from bitcoind_mp.interfaces.channels import CALLER, CALLERS
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
+from bitcoind_mp.interfaces.obstacle import NOTIFICATION, Obstacle
 
 from . import logging as service_logging
 from .activation import Activation, inherit

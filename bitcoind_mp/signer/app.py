@@ -10,7 +10,7 @@ from bitcoind_mp.config.credentials import Credentials, Deadlines, unlock_times
 from bitcoind_mp.config.instances import escaped
 from bitcoind_mp.config.state import boot_identity
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.render.address import decode_destination
 
 from .audit import AuditDamaged, AuditLog, Head

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 from .units.policy import Exit, Policy
 from .units.states import State

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 _MIN_DISK_SPACE = 50 << 20
 """What the kernel itself keeps free (``CheckDiskSpace``, Core's ``src/util/fs_helpers.cpp``)."""

@@ -18,7 +18,7 @@ from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.filterindex import BlockFilterIndex
 from bitcoind_mp.node.chain.header import BlockNode

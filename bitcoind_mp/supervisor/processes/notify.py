@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitcoind_mp.interfaces.failures import NOTIFICATION, Obstacle
+from bitcoind_mp.interfaces.obstacle import NOTIFICATION, Obstacle
 from bitcoind_mp.supervisor.said import said
 from bitcoind_mp.supervisor.units import events as ev
 

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 #: struct flock of fcntl(2): type, whence, start, length, pid.
 _FLOCK = struct.Struct("hhqqi4x")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from signal import Signals
 
-from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.interfaces.journal import Event as LogEvent
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 from .policy import Exit, Policy
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from bitcoind_mp.interfaces import failures
 from bitcoind_mp.interfaces.errors import ExitStatus
-from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.interfaces.journal import Event
+from bitcoind_mp.interfaces.obstacle import Obstacle
 
 from . import events as ev
 from .policy import Exit, Policy, Verdict

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bitcoind_mp.interfaces.errors import FatalError
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.supervisor.handover import VARIABLE, HandedUnit, Handover, taken
 from bitcoind_mp.supervisor.units.policy import Exit, Policy
 from bitcoind_mp.supervisor.units.states import State

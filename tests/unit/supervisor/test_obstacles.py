@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bitcoind_mp.interfaces.failures import Obstacle
+from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.supervisor.processes.obstacles import is_in_the_way
 
 

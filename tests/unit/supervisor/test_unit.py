@@ -6,8 +6,8 @@ from signal import Signals
 
 import pytest
 
-from bitcoind_mp.interfaces.failures import Obstacle
 from bitcoind_mp.interfaces.journal import Event
+from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.supervisor.units import events as ev
 from bitcoind_mp.supervisor.units.policy import Exit, Policy
 from bitcoind_mp.supervisor.units.states import ALIVE, AT_REST, SERVING, WAITING, State
