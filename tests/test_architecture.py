@@ -1,6 +1,7 @@
 """The import arrows: which package may know which (docs/architecture.md, "Layout")."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -39,23 +40,31 @@ def package_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> set[tuple[str, str]]:
-    """(our package, or "" , top-level module) for each import in the file, at any depth."""
-    found = set()
+def names(path: Path, tree: ast.AST) -> set[str]:
+    """The full name of everything that is imported, at any depth."""
+    found: set[str] = set()
     here = ("bitcoind_mp", *path.relative_to(ROOT).parent.parts)
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = here[: len(here) - node.level + 1] if node.level else ()
             module = ".".join((*base, node.module or "")).strip(".")
-            names = [f"{module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            parts = name.split(".")
-            found.add((parts[1] if parts[0] == "bitcoind_mp" and len(parts) > 1 else "", parts[0]))
+            found |= {f"{module}.{alias.name}" for alias in node.names}
     return found
+
+
+def imports(path: Path) -> set[tuple[str, str]]:
+    """(our package, or "" , top-level module) for each import in the file."""
+    split = [name.split(".") for name in names(path, ast.parse(path.read_text()))]
+    return {(parts[1] if parts[0] == "bitcoind_mp" and len(parts) > 1 else "", parts[0]) for parts in split}
+
+
+class _Running(ast.NodeTransformer):
+    """Leaves out what is there for annotations alone."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if "TYPE_CHECKING" in ast.unparse(node.test) else self.generic_visit(node)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -76,6 +85,20 @@ def test_interfaces_need_the_standard_library_alone(path: Path) -> None:
 
     outside = {top for _, top in imports(path)} - set(sys.stdlib_module_names) - {"bitcoind_mp"}
     assert not outside
+
+
+def test_nothing_is_imported_in_a_circle() -> None:
+    """Nor by an import in a function, which only hides one. An annotation may name what its module is imported by."""
+    modules = {
+        ".".join(("bitcoind_mp", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+        for path in FILES
+    }
+    graph = {}
+    for module, path in modules.items():
+        imported = names(path, _Running().visit(ast.parse(path.read_text())))
+        graph[module] = {name if name in modules else name.rpartition(".")[0] for name in imported} & modules.keys()
+        graph[module].discard(module)
+    TopologicalSorter(graph).prepare()
 
 
 def test_one_file_imports_the_kernel_bindings() -> None:

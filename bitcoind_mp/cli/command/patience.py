@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bitcoind_mp.ipc.wire.plain import Connection
+    from .exchange import Connection
 
 #: Seconds for the rest of a line of which something has come.
 _REST = 0.01
