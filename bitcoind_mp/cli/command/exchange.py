@@ -95,7 +95,10 @@ def exchange(config: "Config", server: Server, connection: Connection, line: byt
         except TimeoutError:
             from .patience import reply_told
 
-            units = subscribed(config, "events.subscribe", UNIT_TOPIC)
+            try:
+                units = subscribed(config, "events.subscribe", UNIT_TOPIC)
+            except (ConnectionError, NoServer):
+                units = None  # less is told, and the answer is waited for all the same
             return reply_told(server.unit or "server", connection, units, next_reply, timeout)
     except TimeoutError:
         raise Unanswered(f"timeout: no answer from {server.socket} within {timeout:g} s") from None
