@@ -43,6 +43,12 @@ def on_disconnect(remote: Any, callback: Callable[[], None]) -> Callable[[], Non
     return lambda: None
 
 
+def hang_up(remote: Any) -> None:
+    """End the connection under a proxy at once (nothing to do for an object that is local)."""
+    if isinstance(remote, Remote):
+        remote._session.abort()
+
+
 def set_timeout(remote: Any, seconds: float) -> None:
     """Give the other side ``seconds`` for each call of this proxy (nothing to do for an object that is local)."""
     if isinstance(remote, Remote):

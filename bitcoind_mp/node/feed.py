@@ -25,8 +25,9 @@ from bitcoind_mp.interfaces.chain import (
     MempoolPackage,
 )
 from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
-from bitcoind_mp.ipc.proxy import on_disconnect, set_timeout
+from bitcoind_mp.ipc.proxy import hang_up, on_disconnect, set_timeout
 
+from .backlog import Backlog
 from .chain.contents import BlockContents
 from .chain.header import BlockNode
 from .chain.indexes import TxIndex
@@ -64,6 +65,7 @@ class Feed(Chain, Listener):
         self._sender = sender
         self._tx_index = tx_index
         self._recent: OrderedDict[bytes, BlockContents] = OrderedDict()
+        self._backlog = Backlog()
         self._streams: dict[int, Stream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._subscriptions: list[Callable[[], None]] = [
@@ -135,6 +137,8 @@ class Feed(Chain, Listener):
             lost=lost.hex() if lost is not None else None,
             stop_height=stop_height,
             read=self._read,
+            backlog=self._backlog,
+            give_up=lambda: hang_up(follower),
         )
         self._streams[number] = stream
         task = asyncio.create_task(self._run(stream), name=f"stream {number}")

@@ -8,12 +8,11 @@ the mempool only what it has been told and what it lacks is kept, by txid.
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from bitcoind_mp.interfaces.chain import BlockData, BlockRef, Follower, MempoolTransaction
 
+from .backlog import Backlog, Window
 from .chain.header import BlockNode
 from .chain.state import ChainState
 from .mempool.entry import MempoolEntry, Removal
@@ -21,69 +20,14 @@ from .mempool.pool import Mempool
 
 log = logging.getLogger("bitcoind_mp.feed")
 
-_WINDOW_CALLS = 16
-_WINDOW_BYTES = 8 << 20
-"""How far ahead of its acknowledgements a follower is told: so many calls, or so many bytes of blocks."""
 _NOBODY = "00" * 32
+_LARGEST_BLOCK = 4_000_000
+"""Bytes (``MAX_BLOCK_SERIALIZED_SIZE`` in Core's ``src/consensus/consensus.h``)."""
 
 
 def block_ref(node: BlockNode) -> BlockRef:
     """The block by name, as interfaces have it."""
     return BlockRef(node.hash.hex(), node.height, node.time, node.median_time)
-
-
-class Window:
-    """Calls under way, oldest first; `admit` waits until there is room for one more. A call that fails makes
-    `admit` and `drain` raise what it raised, and ``wake`` is called."""
-
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-        self._calls: deque[tuple[asyncio.Task[None], int]] = deque()
-        self._bytes = 0
-
-    async def admit(self, size: int) -> None:
-        """Wait for room for a call with ``size`` bytes; one alone always has room."""
-        while self._calls and (len(self._calls) >= _WINDOW_CALLS or self._bytes + size > _WINDOW_BYTES):
-            await self._oldest()
-        self.check()
-
-    def send(self, call: Coroutine[Any, Any, None], size: int = 0) -> None:
-        """Start a call. They reach the follower in the order they were started."""
-        task = asyncio.create_task(call)
-        task.add_done_callback(self._ended)
-        self._calls.append((task, size))
-        self._bytes += size
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Whoever looks is told what became of it; of one that was given up nobody wants to know, and no log."""
-        if not task.cancelled():
-            task.exception()
-        self._wake()
-
-    def check(self) -> None:
-        """Forget the calls that have been answered; raise what one raised."""
-        while self._calls and self._calls[0][0].done():
-            task, size = self._calls.popleft()
-            self._bytes -= size
-            task.result()
-
-    async def drain(self) -> None:
-        """Wait until all are answered."""
-        while self._calls:
-            await self._oldest()
-
-    def cancel(self) -> None:
-        """Give up those under way."""
-        for task, _ in self._calls:
-            task.cancel()
-        self._calls.clear()
-
-    async def _oldest(self) -> None:
-        task, size = self._calls[0]
-        await task
-        if self._calls and self._calls[0][0] is task:
-            self._calls.popleft()
-            self._bytes -= size
 
 
 class Stream:
@@ -96,6 +40,8 @@ class Stream:
             the newest block that both have.
         stop_height: the height after which the stream ends.
         read: the raw block.
+        backlog: what all followers share.
+        give_up: called where this one keeps the others from going on; the stream is to end then.
     """
 
     def __init__(
@@ -109,6 +55,8 @@ class Stream:
         lost: str | None,
         stop_height: int | None,
         read: Callable[[BlockNode], Awaitable[bytes]],
+        backlog: Backlog,
+        give_up: Callable[[], None],
     ) -> None:
         self.number = number
         self._chain = chain
@@ -119,7 +67,7 @@ class Stream:
         self._stop_height = stop_height
         self._read = read
         self._moved = asyncio.Event()
-        self._window = Window(self._moved.set)
+        self._window = Window(self._moved.set, backlog, give_up)
         self._synced = False
         self._mempool_told = False
         self._told: set[bytes] = set()
@@ -217,14 +165,14 @@ class Stream:
         self._window.send(self._follower.block_disconnected(self.number, block_ref(node), block_ref(node.previous)))
 
     async def _connect(self, node: BlockNode) -> None:
-        raw = await self._read(node)
-        await self._window.admit(len(raw))
-        if not self._chain.contains(node):
-            return  # a reorganisation while it was read
-        self._cursor = node
-        previous = node.previous.hash.hex() if node.previous is not None else _NOBODY
-        data = BlockData(block_ref(node), previous, raw.hex())
-        self._window.send(self._follower.block_connected(self.number, data), len(raw))
+        async with self._window.room(_LARGEST_BLOCK):
+            raw = await self._read(node)
+            if not self._chain.contains(node):
+                return  # a reorganisation while it was read
+            self._cursor = node
+            previous = node.previous.hash.hex() if node.previous is not None else _NOBODY
+            data = BlockData(block_ref(node), previous, raw.hex())
+            self._window.send(self._follower.block_connected(self.number, data), len(raw))
 
     async def _tell_synced(self) -> None:
         await self._window.admit(0)
@@ -237,17 +185,18 @@ class Stream:
         self._window.send(self._follower.synced(self.number, block_ref(self._cursor)))
 
     async def _tell_transaction(self) -> None:
-        await self._window.admit(0)
-        if not self._untold:
-            return
-        txid = next(iter(self._untold))
-        reason = self._untold.pop(txid)
-        if reason is not None:
-            self._told.discard(txid)
-            self._window.send(self._follower.transaction_removed(self.number, txid.hex(), reason.value))
-            return
-        entry = self._mempool.entry(txid)
-        if entry is not None:
-            self._told.add(txid)
-            told = MempoolTransaction(txid.hex(), entry.raw.hex(), entry.fee, entry.time)
-            self._window.send(self._follower.transaction_added(self.number, told), len(entry.raw))
+        first = self._mempool.entry(next(iter(self._untold)))
+        async with self._window.room(len(first.raw) if first is not None else 0):
+            if not self._untold:
+                return
+            txid = next(iter(self._untold))
+            reason = self._untold.pop(txid)
+            if reason is not None:
+                self._told.discard(txid)
+                self._window.send(self._follower.transaction_removed(self.number, txid.hex(), reason.value))
+                return
+            entry = self._mempool.entry(txid)
+            if entry is not None:
+                self._told.add(txid)
+                told = MempoolTransaction(txid.hex(), entry.raw.hex(), entry.fee, entry.time)
+                self._window.send(self._follower.transaction_added(self.number, told), len(entry.raw))

@@ -9,7 +9,7 @@ from bitcoind_mp.interfaces.command import interface_method
 from bitcoind_mp.interfaces.errors import Disconnected, RpcError
 from bitcoind_mp.interfaces.events import EventSink
 from bitcoind_mp.interfaces.health import Health, HealthCheck
-from bitcoind_mp.ipc.proxy import on_disconnect, proxy, set_timeout
+from bitcoind_mp.ipc.proxy import hang_up, on_disconnect, proxy, set_timeout
 
 
 class Checked(HealthCheck):
@@ -95,7 +95,8 @@ def test_callbacks_come_in_order_and_one_at_a_time(serving: Any) -> None:
     asyncio.run(main())
 
 
-def test_the_end_of_the_connection_ends_the_callback(serving: Any) -> None:
+@pytest.mark.parametrize("by_us", [False, True])
+def test_the_end_of_the_connection_ends_the_callback(serving: Any, by_us: bool) -> None:
     async def main() -> None:
         server_side = Listening()
         ended: list[str] = []
@@ -108,10 +109,15 @@ def test_the_end_of_the_connection_ends_the_callback(serving: Any) -> None:
             undo = on_disconnect(remote, lambda: ended.append("undone"))
             undo()
             on_disconnect(Collecting(), lambda: ended.append("local"))
-            await session.close()
-            await asyncio.wait_for(gone.wait(), 5)
+            hang_up(Collecting())
+            if by_us:
+                hang_up(remote)
+            else:
+                await session.close()
+            await asyncio.wait_for(gone.wait(), 30)
             with pytest.raises(Disconnected):
                 await remote.changed("x", {})
+            await asyncio.wait_for(session.closed, 30)
             assert ended == []
 
     asyncio.run(main())
