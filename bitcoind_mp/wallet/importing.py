@@ -76,7 +76,7 @@ async def import_descriptor(
             found = _add(wallet, one, request.timestamp, span, derived)
             _label(wallet, found, request, internal)
             warnings += _activate(wallet, found, one, request.active, internal)
-        wallet.note_rescan(scan_from)
+        wallet.progress.note_rescan(scan_from)
         wallet.history.find_new_outputs()
     wallet.changed()
     return warnings

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from btclib.tx import Tx
 from btclib_wallet.descriptors import Provider
 
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
@@ -36,17 +35,13 @@ from .record.history import History
 from .record.intake import Intake
 from .record.locks import Locks
 from .record.progress import Progress
-from .record.scan import scan_block
 from .storage import flags as flag
 from .storage.flags import Flags
 from .storage.ledger import Ledger
 from .storage.tables import (
     AddressTable,
     BlockRow,
-    BlockTable,
     DescriptorTable,
-    DetachedBlock,
-    DetachedTable,
     LockedTable,
     TransactionTable,
 )
@@ -96,8 +91,7 @@ class Wallet:
         self.changes = ChangeTable(ledger)
         """What the supervisor is to be told."""
         self.history = History(TransactionTable(ledger), self.descriptors.owner, self.changes.note)
-        self.progress = Progress(BlockTable(ledger))
-        self._detached = DetachedTable(ledger)
+        self.progress = Progress(ledger)
         self.addresses = AddressSource(ledger, self.descriptors, self.book, options.chain, self.mapping_if_open)
         self.intake = Intake(
             self.history,
@@ -477,12 +471,12 @@ class Wallet:
         self.best_block_seen = self.now()
         quiet = not live and self.progress.unsaved < _SAVE_EVERY and self.height == block.height - 1
         if quiet and not self.intake.finds(raw):
-            self.progress.advance(_row(block))
+            self.progress.advance(BlockRow.of(block))
             self.got_on()
             return
         with self.ledger.transaction():
             self._rewind(block.height - 1)
-            self.progress.advance(_row(block))
+            self.progress.advance(BlockRow.of(block))
             taken = self.intake.block(raw, block, block.height)
             self.progress.save()
         self._move(bool(taken))
@@ -494,13 +488,13 @@ class Wallet:
             return
         with self.ledger.transaction():
             taken = self.intake.block(raw, block, self.height, max_time)
-            self.rescan_at(next_height)
+            self.progress.rescan_at(next_height)
         if taken:
             self.changed()
 
     def rewind_to(self, block: BlockRef) -> None:
         """The blocks above that one left the best chain."""
-        row = _row(block)
+        row = BlockRow.of(block)
         with self.ledger.transaction():
             self._rewind(block.height)
             if self.block != row.hash:
@@ -518,60 +512,12 @@ class Wallet:
         """Undo what is above that height. In a ledger transaction."""
         if self.height <= height:
             return
-        gone = self.progress.rewind(height)
-        hashes = {row.height: row.hash for row in gone}
         confirmed: dict[bytes, list[bytes]] = {}
         for tx in self.history:
             if isinstance(tx.state, Confirmed) and tx.state.height > height:
                 confirmed.setdefault(tx.state.block, []).append(tx.txid)
-        for row in gone:
-            previous = hashes.get(row.height - 1) or self.progress.hash_at(row.height - 1) or bytes(32)
-            self._detached.put(DetachedBlock(row.hash, row.height, previous, confirmed.get(row.hash, [])))
+        self.progress.rewind(height, confirmed)
         self.history.rewind(height)
-
-    def fork_of(self, block: bytes) -> int | None:
-        """Of a block that left the best chain while we followed: the height of its last ancestor that didn't."""
-        gone = self._detached.get(block)
-        while gone is not None:
-            if self.progress.hash_at(gone.height - 1) == gone.previous:
-                return gone.height - 1
-            gone = self._detached.get(gone.previous)
-        return None
-
-    def removed_since(self, block: bytes) -> list[WalletTx]:
-        """What that block and its ancestors confirmed down to the fork, newest block first."""
-        removed: list[WalletTx] = []
-        gone = self._detached.get(block)
-        while gone is not None:
-            removed += [tx for txid in gone.txids if (tx := self.history.get(txid)) is not None]
-            if self.progress.hash_at(gone.height - 1) == gone.previous:
-                break
-            gone = self._detached.get(gone.previous)
-        return removed
-
-    def transactions_in(self, raw: bytes) -> list[WalletTx]:
-        """The transactions of ours that are in a serialised block, in its order."""
-        found = scan_block(raw, self.descriptors.owned_scripts, self.history.watched)
-        txids = (Tx.parse(one.raw, check_validity=False).id for one in found)
-        return [tx for txid in txids if (tx := self.history.get(txid)) is not None]
-
-    # What is to be scanned again survives a kill: a time where descriptors were added (the lowest counts), a height
-    # once it is known.
-
-    @property
-    def rescan_wanted(self) -> tuple[int | None, int | None]:
-        """The time and the height from which blocks are to be scanned again, None where none is noted."""
-        return self.ledger.fact("rescan_time"), self.ledger.fact("rescan_height")
-
-    def note_rescan(self, time: int) -> None:
-        """Blocks from that time on are to be scanned. In a ledger transaction."""
-        known = self.ledger.fact("rescan_time")
-        self.ledger.set_fact("rescan_time", time if known is None else min(known, time))
-
-    def rescan_at(self, height: int | None) -> None:
-        """Blocks from that height on are to be scanned, or (None) none any more. In a ledger transaction."""
-        self.ledger.set_fact("rescan_height", height)
-        self.ledger.set_fact("rescan_time", None)
 
     def start_at(self, rows: list[BlockRow]) -> None:
         """Follow from the newest of these blocks: nothing of ours is older."""
@@ -638,7 +584,3 @@ class Wallet:
             "height": self.height,
             "stale_since": self.stale_since,
         }
-
-
-def _row(block: BlockRef) -> BlockRow:
-    return BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)

@@ -234,8 +234,4 @@ async def first_blocks(chain: Chain, birth: int | None, tip: BlockRef) -> list[B
         heights.add(height - step)
         step *= 2
     blocks = [await chain.block_at(wanted) for wanted in sorted(heights)]
-    return [
-        BlockRow(block.height, bytes.fromhex(block.hash), block.time, block.median_time)
-        for block in blocks
-        if block is not None
-    ]
+    return [BlockRow.of(block) for block in blocks if block is not None]

@@ -82,13 +82,13 @@ class Rescanner:
         """Scan the blocks from height ``start`` to ``stop`` (None: the wallet's newest). It goes on when the caller is
         cancelled. Raises `RpcError`, `Disconnected`, `CallTimeout`."""
         with self._wallet.ledger.transaction():
-            self._wallet.rescan_at(start)
+            self._wallet.progress.rescan_at(start)
         return await self._run(start, stop)
 
     async def scan_wanted(self) -> Scanned:
         """Scan what the ledger says is to be scanned, if anything."""
         wallet = self._wallet
-        since, height = wallet.rescan_wanted
+        since, height = wallet.progress.rescan_wanted
         if since is not None:
             found = await wallet.chain.find_by_time(since - TIMESTAMP_WINDOW, 0)
             height = min(found.height if found else wallet.height + 1, wallet.height + 1 if height is None else height)
@@ -120,7 +120,7 @@ class Rescanner:
                     "Rescan failed. Potentially corrupted data files or a lost connection to the node.",
                 )
             with wallet.ledger.transaction():
-                wallet.rescan_at(None)
+                wallet.progress.rescan_at(None)
         finally:
             self._follower = None
             wallet.scanning = None

@@ -60,6 +60,12 @@ class Intake:
         """Whether anything in a block concerns us."""
         return any(True for _ in scan_block(raw, self._descriptors.owned_scripts, self._history.watched))
 
+    def known_in(self, raw: bytes) -> list[WalletTx]:
+        """The transactions of ours that are in a serialised block, in its order."""
+        found = scan_block(raw, self._descriptors.owned_scripts, self._history.watched)
+        txids = (Tx.parse(one.raw, check_validity=False).id for one in found)
+        return [tx for txid in txids if (tx := self._history.get(txid)) is not None]
+
     def mempool(self, raw: bytes, time: int) -> WalletTx | None:
         """A transaction that is in the mempool now; ours where one is returned."""
         if not self.concerns(raw):

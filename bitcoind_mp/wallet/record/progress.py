@@ -1,10 +1,14 @@
-"""How far the wallet has followed the chain: its newest block, and a locator from what it recorded itself.
+"""How far the wallet has followed the chain: its newest block, a locator from what it recorded itself, which blocks
+left the chain meanwhile, and which are to be looked through again.
 
 All of the newest blocks are recorded and ever fewer of the older ones, so that the point where a reorganisation left
 the wallet's chain is found without the node's help. What doesn't belong: what the blocks contained.
 """
 
-from bitcoind_mp.wallet.storage.tables import BlockRow, BlockTable
+from collections.abc import Mapping, Sequence
+
+from bitcoind_mp.wallet.storage.ledger import Ledger
+from bitcoind_mp.wallet.storage.tables import BlockRow, BlockTable, DetachedBlock, DetachedTable
 
 #: This many of the newest blocks are all recorded: a reorganisation no deeper is undone exactly.
 _KEEP_ALL = 144
@@ -15,8 +19,10 @@ _THIN_EVERY = 36
 class Progress:
     """The blocks recorded, oldest first."""
 
-    def __init__(self, table: BlockTable) -> None:
-        self._table = table
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._table = BlockTable(ledger)
+        self._detached = DetachedTable(ledger)
         self._rows: list[BlockRow] = []
         self._unsaved: list[BlockRow] = []
         self.reload()
@@ -57,8 +63,17 @@ class Progress:
             self._thin(self._unsaved[-1].height)
         self._unsaved = []
 
-    def rewind(self, height: int) -> list[BlockRow]:
-        """Forget the blocks above that height, and return them newest first. In a ledger transaction."""
+    def rewind(self, height: int, confirmed: Mapping[bytes, Sequence[bytes]]) -> None:
+        """The blocks above that height left the chain; ``confirmed`` are the txids of ours in each, by its hash. In a
+        ledger transaction."""
+        gone = self._forget(height)
+        hashes = {row.height: row.hash for row in gone}
+        for row in gone:
+            previous = hashes.get(row.height - 1) or self.hash_at(row.height - 1) or bytes(32)
+            self._detached.put(DetachedBlock(row.hash, row.height, previous, [*confirmed.get(row.hash, ())]))
+
+    def _forget(self, height: int) -> list[BlockRow]:
+        """What was recorded of the blocks above that height, newest first."""
         gone = [row for row in reversed(self._rows) if row.height > height]
         self._table.remove(row.height for row in gone)
         del self._rows[len(self._rows) - len(gone) :]
@@ -67,10 +82,40 @@ class Progress:
 
     def replace_all(self, rows: list[BlockRow]) -> None:
         """Start anew from these, oldest first. In a ledger transaction."""
-        self.rewind(-1)
+        self._forget(-1)
         for row in rows:
             self._table.put(row)
         self._rows = list(rows)
+
+    def left(self, block: bytes) -> tuple[int, list[bytes]] | None:
+        """Of a block that left the chain while we followed: the height of its last ancestor that didn't, and the txids
+        of ours that it and those between confirmed, newest block first. None for any other."""
+        txids: list[bytes] = []
+        gone = self._detached.get(block)
+        while gone is not None:
+            txids += gone.txids
+            if self.hash_at(gone.height - 1) == gone.previous:
+                return gone.height - 1, txids
+            gone = self._detached.get(gone.previous)
+        return None
+
+    # What is to be scanned again survives a kill: a time where descriptors were added (the lowest counts), a height
+    # once it is known.
+
+    @property
+    def rescan_wanted(self) -> tuple[int | None, int | None]:
+        """The time and the height from which blocks are to be scanned again, None where none is noted."""
+        return self._ledger.fact("rescan_time"), self._ledger.fact("rescan_height")
+
+    def note_rescan(self, time: int) -> None:
+        """Blocks from that time on are to be scanned. In a ledger transaction."""
+        known = self._ledger.fact("rescan_time")
+        self._ledger.set_fact("rescan_time", time if known is None else min(known, time))
+
+    def rescan_at(self, height: int | None) -> None:
+        """Blocks from that height on are to be scanned, or (None) none any more. In a ledger transaction."""
+        self._ledger.set_fact("rescan_height", height)
+        self._ledger.set_fact("rescan_time", None)
 
     def locator(self, above: int | None = None) -> list[str]:
         """Hashes as the node wants them, newest first; of blocks at or below ``above`` where given."""

@@ -154,16 +154,17 @@ class TransactionCommands:
         known = wallet.progress.height_of(block)
         if known is not None:
             return known, []
-        left = wallet.fork_of(block)
+        left = wallet.progress.left(block)
         if left is not None:
-            return left, wallet.removed_since(block)
+            fork, txids = left
+            return fork, [tx for txid in txids if (tx := wallet.history.get(txid)) is not None]
         removed: list[WalletTx] = []
         name = block.hex()
         while (found := await wallet.chain.find_block(name)) is None:
             stale = await wallet.chain.block(name)  # of a chain that we never followed
             if stale is None:
                 raise RpcError(RpcCode.INVALID_ADDRESS_OR_KEY, "Block not found")
-            removed += wallet.transactions_in(bytes.fromhex(stale.raw))
+            removed += wallet.intake.known_in(bytes.fromhex(stale.raw))
             name = stale.previous
         return found.height, removed
 

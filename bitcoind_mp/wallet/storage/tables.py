@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bitcoind_mp.interfaces.chain import BlockRef
 from bitcoind_mp.wallet.coins import OutPoint, OutputType
 from bitcoind_mp.wallet.transactions import Confirmed, Conflicted, Inactive, InMempool, State, WalletTx
 
@@ -209,6 +210,11 @@ class BlockRow:
     hash: bytes
     time: int
     median_time: int
+
+    @classmethod
+    def of(cls, block: BlockRef) -> "BlockRow":
+        """The row of a block as the node names it."""
+        return cls(block.height, bytes.fromhex(block.hash), block.time, block.median_time)
 
 
 class BlockTable:

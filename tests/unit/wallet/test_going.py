@@ -76,11 +76,11 @@ def test_a_scan_that_an_orderly_stop_interrupted_goes_on_after_the_restart(on_be
         bench.wallets = bench.manager()
         await bench.wallets.load_all(["w"])
         wallet = bench.loaded()
-        assert wallet.rescan_wanted != (None, None)
+        assert wallet.progress.rescan_wanted != (None, None)
         attachment = bench.wallets.attachment(wallet)
         assert await attachment.until_live(10)
         await attachment.caught_up()
         assert wallet.balance().trusted == 3 * BTC
-        assert wallet.rescan_wanted == (None, None)
+        assert wallet.progress.rescan_wanted == (None, None)
 
     on_bench(scenario)

@@ -6,7 +6,7 @@ import pytest
 
 from bitcoind_mp.wallet.record.progress import Progress
 from bitcoind_mp.wallet.storage.ledger import Ledger
-from bitcoind_mp.wallet.storage.tables import BlockRow, BlockTable
+from bitcoind_mp.wallet.storage.tables import BlockRow
 
 GENESIS = "ab" * 32
 
@@ -31,7 +31,7 @@ def advance(ledger, progress, heights):
 
 
 def test_the_newest_blocks_are_all_kept_and_older_ones_ever_fewer(ledger):
-    progress = Progress(BlockTable(ledger))
+    progress = Progress(ledger)
     advance(ledger, progress, range(5000))
     heights = [int(hash, 16) for hash in progress.locator()]
     assert heights == sorted(heights, reverse=True)
@@ -43,34 +43,38 @@ def test_the_newest_blocks_are_all_kept_and_older_ones_ever_fewer(ledger):
 
 
 def test_it_reads_back_what_was_saved_and_nothing_else(ledger):
-    progress = Progress(BlockTable(ledger))
+    progress = Progress(ledger)
     advance(ledger, progress, range(10))
     progress.advance(row(10))
     assert progress.tip == row(10)
     assert progress.unsaved == 1
-    assert Progress(BlockTable(ledger)).tip == row(9)
+    assert Progress(ledger).tip == row(9)
     with ledger.transaction():
         progress.save()
-    assert Progress(BlockTable(ledger)).tip == row(10)
+    assert Progress(ledger).tip == row(10)
     assert progress.unsaved == 0
 
 
-def test_rewinding_forgets_and_tells_newest_first(ledger):
-    progress = Progress(BlockTable(ledger))
+def test_rewinding_forgets_and_knows_what_left_newest_first(ledger):
+    progress = Progress(ledger)
     advance(ledger, progress, range(10))
     progress.advance(row(10))
+    late, early = b"l" * 32, b"e" * 32
     with ledger.transaction():
-        assert progress.rewind(7) == [row(10), row(9), row(8)]
-    assert progress.tip == Progress(BlockTable(ledger)).tip == row(7)
+        progress.rewind(7, {row(8).hash: [early], row(10).hash: [late]})
+    assert progress.tip == Progress(ledger).tip == row(7)
     assert (progress.hash_at(8), progress.hash_at(7)) == (None, row(7).hash)
     assert (progress.height_of(row(7).hash), progress.height_of(row(8).hash)) == (7, None)
     assert progress.unsaved == 0
+    assert progress.left(row(10).hash) == (7, [late, early])
+    assert progress.left(row(8).hash) == (7, [early])
+    assert progress.left(row(7).hash) is None
 
 
 def test_it_starts_anew_from_given_blocks(ledger):
-    progress = Progress(BlockTable(ledger))
+    progress = Progress(ledger)
     advance(ledger, progress, range(10))
     with ledger.transaction():
         progress.replace_all([row(0), row(500)])
     assert progress.locator() == [row(500).hash.hex(), row(0).hash.hex()]
-    assert Progress(BlockTable(ledger)).locator() == progress.locator()
+    assert Progress(ledger).locator() == progress.locator()

@@ -40,7 +40,7 @@ def test_an_import_answers_when_blocks_and_mempool_are_scanned(on_bench):
         assert result == {"success": True}
         assert (wallet.balance().trusted, wallet.balance().pending) == (3 * BTC, BTC)
         assert wallet.scanning is None
-        assert wallet.rescan_wanted == (None, None)
+        assert wallet.progress.rescan_wanted == (None, None)
 
     on_bench(scenario)
 
@@ -83,7 +83,7 @@ def test_a_scan_that_a_kill_interrupted_goes_on_after_the_restart(on_bench):
         wallet = bench.loaded()
         await bench.wallets.attachment(wallet).caught_up()
         assert wallet.balance().trusted == 3 * BTC
-        assert wallet.rescan_wanted == (None, None)
+        assert wallet.progress.rescan_wanted == (None, None)
 
     on_bench(scenario)
 
@@ -98,7 +98,7 @@ def test_a_node_lost_in_mid_scan_delays_it(on_bench):
         with pytest.raises(RpcError):
             await scanning
         assert wallet.scanning is None
-        assert wallet.rescan_wanted != (None, None)
+        assert wallet.progress.rescan_wanted != (None, None)
         bench.node.come()
         assert await bench.wallets.attachment(wallet).until_live(10)
         await bench.wallets.attachment(wallet).caught_up()
@@ -124,7 +124,7 @@ def test_two_scans_at_once_are_one_too_many_and_an_abort_ends_the_first(on_bench
         assert not rescanner.abort()
         assert (await scanning).aborted
         assert not rescanner.abort()
-        assert wallet.rescan_wanted == (None, None)
+        assert wallet.progress.rescan_wanted == (None, None)
 
     on_bench(scenario)
 
