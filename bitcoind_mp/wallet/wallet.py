@@ -13,7 +13,7 @@ from btclib_wallet.descriptors import Provider
 
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
-from bitcoind_mp.interfaces.errors import CallTimeout, Disconnected, RpcCode, RpcError
+from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signing.descriptor_keys import plain_keys, private_keys
 from bitcoind_mp.signing.keystore import SecretNonces
@@ -22,6 +22,7 @@ from bitcoind_mp.signing.sealing import Cost
 from .addressing.address_source import AddressSource, Reservation
 from .addressing.book import RECEIVE, SEND, AddressBook
 from .addressing.descriptors import DescriptorSet, WalletDescriptor
+from .chain.outbox import Outbox
 from .clock import NodeClock
 from .coins import Balance, Coin, CoinFilter, OutPoint, OutputType, Owner
 from .keyring.keys import Keys
@@ -52,8 +53,6 @@ __all__ = ["Reservation", "Wallet"]
 log = logging.getLogger("bitcoind_mp.wallet")
 
 _ANY = CoinFilter()
-#: Refusals that say something about the node at that moment, and nothing about the transaction.
-_PASSING = {RpcCode.DATABASE_ERROR, RpcCode.OUT_OF_MEMORY, RpcCode.CLIENT_NOT_CONNECTED, RpcCode.IN_WARMUP}
 #: While catching up, the position is written at least once in so many blocks.
 _SAVE_EVERY = 100
 #: Indexes of each descriptor that are derived without a pause: some 0.1 s.
@@ -102,6 +101,15 @@ class Wallet:
             now=clock.now,
             note_reuse=lambda: self.avoid_reuse,
         )
+        self.outbox = Outbox(
+            chain,
+            ledger,
+            self.history,
+            broadcast=options.broadcast,
+            height=lambda: self.height,
+            changed=self.changed,
+            log=self.log,
+        )
         self.nonces = SecretNonces()
         """Of signatures that are made with others (MuSig2), between their two rounds."""
         self.spending = asyncio.Lock()
@@ -112,8 +120,6 @@ class Wallet:
         """Since when the node has been away (seconds since 1970), None while blocks arrive as they are found."""
         self.best_block_seen: int | None = None
         """When the newest block came (the node's clock), None before the first."""
-        self.is_put_off = False
-        """Whether the node couldn't take a transaction of ours for a reason that passes (a full disk)."""
         self.node_gone = asyncio.Event()
         """Set while the node is away."""
         self.node_gone.set()
@@ -416,30 +422,9 @@ class Wallet:
             for reservation in change:
                 self.addresses.keep(reservation)
         self.changed()
-        if not await self.submit(tx):
+        if not await self.outbox.submit(tx):
             self.log("Sent %s" if self.options.broadcast else "Made %s, which is not broadcast", tx.txid.hex())
         return tx.txid
-
-    async def submit(self, tx: WalletTx) -> str:
-        """Hand a waiting transaction to the node (``SubmitTxMemoryPoolAndRelay``); why it was refused, empty if not."""
-        if not self.options.broadcast or tx.is_abandoned or tx.is_coinbase or self.depth(tx) != 0:
-            return ""
-        try:
-            await self.chain.broadcast(tx.raw.hex(), None)
-        except (RpcError, Disconnected, CallTimeout) as error:
-            self.log("transaction %s can't be broadcast now: %s", tx.txid.hex(), error)
-            self.is_put_off = self.is_put_off or not isinstance(error, RpcError) or error.code in _PASSING
-            return str(error)
-        if self.depth(tx) == 0 and not tx.in_mempool:
-            try:
-                with self.ledger.transaction():
-                    self.history.accepted(tx)
-            except RpcError as error:  # the node has it: who pays must not be told that nothing was done
-                self.log("that transaction %s is in the mempool can't be kept now: %s", tx.txid.hex(), error)
-                self.is_put_off = True
-            else:
-                self.changed()
-        return ""
 
     def abandon(self, tx: WalletTx) -> None:
         """Give it and what spends from it up (``AbandonTransaction``)."""
@@ -546,31 +531,6 @@ class Wallet:
         with self.ledger.transaction():
             self.intake.left_mempool(txid, reason)
         self.changed()
-
-    async def check_mempool(self) -> None:
-        """Ask once which of our unconfirmed transactions the node has."""
-        waiting = self.history.unconfirmed()
-        if not waiting:
-            return
-        found = await self.chain.packages([tx.txid.hex() for tx in waiting])
-        with self.ledger.transaction():
-            self.history.mempool_is(tx.txid for tx, package in zip(waiting, found, strict=True) if package is not None)
-        self.changed()
-
-    async def resubmit(self, before: int | None = None) -> int:
-        """Hand all waiting transactions to the node, in the order they came; of those received at or before
-        ``before`` where given (``ResubmitWalletTransactions``). How many it has.
-
-        Without ``before`` what is in the node's mempool isn't handed over: peers would be told of it again, at every
-        start, and learn whose it is.
-        """
-        self.is_put_off, accepted = self.is_put_off and before is not None, 0
-        for tx in self.history.unconfirmed():
-            if before is None and tx.in_mempool:
-                accepted += 1
-            elif not tx.is_abandoned and (before is None or tx.time_received <= before):
-                accepted += not await self.submit(tx)
-        return accepted
 
     def facts(self) -> dict[str, Any]:
         """For people's eyes: name, balances in satoshis, whether it is scanning, its height, since when stale."""

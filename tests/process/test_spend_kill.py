@@ -261,7 +261,7 @@ def check(directory: Path, node: RecordingNode, action: Action, told: str) -> bo
     done = bool(ours)
     if not done:
         asyncio.run(action(wallet))
-    asyncio.run(wallet.resubmit())
+    asyncio.run(wallet.outbox.resubmit())
     alive = [tx for tx in wallet.history.unconfirmed() if tx.replaced_by is None]
     spent = [outpoint for tx in alive for outpoint in tx.spends]
     assert len(spent) == len(set(spent)), "a coin is spent twice"

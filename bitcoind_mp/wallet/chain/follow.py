@@ -170,7 +170,7 @@ class Attachment:
         states are known; the rest is done beside it."""
         wallet = self.wallet
         wallet.stale_since = None
-        self._checking = asyncio.get_running_loop().create_task(wallet.check_mempool())
+        self._checking = asyncio.get_running_loop().create_task(wallet.outbox.look())
         try:
             await self._checking
         except (Disconnected, CallTimeout) as error:
@@ -189,7 +189,7 @@ class Attachment:
         """Hand over what the node doesn't have, and scan what a kill or a lost node kept from being scanned."""
         with suppress(Disconnected, CallTimeout):
             try:
-                await self.wallet.resubmit()
+                await self.wallet.outbox.resubmit()
                 self._handed_over.set()
                 if not self.rescanner.is_busy:
                     await self.rescanner.scan_wanted()
@@ -203,7 +203,7 @@ class Attachment:
 
     def _offer_again(self) -> None:
         """A block came: what the node could not take for want of room, say, it may take now."""
-        if self.wallet.is_put_off and self.is_live and (self._after is None or self._after.done()):
+        if self.wallet.outbox.is_put_off and self.is_live and (self._after is None or self._after.done()):
             self._after = asyncio.get_running_loop().create_task(self._catch_up())
 
     def _note(self, problem: str) -> None:

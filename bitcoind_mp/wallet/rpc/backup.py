@@ -53,7 +53,7 @@ class BackupCommands:
             if scanned is not None:
                 if scanned.aborted:
                     raise RpcError(RpcCode.MISC_ERROR, "Rescan aborted by user.")
-                await wallet.resubmit()
+                await wallet.outbox.resubmit()
         except (Disconnected, CallTimeout) as error:
             raise RpcError(
                 RpcCode.CLIENT_NOT_CONNECTED,

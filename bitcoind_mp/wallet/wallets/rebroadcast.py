@@ -62,7 +62,7 @@ class Rebroadcaster:
         taken = 0
         for wallet in self._wallets:
             if wallet.best_block_seen is not None:
-                taken += await wallet.resubmit(wallet.best_block_seen - _RECENT)
+                taken += await wallet.outbox.resubmit(wallet.best_block_seen - _RECENT)
         if taken:
             log.info("resubmitted %d unconfirmed transactions", taken)
         return taken

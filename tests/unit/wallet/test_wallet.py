@@ -322,7 +322,7 @@ def test_what_a_node_that_came_back_still_has_is_not_broadcast_again(on_bench):
         assert await bench.wallets.attachment(wallet).until_live(10)
         await bench.wallets.attachment(wallet).caught_up()
         assert bench.chain.received == payments[:1]
-        assert await wallet.resubmit() == 2
+        assert await wallet.outbox.resubmit() == 2
         assert bench.chain.received == payments[:1]
 
     on_bench(scenario)
@@ -337,7 +337,7 @@ def test_a_refused_payment_stays_in_the_wallet_and_is_offered_again(on_bench):
         assert wallet.balance().trusted == 0
         assert wallet.view().balance(include_nonmempool=True).nonmempool == -10 * BTC
         bench.chain.refusal = None
-        assert await wallet.resubmit() == 1
+        assert await wallet.outbox.resubmit() == 1
         assert wallet.transaction(txid).in_mempool
 
     on_bench(scenario)

@@ -111,7 +111,7 @@ def test_a_refused_payment_is_kept_and_sent_again(run, pay, purse, payee, refuse
     assert not purse.wallet.transaction(bytes.fromhex(txid)).in_mempool
     assert refusal(lambda: pay(payee, Decimal("0.4"))) == (-6, "Insufficient funds")
     purse.node.refusal = None
-    run(purse.wallet.resubmit())
+    run(purse.wallet.outbox.resubmit())
     assert list(purse.node.mempool) == [txid]
     assert purse.wallet.transaction(bytes.fromhex(txid)).in_mempool
 
