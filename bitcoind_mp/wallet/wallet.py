@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from btclib_wallet.descriptors import Provider
-
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
@@ -48,15 +46,11 @@ from .storage.tables import (
 )
 from .transactions import Confirmed, Inactive, WalletTx
 
-__all__ = ["Reservation", "Wallet"]
-
 log = logging.getLogger("bitcoind_mp.wallet")
 
 _ANY = CoinFilter()
 #: While catching up, the position is written at least once in so many blocks.
 _SAVE_EVERY = 100
-#: Indexes of each descriptor that are derived without a pause: some 0.1 s.
-_REFILL_AT_ONCE = 100
 
 
 class Wallet:
@@ -262,46 +256,6 @@ class Wallet:
         self.changed()
         return address
 
-    def reserve_change(self, type: OutputType) -> Reservation:
-        """The next change address of that type. Raises `RpcError` as Core's where there is none."""
-        return self.addresses.change(type)
-
-    def keep(self, reservation: Reservation) -> None:
-        """It is handed out: never to be given again."""
-        with self.ledger.transaction():
-            self.addresses.keep(reservation)
-
-    def release(self, reservation: Reservation) -> None:
-        """Give an unused change address back."""
-        self.addresses.release(reservation)
-
-    def change_types(self) -> set[OutputType]:
-        """The types that have an active internal descriptor."""
-        return {type for type in OutputType if self.descriptors.active(type, True) is not None}
-
-    def can_get_addresses(self, internal: bool = False) -> bool:
-        """Whether new addresses can be had at all."""
-        return bool(self.descriptors.all_active(internal))
-
-    def top_up(self, size: int = 0) -> bool:
-        """Derive the look-ahead of every active descriptor; False where a passphrase is missing for it."""
-        with self.ledger.transaction():
-            return all(
-                [
-                    self.descriptors.top_up(found, size, self.mapping_if_open(found))
-                    for found in self.descriptors.all_active()
-                ]
-            )
-
-    async def refill(self) -> None:
-        """The same in steps, so that others get their turns: a keypool of a million takes minutes."""
-        ahead = [found.range_end - found.next_index for found in self.descriptors.all_active()]
-        for size in range(min(ahead, default=0) + _REFILL_AT_ONCE, self.options.keypool, _REFILL_AT_ONCE):
-            if not self.top_up(size):
-                return
-            await asyncio.sleep(0)
-        self.top_up()
-
     def label(self, script: bytes, label: str) -> None:
         """Put an address into the address book, or change its label (``setlabel``)."""
         with self.ledger.transaction():
@@ -325,18 +279,6 @@ class Wallet:
         """The same for a descriptor that can't be derived without, None for others and while locked."""
         return self.mapping(found.number) if found.hardened_wildcard and not self.keys.is_locked else None
 
-    def concrete(self, owner: Owner, script: bytes) -> str:
-        """The descriptor of that one script of ours, with its checksum."""
-        return self.descriptors.concrete(owner, script)
-
-    def provider(self, owner: Owner) -> Provider:
-        """The public keys with their origins, scripts and trees behind a script of ours, locked or not."""
-        return self.descriptors.provider(owner)
-
-    def keypool_size(self, internal: bool | None = None) -> int:
-        """How many addresses are derived ahead of use."""
-        return sum(found.range_end - found.next_index for found in self.descriptors.all_active(internal))
-
     # --- transactions and coins -----------------------------------------------------------------------------
 
     def view(self) -> View:
@@ -350,10 +292,6 @@ class Wallet:
     def depth(self, tx: WalletTx) -> int:
         """Confirmations; 0 unconfirmed; negative: how deep the block is that conflicts with it."""
         return self.history.depth(tx, self.height)
-
-    def spenders(self, outpoint: OutPoint) -> list[WalletTx]:
-        """The wallet's transactions that spend that outpoint, in whatever state."""
-        return self.history.spenders(outpoint)
 
     def is_spent(self, outpoint: OutPoint) -> bool:
         """Spent by a transaction that is neither abandoned nor conflicted (``IsSpent``)."""

@@ -267,7 +267,7 @@ def check(directory: Path, node: RecordingNode, action: Action, told: str) -> bo
     assert len(spent) == len(set(spent)), "a coin is spent twice"
     assert len(alive) == 1
     assert {Tx.parse(bytes.fromhex(raw)).id for raw in node.received()} >= {alive[0].txid}
-    change = wallet.reserve_change(OutputType.BECH32)
+    change = wallet.addresses.change(OutputType.BECH32)
     assert change.script not in {output.script_pub_key.script for tx in alive for output in tx.tx.vout}
     wallet.close()
     return done

@@ -1,9 +1,10 @@
-"""Where new addresses come from: the active descriptors, one index after the other, none given twice.
+"""Where new addresses come from: the active descriptors, one index after the other, none given twice; and how many are
+derived ahead of use (the keypool).
 
 What doesn't belong: labels of addresses that others gave us, spending.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from btclib.exceptions import BTClibValueError
@@ -16,6 +17,8 @@ from bitcoind_mp.wallet.storage.ledger import Ledger
 from .book import RECEIVE, AddressBook
 from .descriptors import DescriptorSet, WalletDescriptor
 
+#: Indexes of each descriptor that are derived without a pause: some 50 ms for all of them.
+_AT_ONCE = 50
 _RAN_OUT = "Error: Keypool ran out, please call keypoolrefill first"
 
 
@@ -23,7 +26,7 @@ _RAN_OUT = "Error: Keypool ran out, please call keypoolrefill first"
 class Reservation:
     """A change address kept back until its transaction is committed (``ReserveDestination``).
 
-    `Wallet.commit` keeps it; `Wallet.release` gives it back, so that the next one gets it.
+    `Wallet.commit` keeps it; `AddressSource.release` gives it back, so that the next one gets it.
     """
 
     owner: Owner
@@ -93,14 +96,46 @@ class AddressSource:
             )
 
     def keep(self, reservation: Reservation) -> None:
-        """It is used: never to be given again. In a ledger transaction."""
-        self._descriptors.save(self._descriptors.get(reservation.owner.descriptor))
+        """It is handed out: never to be given again."""
+        with self._ledger.transaction():
+            self._descriptors.save(self._descriptors.get(reservation.owner.descriptor))
 
     def release(self, reservation: Reservation) -> None:
         """It is not used. The next one gets it, unless another was given since."""
         found = self._descriptors.get(reservation.owner.descriptor)
         if found.next_index == reservation.owner.index + 1:
             found.next_index -= 1
+
+    def change_types(self) -> set[OutputType]:
+        """The types that have an active internal descriptor."""
+        return {type for type in OutputType if self._descriptors.active(type, True) is not None}
+
+    def can_give(self, internal: bool = False) -> bool:
+        """Whether new addresses can be had at all (``CanGetAddresses``)."""
+        return bool(self._descriptors.all_active(internal))
+
+    def size(self, internal: bool | None = None) -> int:
+        """How many addresses are derived ahead of use."""
+        return sum(found.range_end - found.next_index for found in self._descriptors.all_active(internal))
+
+    def top_up(self, size: int = 0) -> bool:
+        """Derive the look-ahead of every active descriptor, ``size`` (default: the keypool) of each; False where a
+        passphrase is missing for it."""
+        with self._ledger.transaction():
+            return all(
+                [
+                    self._descriptors.top_up(found, size, self._mapping(found))
+                    for found in self._descriptors.all_active()
+                ]
+            )
+
+    def top_up_in_steps(self, size: int) -> Iterator[bool]:
+        """`top_up` a piece at a time; between two, for others to get their turns, whether the first had all it needs: a
+        keypool of a million takes minutes."""
+        ahead = [found.range_end - found.next_index for found in self._descriptors.all_active()]
+        for piece in range(min(ahead, default=size) + _AT_ONCE, size, _AT_ONCE):
+            yield self.top_up(piece)
+        self.top_up(size)
 
     def _address(self, script: bytes) -> str:
         address = encode_address(script, self._chain)

@@ -30,7 +30,7 @@ def address_info(wallet: Wallet, script: bytes) -> dict[str, Any]:
     info["solvable"] = descriptor is not None and descriptor.is_solvable
     if owner is not None and descriptor is not None:
         if descriptor.is_solvable:
-            info["desc"] = wallet.concrete(owner, script)
+            info["desc"] = wallet.descriptors.concrete(owner, script)
         info["parent_desc"] = descriptor.normalized
     info["iswatchonly"] = False
     info |= describe_destination(script) | _details(wallet, owner, script)
@@ -78,7 +78,7 @@ def _script_details(wallet: Wallet, owner: Owner, inner: bytes) -> dict[str, Any
 
 def _origin(wallet: Wallet, owner: Owner, script: bytes, created: int) -> dict[str, Any]:
     """Where a single key's address comes from (``GetMetadata``)."""
-    provider = wallet.provider(owner)
+    provider = wallet.descriptors.provider(owner)
     key = _single_key(provider, script)
     origin = None if key is None else provider.keys.get(key)
     if origin is None:

@@ -14,8 +14,6 @@ from bitcoind_mp.wallet.wallets.manager import Wallets
 from .address_info import address_info
 from .rendering import label_from
 
-#: Derive so far for each descriptor before others get a turn.
-_REFILL_AT_ONCE = 50
 _NO_KEYS = "Error: This wallet has no available keys"
 _PURPOSES = ("receive", "send", "refund")
 
@@ -46,7 +44,7 @@ class AddressCommands:
             The new bitcoin address
         """
         wallet = self._wallets.chosen(call)
-        if not wallet.can_get_addresses():
+        if not wallet.addresses.can_give():
             raise RpcError(RpcCode.WALLET_ERROR, _NO_KEYS)
         checked = label_from(label)
         kind = wallet.options.address_type if address_type is None else parse_output_type(address_type)
@@ -63,13 +61,13 @@ class AddressCommands:
             The address
         """
         wallet = self._wallets.chosen(call)
-        if not wallet.can_get_addresses(internal=True):
+        if not wallet.addresses.can_give(internal=True):
             raise RpcError(RpcCode.WALLET_ERROR, _NO_KEYS)
         kind = wallet.options.change_type or wallet.options.address_type
         if address_type is not None:
             kind = parse_output_type(address_type)
-        reservation = wallet.reserve_change(kind)
-        wallet.keep(reservation)
+        reservation = wallet.addresses.change(kind)
+        wallet.addresses.keep(reservation)
         return reservation.address
 
     @command("wallet", changes=True)
@@ -175,14 +173,10 @@ class AddressCommands:
         if newsize is not None and newsize < 0:
             raise RpcError(RpcCode.INVALID_PARAMETER, "Invalid parameter, expected valid size.")
         wallet.require_unlocked()
-        ahead = [found.range_end - found.next_index for found in wallet.descriptors.all_active()]
-        wanted = newsize or wallet.options.keypool
-        for size in range(min(ahead, default=wanted) + _REFILL_AT_ONCE, wanted, _REFILL_AT_ONCE):
-            wallet.top_up(size)
+        for _ in wallet.addresses.top_up_in_steps(newsize or wallet.options.keypool):
             await asyncio.sleep(0)
             if self._wallets.get(wallet.name) is not wallet:
                 raise RpcError(RpcCode.WALLET_NOT_FOUND, "The wallet was unloaded meanwhile")
-        wallet.top_up(wanted)
-        if wallet.keypool_size() < (newsize or 0):
+        if wallet.addresses.size() < (newsize or 0):
             raise RpcError(RpcCode.WALLET_ERROR, "Error refreshing keypool.")
         wallet.history.find_new_outputs()

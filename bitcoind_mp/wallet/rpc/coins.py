@@ -248,7 +248,7 @@ def _coin_json(wallet: Wallet, coin: Coin, package: MempoolPackage | None) -> di
     entry["spendable"] = True
     entry["solvable"] = coin.solvable
     if coin.solvable:
-        entry["desc"] = wallet.concrete(coin.owner, coin.script)
+        entry["desc"] = wallet.descriptors.concrete(coin.owner, coin.script)
     entry["parent_descs"] = parent_descriptors(wallet, coin.script)
     if wallet.avoid_reuse:
         entry["reused"] = coin.reused

@@ -30,4 +30,4 @@ async def commit(
 def keep_change(wallet: Wallet, created: Created) -> None:
     """The transaction is handed out without being committed: its change addresses count as used all the same."""
     for reservation in created.reserved:
-        wallet.keep(reservation)
+        wallet.addresses.keep(reservation)

@@ -99,7 +99,7 @@ class EncryptCommands:
         if not await wallet.keys.unlock(passphrase, seconds):
             raise wrong_passphrase(passphrase)
         wallet.relock.start(seconds)
-        wallet.top_up()
+        wallet.addresses.top_up()
         wallet.changed()
 
     @command("wallet", changes=True)

@@ -154,7 +154,7 @@ async def finish(wallet: Wallet, tx: Tx, options: dict[str, Any], reserved: list
         return await _by_psbt(wallet, tx, wants_psbt, add_to_wallet, reserved)
     finally:
         for reservation in reserved:
-            wallet.keep(reservation)
+            wallet.addresses.keep(reservation)
 
 
 async def _by_psbt(

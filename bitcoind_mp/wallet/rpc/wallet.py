@@ -57,8 +57,8 @@ class WalletCommands:
             "walletversion": _WALLET_VERSION,
             "format": "sqlite",
             "txcount": len(wallet.history),
-            "keypoolsize": wallet.keypool_size(internal=False),
-            "keypoolsize_hd_internal": wallet.keypool_size(internal=True),
+            "keypoolsize": wallet.addresses.size(internal=False),
+            "keypoolsize_hd_internal": wallet.addresses.size(internal=True),
         }
         if wallet.keys.is_encrypted:
             info["unlocked_until"] = wallet.relock.until

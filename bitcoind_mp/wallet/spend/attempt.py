@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from btclib.tx import Tx
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.wallet.wallet import Reservation, Wallet
+from bitcoind_mp.wallet.addressing.address_source import Reservation
+from bitcoind_mp.wallet.wallet import Wallet
 
 from .assemble import build, measure, place_change, settle
 from .available import Inputs
@@ -76,7 +77,7 @@ class Attempt:
             return await self._run()
         except BaseException:
             if self.reservation is not None:
-                self.wallet.release(self.reservation)
+                self.wallet.addresses.release(self.reservation)
             raise
 
     async def _run(self) -> Created:
@@ -128,7 +129,7 @@ class Attempt:
             return self.control.change_script
         kind = change_type_for(self.wallet, self.control.change_type, [r.script for r in self.recipients])
         try:
-            self.reservation = self.wallet.reserve_change(kind)
+            self.reservation = self.wallet.addresses.change(kind)
         except RpcError as error:
             if error.code == RpcCode.DATABASE_ERROR:
                 raise

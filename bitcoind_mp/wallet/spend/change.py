@@ -24,7 +24,7 @@ def change_type_for(wallet: Wallet, asked: OutputType | None, payees: Iterable[b
         return wanted
     if options.address_type is OutputType.LEGACY:
         return OutputType.LEGACY
-    available = wallet.change_types()
+    available = wallet.addresses.change_types()
     paid = {solver(script)[0] for script in payees}
     for kind, change in _BY_SCRIPT.items():
         if kind in paid and change in available:

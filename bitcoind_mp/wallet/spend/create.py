@@ -66,7 +66,7 @@ def _taken(request: Request, created: Created) -> bool:
 
 def _release(request: Request, created: Created) -> None:
     for reservation in reversed(created.reserved):
-        request.wallet.release(reservation)
+        request.wallet.addresses.release(reservation)
 
 
 async def _with_and_without_grouping(request: Request) -> Created:

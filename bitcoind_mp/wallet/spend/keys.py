@@ -15,7 +15,7 @@ from .sizes import Satisfaction, satisfaction
 def solving_keys(wallet: Wallet, owner: Owner) -> KeyStore:
     """Public keys with their origins, scripts and trees of that descriptor at that index; no secrets."""
     keys = KeyStore(aggregates=wallet.descriptors.aggregates(owner))
-    keys.add(wallet.provider(owner))
+    keys.add(wallet.descriptors.provider(owner))
     return keys
 
 

@@ -71,7 +71,7 @@ class BootUnlock:
             until,
             extra=event(Event.WALLET_UNLOCKED),
         )
-        wallet.top_up()
+        wallet.addresses.top_up()
         wallet.changed()
 
     def _locked(self, wallet: Wallet) -> None:

@@ -132,7 +132,10 @@ class Wallets(Shelf):
             path = self.directory.existing(name)
             wallet = self._read(name, path)
             with _made_sense_of(wallet.ledger, path):
-                await wallet.refill()
+                for has_all in wallet.addresses.top_up_in_steps(self.options.keypool):
+                    if not has_all:
+                        break
+                    await asyncio.sleep(0)
         except WalletFileError as error:
             raise unverified(error) from error
         commit_point()

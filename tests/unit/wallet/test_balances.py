@@ -72,7 +72,7 @@ def test_filters_of_amount_sum_and_count(on_bench):
 def test_inputs_and_change_make_a_group_and_a_lone_address_its_own(on_bench):
     async def scenario(bench):
         wallet, (one, two, three) = await coins(bench, 3)
-        change = wallet.reserve_change("bech32m")
+        change = wallet.addresses.change("bech32m")
         raw = bench.make_tx([one, two], [(BTC, bench.STRANGER), (BTC // 2, change.script)])
         await wallet.commit(raw, change=[change])
         scripts = {outpoint: output.script for outpoint, output in wallet.history.outputs.items()}

@@ -331,7 +331,7 @@ def test_a_keypool_that_has_grown_is_filled_at_a_load_and_others_have_their_turn
         wallet, _ = await bench.wallets.load("w", patience=0)
         seen = turns
         beside.cancel()
-        assert wallet.keypool_size(internal=False) == 4 * 550
+        assert wallet.addresses.size(internal=False) == 4 * 550
         assert seen >= 5, "it was filled in steps"
 
     on_bench(scenario)

@@ -150,11 +150,11 @@ def test_what_the_policy_forbids_is_not_sent(in_office):
     async def scenario(bench, office):
         wallet = bench.loaded()
         spend = PaymentCommands(bench.wallets)
-        before = wallet.keypool_size(True)
+        before = wallet.addresses.size(True)
         error = await bench.refused(spend.sendtoaddress(bench.call(), payee(), Decimal("0.5"), fee_rate=RATE))
         assert error.code == RpcCode.WALLET_ERROR
         assert error.message.startswith("The signer's policy forbids it: it spends 0.5000")
-        assert (len(wallet.history), wallet.keypool_size(True)) == (4, before)
+        assert (len(wallet.history), wallet.addresses.size(True)) == (4, before)
         assert not bench.chain.received
         await spend.sendtoaddress(bench.call(), payee(), Decimal("0.25"), fee_rate=RATE)
         check(bench, bench.chain.received[-1])
@@ -202,7 +202,7 @@ def test_messages(in_office):
 
         wallet = bench.loaded()
         commands = MessageCommands(bench.wallets)
-        for address in (wallet.new_address("legacy", ""), wallet.reserve_change(OutputType.LEGACY)):
+        for address in (wallet.new_address("legacy", ""), wallet.addresses.change(OutputType.LEGACY)):
             text = address if isinstance(address, str) else encode_address(address.script, "regtest")
             assert bms.verify(b"hello", text, await commands.signmessage(bench.call(), text, "hello"))
         stranger = await bench.refused(commands.signmessage(bench.call(), "mnKaRDRzBZYZWTVpS7SWgFBnNuqjLXYbZY", "x"))

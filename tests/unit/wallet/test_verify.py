@@ -51,7 +51,7 @@ def test_an_address_is_not_given_out_where_its_script_has_changed(on_bench):
     async def scenario(bench):
         await damaged(bench, "scripts", "script", lambda script: script[:-1] + bytes([script[-1] ^ 1]))
         wallet, _ = await bench.wallets.load("w")
-        for work in (lambda type: wallet.new_address(type, ""), wallet.reserve_change):
+        for work in (lambda type: wallet.new_address(type, ""), wallet.addresses.change):
             for type in OutputType:
                 with pytest.raises(RpcError, match="an address is not what it was") as refusal:
                     work(type)

@@ -58,7 +58,7 @@ def test_a_coinbase_ripens(on_bench):
 def test_our_own_change_is_trusted_unconfirmed_and_a_strangers_payment_is_not(on_bench):
     async def scenario(bench):
         wallet, (coin,) = await funded(bench)
-        reservation = wallet.reserve_change(OutputType.BECH32)
+        reservation = wallet.addresses.change(OutputType.BECH32)
         raw = bench.make_tx([coin], [(4 * BTC, bench.STRANGER), (6 * BTC, reservation.script)])
         await wallet.commit(raw, change=[reservation])
         assert wallet.balance().trusted == 6 * BTC
@@ -218,17 +218,17 @@ def test_a_payment_to_an_address_that_the_same_block_brings_into_the_look_ahead_
 def test_change_that_was_released_is_given_again_and_change_that_was_kept_never(on_bench):
     async def scenario(bench):
         wallet = await bench.wallet()
-        first = wallet.reserve_change(OutputType.LEGACY)
-        wallet.release(first)
-        second = wallet.reserve_change(OutputType.LEGACY)
+        first = wallet.addresses.change(OutputType.LEGACY)
+        wallet.addresses.release(first)
+        second = wallet.addresses.change(OutputType.LEGACY)
         assert second == first
-        wallet.keep(second)
-        third = wallet.reserve_change(OutputType.LEGACY)
-        fourth = wallet.reserve_change(OutputType.LEGACY)
-        wallet.release(third)
-        assert wallet.reserve_change(OutputType.LEGACY).address not in (third.address, fourth.address, first.address)
+        wallet.addresses.keep(second)
+        third = wallet.addresses.change(OutputType.LEGACY)
+        fourth = wallet.addresses.change(OutputType.LEGACY)
+        wallet.addresses.release(third)
+        assert wallet.addresses.change(OutputType.LEGACY).address not in (third.address, fourth.address, first.address)
         await bench.restart()
-        assert bench.loaded().reserve_change(OutputType.LEGACY).address != first.address
+        assert bench.loaded().addresses.change(OutputType.LEGACY).address != first.address
 
     on_bench(scenario)
 

@@ -112,9 +112,9 @@ def test_the_look_ahead_grows_on_demand_and_to_its_default(on_bench):
         wallet = await bench.wallet()
         commands = AddressCommands(bench.wallets)
         await commands.keypoolrefill(bench.call(), 20)
-        assert wallet.keypool_size() == 160
+        assert wallet.addresses.size() == 160
         await commands.keypoolrefill(bench.call())
-        assert wallet.keypool_size() == 160
+        assert wallet.addresses.size() == 160
         with pytest.raises(RpcError, match="Invalid parameter, expected valid size") as refusal:
             await commands.keypoolrefill(bench.call(), -1)
         assert refusal.value.code == -8
@@ -128,10 +128,10 @@ def test_others_have_their_turn_while_the_look_ahead_grows(on_bench):
         growing = asyncio.ensure_future(AddressCommands(bench.wallets).keypoolrefill(bench.call(), 200))
         sizes = set()
         while not growing.done():
-            sizes.add(wallet.keypool_size())
+            sizes.add(wallet.addresses.size())
             await asyncio.sleep(0)
         assert len(sizes) > 3
-        assert wallet.keypool_size() == 8 * 200
+        assert wallet.addresses.size() == 8 * 200
 
     on_bench(scenario)
 

@@ -43,7 +43,7 @@ def test_a_received_payment_in_detail(on_bench):
 def test_a_payment_of_ours_in_detail(on_bench):
     async def scenario(bench):
         wallet, raw, _ = await paid(bench)
-        change = wallet.reserve_change("bech32")
+        change = wallet.addresses.change("bech32")
         ours = bench.make_tx([(bench.txid_of(raw), 0)], [(BTC // 2, bench.STRANGER), (BTC // 4, change.script)])
         await wallet.commit(ours, comment="for", comment_to="you", change=[change])
         commands = TransactionCommands(bench.wallets)

@@ -352,6 +352,6 @@ def test_a_missing_descriptor_is_made_from_the_key_that_all_others_use(on_bench)
             if each["desc"].startswith("tr") and each["internal"]
         )
         assert made == {"descs": [expected["desc"]]}
-        assert bench.loaded().reserve_change("bech32m").address == source.reserve_change("bech32m").address
+        assert bench.loaded().addresses.change("bech32m").address == source.addresses.change("bech32m").address
 
     on_bench(scenario)

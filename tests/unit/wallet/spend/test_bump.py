@@ -109,8 +109,8 @@ def test_inputs_are_added_where_the_change_does_not_suffice(run, bump, purse, ca
 def test_a_payment_without_recipients_shrinks(run, bump, purse, call) -> None:
     """All that was paid was change: the fee comes out of it."""
     purse.fund(COIN)
-    own = purse.wallet.reserve_change(purse.wallet.options.address_type)
-    purse.wallet.keep(own)
+    own = purse.wallet.addresses.change(purse.wallet.options.address_type)
+    purse.wallet.addresses.keep(own)
     pay = PaymentCommands(purse).sendtoaddress(call, own.address, 1, subtractfeefromamount=True, fee_rate=2)
     old = bytes.fromhex(run(pay))
     new = purse.transaction(bump(old, fee_rate=10)["txid"])

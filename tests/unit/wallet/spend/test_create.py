@@ -136,11 +136,11 @@ def test_what_would_be_dust_goes_to_the_fee(run, purse) -> None:
 
 def test_a_failure_gives_the_change_address_back(run, purse) -> None:
     purse.fund(COIN)
-    before = purse.wallet.reserve_change(OutputType.BECH32)
-    purse.wallet.release(before)
+    before = purse.wallet.addresses.change(OutputType.BECH32)
+    purse.wallet.addresses.release(before)
     with pytest.raises(SpendError, match="Insufficient funds"):
         make(run, purse, (P2WPKH, 2 * COIN))
-    assert purse.wallet.reserve_change(OutputType.BECH32).script == before.script
+    assert purse.wallet.addresses.change(OutputType.BECH32).script == before.script
 
 
 def test_recipients_share_the_fee_and_the_first_takes_the_rest(run, purse) -> None:

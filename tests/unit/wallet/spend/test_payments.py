@@ -125,12 +125,12 @@ def test_a_caller_who_leaves_before_the_commit_spends_nothing(run, purse, call, 
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    before = purse.wallet.reserve_change(OutputType.BECH32)
-    purse.wallet.release(before)
+    before = purse.wallet.addresses.change(OutputType.BECH32)
+    purse.wallet.addresses.release(before)
     run(leave())
     assert purse.wallet.balance().trusted == COIN
     assert purse.node.received == []
-    assert purse.wallet.reserve_change(OutputType.BECH32).script == before.script
+    assert purse.wallet.addresses.change(OutputType.BECH32).script == before.script
 
 
 def test_change_addresses_are_used_once(pay, purse, payee) -> None:
