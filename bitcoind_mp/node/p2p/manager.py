@@ -1,24 +1,20 @@
-"""The node's connections: whom to call, who may call, and what an operator does about them.
+"""The node's connections: kept, counted and ended, and what an operator does about them.
 
-What the messages mean is in ``processing.py``; this keeps sockets open.
+Whom we call is ``calling.py``'s, where and whom we let in ``listening.py``'s and ``admission.py``'s, and what the
+messages mean ``processing.py``'s.
 """
 
 import asyncio
-import errno
 import logging
-import os
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from btclib.hashes import sha256
 from btclib.p2p import Message, NetworkAddress, ServiceFlags, Version
 from btclib.p2p.limits import PROTOCOL_VERSION
 
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
-from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.node.chain.contents import BlockContents
 from bitcoind_mp.node.chain.filterindex import BlockFilterIndex
 from bitcoind_mp.node.chain.header import BlockNode
@@ -26,13 +22,14 @@ from bitcoind_mp.node.chain.state import ChainState, Listener
 from bitcoind_mp.node.mempool.entry import MempoolEntry, Removal
 from bitcoind_mp.node.mempool.pool import Mempool
 
+from .admission import Admission
 from .announcing import ANNOUNCE_INTERVAL
 from .bans import BanList, Network
 from .calling import Calling
 from .connection import Connection
 from .endpoint import Endpoint
-from .eviction import Candidate, select
 from .handshake import Handshake
+from .listening import listen
 from .orphans import Orphan
 from .peer import Peer, Role, Traffic
 from .permissions import Permissions, Whitelist
@@ -116,7 +113,7 @@ class Peers(Listener):
         self._maintenance: asyncio.Task[None] | None = None
         self._unbroadcast_due = 0.0
         self._closing = False
-        self._secret = secrets.token_bytes(16)
+        self._admission = Admission(self.bans, config.max_inbound)
         self.network_active = True
         self.on_change: Callable[[], None] = lambda: None
         """Called when a peer has shaken hands, or is gone."""
@@ -133,7 +130,9 @@ class Peers(Listener):
             ValueError: a configured peer's name makes no sense.
         """
         if self._config.listen:
-            await self._listen()
+            asked = (*self._config.bind, *(each.endpoint for each in self._config.whitelist.places))
+            async for server in listen(asked, self._port, lambda: self.connection(Role.INBOUND)):
+                self._servers.append(server)
         self.calling.start(self._config.connect, self._config.add)
         self._subscriptions = [self._chain.subscribe(self), self._mempool.subscribe(self)]
         self._maintenance = asyncio.get_running_loop().create_task(self._maintain())
@@ -152,27 +151,6 @@ class Peers(Listener):
         self._processing.close()
         tasks += [connection.task for connection in self._connections if connection.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        asked = (*self._config.bind, *(each.endpoint for each in self._config.whitelist.places))
-        for place in asked or (Endpoint("0.0.0.0", self._port), Endpoint("::", self._port)):
-            try:
-                server = await loop.create_server(
-                    lambda: self.connection(Role.INBOUND), place.host, place.port, reuse_address=True
-                )
-            except OSError as error:
-                if not asked and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                    continue  # no IPv6 on this machine
-                raise _cannot_listen(place, error) from error
-            log.info("Bound to %s", place)
-            self._servers.append(server)
-
-    @property
-    def listening(self) -> list[Endpoint]:
-        """Where peers can call us."""
-        names = [bound.getsockname() for server in self._servers for bound in server.sockets]
-        return [Endpoint(name[0], name[1]) for name in names]
 
     # --- connections
 
@@ -197,7 +175,7 @@ class Peers(Listener):
         sockname = connection.transport.get_extra_info("sockname")
         endpoint, local = Endpoint(remote[0], remote[1]), Endpoint(sockname[0], sockname[1])
         permissions = self._config.whitelist.of_peer(endpoint, local, inbound=inbound)
-        if inbound and not self._lets_in(endpoint, permissions):
+        if inbound and not self._admission.lets_in(endpoint, permissions, self._peers):
             return None
         version = self._version(endpoint, role, permissions)
         handshake = Handshake(version, inbound=inbound, our_nonces=self._nonces)
@@ -218,46 +196,6 @@ class Peers(Listener):
         self._processing.add(peer)
         self._processing.pings.wait()
         return peer
-
-    def _lets_in(self, endpoint: Endpoint, permissions: Permissions) -> bool:
-        """Whether a caller may come in."""
-        callers = sum(peer.inbound for peer in self._peers.values())
-        trusted = Permissions.NO_BAN in permissions
-        if not trusted and self.bans.is_banned(endpoint.address):
-            log.debug("connection from %s dropped (banned)", endpoint)
-        elif not trusted and callers + 1 >= self._config.max_inbound and self.bans.is_discouraged(endpoint.address):
-            log.debug("connection from %s dropped (discouraged)", endpoint)
-        elif callers >= self._config.max_inbound and not self._made_room():
-            log.info("connection refused: %d inbound connections are open", self._config.max_inbound)
-        else:
-            return True
-        return False
-
-    def _made_room(self) -> bool:
-        """Whether a caller could be sent away for another."""
-        callers = [peer for peer in self._peers.values() if peer.inbound and not peer.may(Permissions.NO_BAN)]
-        chosen = select([self._candidate(peer) for peer in callers])
-        if chosen is None:
-            return False
-        self._peers[chosen].disconnect("making room for another")
-        return True
-
-    def _candidate(self, peer: Peer) -> Candidate:
-        address = peer.endpoint.address
-        network = b"" if address is None else address.packed[: 2 if address.version == 4 else 4]
-        return Candidate(
-            number=peer.number,
-            connected=peer.traffic.connected,
-            best_ping=peer.ping.best,
-            last_block=peer.traffic.last_block,
-            last_transaction=peer.traffic.last_transaction,
-            serves_blocks=peer.serves_blocks and peer.serves_witnesses,
-            wants_transactions=peer.wants_transactions,
-            network=network,
-            secret=sha256(self._secret + network),
-            local=address is not None and address.is_loopback,
-            discouraged=self.bans.is_discouraged(address),
-        )
 
     async def _handle(self, peer: Peer, message: Message) -> None:
         was_ready = peer.ready
@@ -422,15 +360,3 @@ def _routable(remote: Endpoint) -> NetworkAddress:
     if remote.address is None or not remote.address.is_global:
         return NetworkAddress()
     return NetworkAddress(0, str(remote.address), remote.port)
-
-
-def _cannot_listen(place: Endpoint, error: OSError) -> FatalError:
-    """In use now may be free later; what isn't this computer's or isn't allowed stays so."""
-    in_use = error.errno == errno.EADDRINUSE
-    why = os.strerror(error.errno) if error.errno else str(error)
-    return FatalError(
-        f"Unable to bind to {place} on this computer: {why}.",
-        hint="Another node is probably running there: choose -port=, -bind= or -listen=0." if in_use else "",
-        status=ExitStatus.PORT_TAKEN if in_use else ExitStatus.CONFIG,
-        obstacle=Obstacle("port", place.host, place.port) if in_use else None,
-    )
