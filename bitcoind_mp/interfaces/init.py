@@ -1,8 +1,11 @@
 """The first call on every connection that uses interface methods, and the calls every server answers."""
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
+
+from bitcoind_mp import __version__
 
 from .command import interface_method
 
@@ -19,6 +22,11 @@ class Hello:
     chain: str
     version: str
     pid: int
+
+    @classmethod
+    def ours(cls, role: str, chain: str) -> "Hello":
+        """What this process says of itself."""
+        return cls(role, PROTOCOL_VERSION, chain, __version__, os.getpid())
 
 
 class Init(ABC):

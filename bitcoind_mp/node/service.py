@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
 
-from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.channels import AT_NODE
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
-from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.proxy import attend
@@ -81,7 +79,7 @@ class NodeService(Service):
         protections = self._confine()
         self._health = NodeHealth(node, host.counters.read, protections.active, protections.missing)
         self._line = StatusLine(host.notify, self._status)
-        hello = Hello("node", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
+        hello = Hello.ours("node", self._config.chain)
         access = own_user(self._config.get_str("ipcgroup"))
         objects = [self._health, self._events, ProcessCommands(host, "node")]
         self._server = server = Server(objects, hello=hello, access=access, warmup="Starting")

@@ -2,19 +2,17 @@
 
 import asyncio
 import logging
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.channels import AT_SIGNER
 from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
 from bitcoind_mp.interfaces.health import Health, HealthCheck
-from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.serve.door import Door
@@ -103,7 +101,7 @@ class SignerService(Service):
         self._line = StatusLine(host.notify, health.status)
         app.vault.on_change = self._line.changed
         app.vault.requests.on_change = self._requests_changed
-        hello = Hello("signer", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        hello = Hello.ours("signer", config.chain)
         access = own_user()  # whoever -ipcgroup lets use the wallet isn't the keys' owner for that
         tickets = Tickets(asyncio.get_running_loop().time)
         for_owner = [

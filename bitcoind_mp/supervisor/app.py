@@ -18,7 +18,7 @@ from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
@@ -233,7 +233,7 @@ class Supervisor:
         """The units' whole life."""
         self._private = made(self._private, wanted=plan.channels(self._config))
         manager = self._make_manager(orphans)
-        hello = Hello("supervisor", PROTOCOL_VERSION, self._config.chain, __version__, os.getpid())
+        hello = Hello.ours("supervisor", self._config.chain)
         paths = {name: self._config.socket_path(name) for name in manager.units}
         trial = Trial(self._plans, self._questions, self._config)
         health = HealthMonitor(

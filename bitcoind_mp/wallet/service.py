@@ -2,15 +2,13 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.health import Health, HealthCheck
-from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.proxy import attend
@@ -149,7 +147,7 @@ class WalletService(Service):
         self._bound = listening is None
         if listening is None:
             listening = bind_listener(self._path, mode=0o660 if config.get_str("ipcgroup") else 0o600)
-        hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        hello = Hello.ours("wallet", config.chain)
         ways = Ways.handed(config, host.activation.socket)
         self._app = app = WalletApp(config, hello, self._credentials, ways)
         only = config.only_wallet

@@ -138,15 +138,15 @@ def result_of(reply: "dict[str, Any]") -> "Any":
 def subscribed(config: "Config", method: str, params: str) -> "Connection | None":
     """A connection over which the supervisor, asked by ``method`` with these ``params``, tells something; None without
     one. Raises ConnectionError."""
-    from bitcoind_mp import __version__
-    from bitcoind_mp.interfaces.init import PROTOCOL_VERSION
+    from dataclasses import asdict
+
+    from bitcoind_mp.interfaces.init import Hello
 
     server = next((server for server, _ in Servers.of(config).having("logs")), None)
     connection = connected(server) if server is not None else None
     if connection is not None:
-        hello = {"role": "cli", "protocol": PROTOCOL_VERSION, "chain": config.chain, "version": __version__}
         try:
-            connection.send(request("init.handshake", compact([{**hello, "pid": os.getpid()}])))
+            connection.send(request("init.handshake", compact([asdict(Hello.ours("cli", config.chain))])))
             connection.send(request(method, params))
         except BaseException:
             connection.close()

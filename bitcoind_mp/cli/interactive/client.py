@@ -7,17 +7,15 @@ Nothing here asks anything on a timer.
 
 import asyncio
 import contextlib
-import os
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from bitcoind_mp import __version__
 from bitcoind_mp.cli.arguments import Command
 from bitcoind_mp.cli.routing import EXPECTED, Server, Servers, chosen_wallet
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.invocation import command_line
 from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, Disconnected, RpcCode, RpcError
-from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.logs import Logs, LogSink
 from bitcoind_mp.interfaces.notices import Notices, NoticeSink
 from bitcoind_mp.ipc.client import connect
@@ -50,7 +48,7 @@ class Connections:
         self.seen = Seen(config.chain, wallet=chosen_wallet(config))
         self.listeners: set[Listener] = set()
         self._config = config
-        self._hello = Hello("cli", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        self._hello = Hello.ours("cli", config.chain)
         self._links = [Link(server, self._hello, self._on_change) for server in Servers.of(config).all()]
         self._balances: dict[str, list[dict[str, Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -2,15 +2,13 @@
 ``wallet``. Calls about a loaded wallet it hands on to that wallet's process."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.health import Health, HealthCheck
-from bitcoind_mp.interfaces.init import PROTOCOL_VERSION, Hello
+from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
 from bitcoind_mp.ipc.limits import MAX_FROM_WORKER
@@ -84,7 +82,7 @@ class KeeperService(Service):
         self._lock = lock.acquire(config.network_dir / f"{config.instance}.lock", program="bitcoin-mp-wallet")
         listening = host.activation.socket("wallet")
         assert listening is not None, "the supervisor hands its socket down"
-        hello = Hello("wallet", PROTOCOL_VERSION, config.chain, __version__, os.getpid())
+        hello = Hello.ours("wallet", config.chain)
         ways = Ways.handed(config, host.activation.socket)
         self._app = app = KeeperApp(config, hello, self._supervisor, ways)
         table = manifest.Table(path.with_suffix(".json"))
