@@ -41,6 +41,14 @@ def tables_of(config: Config, table: dict[str, Any]) -> dict[Path, dict[str, Any
     return {usual.with_suffix(".json"): {**table, "socket": str(own)}, own.with_suffix(".json"): table}
 
 
+def listening_at(bind: Bind, path: Path, gid: int | None) -> socket.socket:
+    """A listening socket for the owner and, where there is one, the group. Raises FatalError, OSError."""
+    made = bind(path, mode=0o600 if gid is None else 0o660)
+    if gid is not None and gid != path.stat().st_gid:
+        os.chown(path, -1, gid)
+    return made
+
+
 class Listeners:
     """The listening sockets of all, by role; each worker's is bound once, for all its processes."""
 
@@ -87,10 +95,8 @@ class Listeners:
 
     def _bind(self, bind: Bind, role: str) -> None:
         path = self._config.socket_path(role)
-        self._sockets[role] = bind(path, mode=0o600 if self._gid is None else 0o660)
+        self._sockets[role] = listening_at(bind, path, self._gid)
         self._ours.append(path)
-        if self._gid not in (None, path.stat().st_gid):
-            os.chown(path, -1, self._gid or -1)
 
     @property
     def bound(self) -> list[Path]:

@@ -1,6 +1,5 @@
 """``events``: what happens, a line each as it does, until interrupted. What is in a notice: `interfaces.notices`."""
 
-import sys
 import time
 
 from bitcoind_mp.cli.arguments import BadArgument
@@ -8,7 +7,7 @@ from bitcoind_mp.cli.format import printable
 from bitcoind_mp.cli.jsontext import compact, quote
 from bitcoind_mp.interfaces.notices import ALERT, DROPPED, KINDS, MISSED, TIP, TRANSACTION, UNIT
 
-from .following import follow
+from .following import follow, show_each
 from .printed import print_result
 from .supervision import without_json
 
@@ -27,15 +26,12 @@ def follow_events(config: "Config", words: "list[str]") -> int:
     words, as_json = without_json(words)
     kinds = read_kinds(words)
     as_json = as_json or config.get_bool("json")
-    try:
-        for params in follow(config, "notices.follow", f"[[{','.join(map(quote, kinds))}],1]", "event"):
-            notice = params["notice" if isinstance(params, dict) else 0]
-            print_result(compact(notice) if as_json else event_text(notice))
-    except BrokenPipeError:
-        raise
-    except ConnectionError:
-        print("The supervisor has ended.", file=sys.stderr)
-    return 1
+
+    def show(params: "Any") -> None:
+        notice = params["notice" if isinstance(params, dict) else 0]
+        print_result(compact(notice) if as_json else event_text(notice))
+
+    return show_each(follow(config, "notices.follow", f"[[{','.join(map(quote, kinds))}],1]", "event"), show)
 
 
 def read_kinds(words: "list[str]") -> "list[str]":

@@ -1,7 +1,9 @@
 """Following what the supervisor tells, on a connection of its own, until that ends: logs, events, units' states.
 
-What is followed, and how it is printed, is the callers' (``supervision.py``, ``events.py``, ``waiting.py``).
+What is followed, and how each piece is printed, is the callers' (``supervision.py``, ``events.py``, ``waiting.py``).
 """
+
+import sys
 
 from bitcoind_mp.cli.jsontext import parse
 
@@ -43,3 +45,15 @@ def follow(
                 yield message["params"]
     finally:
         connection.close()
+
+
+def show_each(told: "Iterator[Any]", show: "Callable[[Any], None]") -> int:
+    """Show what is followed until the supervisor ends, and then say so; the exit status."""
+    try:
+        for params in told:
+            show(params)
+    except BrokenPipeError:  # of those that read what we print
+        raise
+    except ConnectionError:
+        print("The supervisor has ended.", file=sys.stderr)
+    return 1

@@ -12,7 +12,7 @@ from bitcoind_mp.config.option import UNITS, WHICH_UNITS
 
 from .calling import call
 from .exchange import INVALID_PARAMETER, NoServer, Refused
-from .following import follow
+from .following import follow, show_each
 from .printed import error_text, print_result, print_text
 
 TYPE_CHECKING = False
@@ -212,17 +212,10 @@ def follow_logs(config: "Config", words: "list[str]") -> int:
     """Print log lines as they are written, until interrupted or the supervisor ends."""
     unit = words[0] if words else ""
     lines = words[1] if len(words) > 1 else LINES
-    try:
-        for params in follow(config, "logs.follow", f"[{quote(unit)},{lines},1]", "log.lines"):
-            _print_lines(params, with_name=not unit)
-    except BrokenPipeError:
-        raise
-    except ConnectionError:
-        print("The supervisor has ended.", file=sys.stderr)
-    return 1
 
+    def show(params: "Any") -> None:
+        name, told = (params["unit"], params["lines"]) if isinstance(params, dict) else params
+        prefix = "" if unit else f"{name}: "
+        print_result("\n".join(prefix + printable(line) for line in told))
 
-def _print_lines(params: "Any", *, with_name: bool) -> None:
-    unit, lines = (params["unit"], params["lines"]) if isinstance(params, dict) else params
-    prefix = f"{unit}: " if with_name else ""
-    print_result("\n".join(prefix + printable(line) for line in lines))
+    return show_each(follow(config, "logs.follow", f"[{quote(unit)},{lines},1]", "log.lines"), show)

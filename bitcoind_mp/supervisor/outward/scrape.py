@@ -7,13 +7,12 @@ may ask is told by the socket: a Unix socket's mode, or the loopback interface. 
 import asyncio
 import errno
 import logging
-import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
-from bitcoind_mp.supervisor.places import Bind
+from bitcoind_mp.supervisor.places import Bind, listening_at
 
 log = logging.getLogger("bitcoind_mp.supervisor")
 
@@ -31,10 +30,7 @@ def listen(address: str, base: Path, bind: Bind, gid: int | None) -> socket.sock
     (`config.option` takes no other). Raises `FatalError`."""
     path = path_of(address, base)
     if path is not None:
-        made = bind(path, mode=0o600 if gid is None else 0o660)
-        if gid is not None:
-            os.chown(path, -1, gid)
-        return made
+        return listening_at(bind, path, gid)
     host, _, port = address.rpartition(":")
     host = {"localhost": "127.0.0.1"}.get(host, host.strip("[]"))
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
