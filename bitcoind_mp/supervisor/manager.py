@@ -135,8 +135,7 @@ class Manager:
         supervised.lifeline = handed.lifeline
         if handed.pid is not None:
             of = Process.of_child if handed.is_child else Foundling.of_pid
-            supervised.process = of(handed.pid)
-            self._loop.add_reader(supervised.process.pidfd, self._ended, supervised)
+            self._watch(supervised, of(handed.pid))
         return supervised
 
     def resume(self) -> None:
@@ -148,19 +147,21 @@ class Manager:
     def adopt(self, supervised: Supervised, process: Foundling) -> None:
         """A process of the unit is there already: wait for its end before the first of ours."""
         self._renew(supervised)
-        supervised.process = process
-        supervised.log.pid = process.pid
-        self._loop.add_reader(process.pidfd, self._ended, supervised)
+        self._watch(supervised, process)
         self.tell(supervised, ev.Adopted(process.pid))
 
     def own(self, supervised: Supervised, process: Foundling, watchdog: float | None = None) -> None:
         """A process of the unit is there already, and is to stay: it is the unit's as one of ours would be.
         ``watchdog``: how often it gives a sign of life, in seconds; None: as the configuration says."""
+        self._watch(supervised, process)
+        self._renew(supervised)
+        self.tell(supervised, ev.TakenOver(process.pid, watchdog))
+
+    def _watch(self, supervised: Supervised, process: Process) -> None:
+        """That process is the unit's until it has ended."""
         supervised.process = process
         supervised.log.pid = process.pid
         self._loop.add_reader(process.pidfd, self._ended, supervised)
-        self._renew(supervised)
-        self.tell(supervised, ev.TakenOver(process.pid, watchdog))
 
     def on_change(self, listener: Listener) -> None:
         """Call ``listener(supervised, the unit before)`` whenever a unit's state changes."""
@@ -332,9 +333,8 @@ class Manager:
         except OSError as error:
             self.tell(supervised, ev.Exited(Exit(error=error.strerror or str(error))))
             return
-        supervised.process, supervised.allowance = process, Allowance()
-        supervised.log.pid = process.pid
-        self._loop.add_reader(process.pidfd, self._ended, supervised)
+        supervised.allowance = Allowance()
+        self._watch(supervised, process)
         self.tell(supervised, ev.Spawned(process.pid))
 
     def _made(self, supervised: Supervised, made: Command) -> Process:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
+from bitcoind_mp.supervisor.handover import HandedUnit
 from bitcoind_mp.supervisor.manager import Manager, Supervised
 from bitcoind_mp.supervisor.output.logs import UnitLog
 from bitcoind_mp.supervisor.plan import Plan
@@ -14,6 +15,8 @@ from bitcoind_mp.supervisor.processes.notify import NotifySocket
 from bitcoind_mp.supervisor.processes.orphans import Register
 from bitcoind_mp.supervisor.units import events as ev
 from bitcoind_mp.supervisor.units.policy import Policy
+from bitcoind_mp.supervisor.units.states import State
+from bitcoind_mp.supervisor.units.unit import Unit
 
 WORKERS = Path(__file__).resolve().parents[2] / "process" / "workers"
 
@@ -75,5 +78,33 @@ def test_what_waits_for_a_template_has_a_process_when_it_is_handed_over(tmp_path
         assert first.is_waiting
         _, handed = manager.hand_over()
         assert all(unit.pid is not None for unit in handed.values())
+
+    live(tmp_path, scenario)
+
+
+def test_what_a_process_writes_is_known_to_be_its_after_an_upgrade_too(tmp_path: Path) -> None:
+    """The journal has each line with its process's pid."""
+
+    argv = (sys.executable, "-c", "import time; time.sleep(60)")
+    pid = os.posix_spawn(sys.executable, argv, os.environ, setpgroup=0)
+
+    async def scenario(manager: Manager, first: Supervised, second: Supervised) -> None:
+        reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        unit = Unit(Policy(), State.RUNNING, pid=pid, wanted=True)
+        handed = HandedUnit.of(
+            unit,
+            pid=pid,
+            is_child=True,
+            was_ready=True,
+            reader=reader,
+            writer=writer,
+            partial="",
+            last_words=[],
+            lines=[],
+            lifeline=None,
+        )
+        plan = replace(first.plan, name="wallet@old")
+        taken = manager.take_over(plan, UnitLog("wallet@old", None), None, handed, first.origin)
+        assert taken.log.pid == pid
 
     live(tmp_path, scenario)
