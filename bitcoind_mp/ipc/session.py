@@ -15,12 +15,12 @@ from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, CallTimeout, Disconnect
 from bitcoind_mp.interfaces.init import Hello
 
 from .limits import MAX_REPLY, MAX_UNFINISHED, SMALL_LINE
+from .serve.shared import Shared
 from .wire.encoding import NOT_JSON, decode, with_repeats
 from .wire.framing import Lines, LineTooLong
 from .wire.jsonrpc import Calls, NotAResponse, Params, error_line, notification_line
 
 if TYPE_CHECKING:
-    from .serve.registry import Table
     from .serve.serving import Serving
 
 logger = logging.getLogger("bitcoind_mp.ipc")
@@ -39,29 +39,6 @@ class Link(Protocol):
 
 #: Characters of what the other side says that are logged.
 _LONGEST_TOLD = 200
-#: Core's words for it.
-UNKNOWN = "Method not found"
-
-
-class Shared:
-    """What a server's sessions have in common: the table of methods, the bytes they hold, the calls that run.
-
-    While ``warmup`` holds a text, commands are refused with it (Core's -28); ``unknown`` is what methods are that there
-    aren't, and ``on_unknown`` is told the name of each that is called. ``batches``: whether several requests may come
-    in one message, as people's may; of ours none do."""
-
-    def __init__(
-        self, table: "Table | None" = None, warmup: str = "", unknown: str = UNKNOWN, *, batches: bool = False
-    ) -> None:
-        self.table: Table = {} if table is None else table
-        self.warmup = warmup
-        self.unknown = unknown
-        self.batches = batches
-        self.on_unknown: Callable[[str], None] = lambda _: None
-        self.held = 0
-        self.running: set[asyncio.Task[Any]] = set()
-        self.leaving = self.closing = False
-        """The server is on its way out; and takes up nothing more at all."""
 
 
 class Session:

@@ -23,9 +23,10 @@ from bitcoind_mp.ipc.wire.encoding import NO_JSON, encode
 
 from .incoming import Incoming
 from .registry import Table
+from .shared import Shared
 
 if TYPE_CHECKING:
-    from bitcoind_mp.ipc.session import Session, Shared
+    from bitcoind_mp.ipc.session import Session
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -37,7 +38,7 @@ class InvalidRequest(ValueError):
 class Dispatcher:
     """Dispatches one session's requests."""
 
-    def __init__(self, session: "Session", shared: "Shared") -> None:
+    def __init__(self, session: "Session", shared: Shared) -> None:
         self._session = session
         self._shared = shared
 

@@ -18,7 +18,7 @@ from bitcoind_mp.ipc.declared.manifest import describe
 from bitcoind_mp.ipc.declared.openrpc import document
 from bitcoind_mp.ipc.declared.signature import Method, declared
 from bitcoind_mp.ipc.limits import LISTEN_BACKLOG, MAX_CONNECTIONS, MAX_REQUEST
-from bitcoind_mp.ipc.session import UNKNOWN, Session, Shared
+from bitcoind_mp.ipc.session import Session
 from bitcoind_mp.ipc.transport import Wire
 from bitcoind_mp.ipc.wire.credentials import AccessRule, CredentialReader, own_user, peer_credentials
 from bitcoind_mp.ipc.wire.passing import is_channel, take_all
@@ -28,6 +28,7 @@ from .dispatch import refused, reply_text
 from .incoming import Incoming
 from .registry import Table, collect
 from .served import Served
+from .shared import UNKNOWN, Shared
 
 #: Seconds that calls have to end by themselves when the server closes.
 _PATIENCE = 5.0

@@ -21,9 +21,10 @@ from .incoming import Incoming, refusal
 from .redact import shown_params
 from .registry import Table, collect
 from .running import Queue, Running
+from .shared import Shared
 
 if TYPE_CHECKING:
-    from bitcoind_mp.ipc.session import Link, Session, Shared
+    from bitcoind_mp.ipc.session import Link, Session
 
 logger = logging.getLogger("bitcoind_mp.ipc")
 
@@ -34,7 +35,7 @@ _CUT_SHORT = "It was ended by a shutdown when it had begun to take effect. Wheth
 class Serving:
     """Serves one session's requests from ``shared``'s table, and from the objects served on this connection alone."""
 
-    def __init__(self, session: "Session", link: "Link", shared: "Shared") -> None:
+    def __init__(self, session: "Session", link: "Link", shared: Shared) -> None:
         self._session = session
         self._link = link
         self._shared = shared
