@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 
 from bitcoind_mp.config import Config
 from bitcoind_mp.interfaces.channels import AT_NODE
@@ -36,9 +35,6 @@ log = logging.getLogger("bitcoind_mp")
 
 _SEAMLESS = 5.0
 """Seconds of coming up during which callers wait in the socket's queue; after that they are told to try later."""
-_BUSY_EVERY = 5.0
-_BUSY_FOR = 30.0
-"""While it comes up or goes down, the service manager is asked every so often for this many seconds more."""
 _CLOSE_CALLS = 5.0
 """Seconds that calls under way have when the node stops."""
 
@@ -72,8 +68,8 @@ class NodeService(Service):
         if listening is None:
             listening = bind_listener(self._path, mode=0o660 if self._config.get_str("ipcgroup") else 0o600)
             self._bound = True
-        self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
         self._node = node = Node(self._config, progress=self._progress, stop=host.request_stop)
+        self._busy = self._ask_for_time(node)
         node.claim()
         table = manifest.Table(self._path.with_suffix(".json"))
         protections = self._confine()
@@ -121,7 +117,7 @@ class NodeService(Service):
         if self._busy is not None:
             self._busy.cancel()
         if self._node is not None and self._node.is_open:
-            self._busy = asyncio.create_task(self._stay_alive(), name="ask for time")
+            self._busy = self._ask_for_time(self._node)
         if self._changes is not None:
             self._changes.close()
         if self._watch is not None:
@@ -174,13 +170,9 @@ class NodeService(Service):
             self._wallets.server.warmup = text
         self._host.notify.status(text)
 
-    async def _stay_alive(self) -> None:
-        """Ask for time, but not for a call to hang in the kernel that is neither its opening nor its closing."""
-        while True:
-            may_take = self._node.may_take if self._node is not None else math.inf
-            if may_take > 0:
-                self._host.notify.extend_timeout(min(_BUSY_FOR, may_take + _BUSY_EVERY))
-            await asyncio.sleep(_BUSY_EVERY)
+    def _ask_for_time(self, node: Node) -> "asyncio.Task[None]":
+        """But not for a call to hang in the kernel that is neither its opening nor its closing."""
+        return asyncio.create_task(self._host.stay_alive(lambda: node.may_take), name="ask for time")
 
     def _confine(self) -> Protections:
         """Before there is a second thread, so before the chain is opened."""

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import faulthandler
 import logging
+import math
 import os
 import resource
 import select
@@ -16,7 +17,7 @@ import stat
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
 from bitcoind_mp.interfaces.channels import CALLER, CALLERS
@@ -38,6 +39,8 @@ _STDERR = 2
 #: Milliseconds that a process takes to die.
 _DYING = 200
 
+#: While it comes up or goes down, a worker asks every so often for so many seconds more.
+_BUSY_EVERY, BUSY_FOR = 5.0, 30.0
 #: Bytes that a worker whose disk was full wants free there before it is started again.
 _ROOM = 1 << 20
 
@@ -69,6 +72,14 @@ class Host:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    async def stay_alive(self, may_take: Callable[[], float] = lambda: math.inf) -> None:
+        """Ask the manager for time until cancelled; no more than what is under way ``may_take``, in seconds."""
+        while True:
+            left = may_take()
+            if left > 0:
+                self.notify.extend_timeout(min(BUSY_FOR, left + _BUSY_EVERY))
+            await asyncio.sleep(_BUSY_EVERY)
 
     def callers(self) -> list[socket.socket]:
         """The channel with the connections that the process before us left for us to go on with, once."""

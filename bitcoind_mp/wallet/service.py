@@ -1,13 +1,11 @@
-"""The wallet as a process: its lock, its socket, its health, what it tells its service manager and its subscribers."""
+"""The wallet as a process: its lock, its socket, what it tells its service manager and its subscribers."""
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.health import Health, HealthCheck
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.ipc.declared import manifest
 from bitcoind_mp.ipc.events import Publisher
@@ -20,17 +18,15 @@ from bitcoind_mp.service import lock
 from bitcoind_mp.service.control import ProcessCommands
 from bitcoind_mp.service.memory import give_back
 from bitcoind_mp.service.status import StatusLine
-from bitcoind_mp.service.worker import Host, Service
+from bitcoind_mp.service.worker import BUSY_FOR, Host, Service
 
 from .app import WalletApp
-from .chain.follow import Attachment
 from .chain.ways import Ways
-from .keyring.signer_keys import SignerKeys
+from .health import WalletHealth
 from .reach import confine_process, confinement, confinement_to_one, make_directories, prepare
 from .readiness import Readiness
 from .rpc import command_objects
 from .separate.apart import TheWallet, load_it
-from .wallet import Wallet
 from .watch import TransactionWatch
 
 log = logging.getLogger("bitcoind_mp")
@@ -39,8 +35,6 @@ log = logging.getLogger("bitcoind_mp")
 _SEAMLESS = 5.0
 #: So long a start that has wallets waits for the node.
 _NODE_SOON = 1.0
-#: While it comes up, the service manager is asked every so often for so many seconds more.
-_BUSY_EVERY, _BUSY_FOR = 5.0, 30.0
 #: Seconds that a file may take to be read and checked; the loop does nothing else meanwhile.
 _LOAD_FOR = 600.0
 #: Seconds that calls under way have when the process stops.
@@ -49,70 +43,6 @@ _CLOSE_CALLS = 5.0
 _NODE_GOES_TOO = 3.0
 #: Balances are worked out anew at most once in so many seconds.
 _TELL_AFTER = 0.1
-
-
-class WalletHealth(HealthCheck):
-    """How the process is, from what it knows: no call, no disk. ``counters`` gives the process's own figures."""
-
-    def __init__(self, app: WalletApp, counters: Callable[[], dict[str, int]], protections: Protections) -> None:
-        self._app = app
-        self._counters = counters
-        self._protections = protections
-
-    async def check(self) -> Health:
-        wallets = list(self._app.wallets)
-        problems = [self._app.startup.problem] if self._app.startup.problem else []
-        problems += [f"The wallet {name!r} was not loaded: {why}" for name, why in self._app.wallets.refused.items()]
-        for wallet in wallets:
-            problem = self._app.wallets.attachment(wallet).problem
-            if problem:
-                problems.append(f"The wallet {wallet.name!r} doesn't follow the chain: {problem}")
-            if isinstance(wallet.keys, SignerKeys) and wallet.keys.problem:
-                problems.append(f"The wallet {wallet.name!r} can't sign: {wallet.keys.problem}")
-        counters = {**self._counters(), "wallets": len(wallets)}
-        found = self._protections
-        parts = {wallet.name: self._figures(wallet) for wallet in wallets}
-        return Health(self.status(), problems, counters, parts, list(found.active), list(found.missing))
-
-    def _figures(self, wallet: Wallet) -> dict[str, int]:
-        target = self._app.wallets.attachment(wallet).target
-        return {"height": wallet.height, "lag": max(0, target - wallet.height)}
-
-    def status(self) -> str:
-        """One line for a person."""
-        wallets = list(self._app.wallets)
-        count = f"{len(wallets)} wallet{'s' if len(wallets) != 1 else ''} loaded"
-        if self._app.upstream.away_since is not None:
-            busy = self._app.upstream.busy_at is not None
-            return f"{count}, waiting for the node" + (
-                f", which is coming up: {self._app.upstream.reason}" if busy else ""
-            )
-        attached = [self._app.wallets.attachment(wallet) for wallet in wallets]
-        behind = [one for one in attached if not one.is_live]
-        if behind:
-            return f"{count}, {how_far(behind)}"
-        scanning = [one for one in attached if one.wallet.scanning is not None]
-        if scanning:
-            return f"{count}, {scanning[0].wallet.name!r} scanning older blocks ({_percent(scanning[0].done[1])})"
-        if wallets and not self._app.upstream.has_all(wallets[0].block_time):
-            return f"{count}, at height {wallets[0].height}, as far as the node is with its initial download"
-        return f"{count}, synced at height {wallets[0].height}" if wallets else count
-
-
-def how_far(behind: list[Attachment]) -> str:
-    """How far the one is that has furthest to go."""
-    last = min(behind, key=lambda one: one.wallet.height)
-    height, target = last.wallet.height, max(last.target, last.wallet.height)
-    others = f", and {len(behind) - 1} more" if len(behind) > 1 else ""
-    if target <= 0:
-        return f"{last.wallet.name!r} catching up at height {height}{others}"
-    share = _percent(max(height, 0) / target)
-    return f"{last.wallet.name!r} catching up at height {height} of {target} ({share}){others}"
-
-
-def _percent(part: float) -> str:
-    """Rounded down: it is all there only when it is."""
-    return f"{int(part * 100)} %"
 
 
 class WalletService(Service):
@@ -154,10 +84,11 @@ class WalletService(Service):
         if only is not None and config.is_set("apart"):
             self._own = TheWallet(app.wallets, only)
         table = manifest.Table(self._path.with_suffix(".json"))
-        self._health = WalletHealth(app, host.counters.read, self._confine(app, ways))
+        protections = self._confine(app, ways)
+        self._health = WalletHealth(app, host.counters.read, protections.active, protections.missing)
         names = self._names(app)
         self._line = StatusLine(host.notify, self._health.status)
-        self._readiness = Readiness(app.wallets, app.upstream, lambda: host.notify.extend_timeout(_BUSY_FOR))
+        self._readiness = Readiness(app.wallets, app.upstream, lambda: host.notify.extend_timeout(BUSY_FOR))
         self._watch = TransactionWatch(app.wallets, attend)
         app.wallets.on_change = app.upstream.on_change = self._changed
         app.wallets.on_move = self._line.changed
@@ -166,7 +97,7 @@ class WalletService(Service):
         objects += [self._own] if self._own is not None else []
         access = own_user(config.get_str("ipcgroup"))
         self._server = server = Server(objects, hello=hello, access=access, warmup="Loading wallet…")
-        busy = asyncio.create_task(self._stay_alive(host), name="ask for time")
+        busy = asyncio.create_task(host.stay_alive(), name="ask for time")
         coming_up = asyncio.create_task(self._come_up(host, app, names, server, table), name="come up")
         try:
             await asyncio.wait({coming_up}, timeout=_SEAMLESS)
@@ -183,7 +114,7 @@ class WalletService(Service):
         host.spawn(app.rebroadcaster.run(), "rebroadcast")
         host.spawn(app.wallets.load_what_had_no_room(), "load what had no room")
         self._changed()
-        host.notify.extend_timeout(_BUSY_FOR)
+        host.notify.extend_timeout(BUSY_FOR)
         await self._readiness.wait()
         for wallet in app.wallets:
             wallet.ledger.rest()
@@ -213,7 +144,7 @@ class WalletService(Service):
 
     async def stop(self) -> None:
         if self._host is not None:
-            self._busy = asyncio.create_task(self._stay_alive(self._host), name="ask for time")
+            self._busy = asyncio.create_task(self._host.stay_alive(), name="ask for time")
         self._events.close()
         if self._watch is not None:
             self._watch.close()
@@ -256,12 +187,6 @@ class WalletService(Service):
         self._telling = False
         if self._app is not None:
             self._events.publish("balance", {"wallets": [wallet.facts() for wallet in self._app.wallets]})
-
-    @staticmethod
-    async def _stay_alive(host: Host) -> None:
-        while True:
-            host.notify.extend_timeout(_BUSY_FOR)
-            await asyncio.sleep(_BUSY_EVERY)
 
     def _names(self, app: WalletApp) -> list[str]:
         """The wallets to load."""
