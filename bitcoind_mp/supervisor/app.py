@@ -17,7 +17,7 @@ from pathlib import Path
 from bitcoind_mp import __version__
 from bitcoind_mp.config import Config
 from bitcoind_mp.config.invocation import command_line
-from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 from bitcoind_mp.interfaces.init import Hello
 from bitcoind_mp.interfaces.journal import Event, event
 from bitcoind_mp.ipc.declared import manifest
@@ -48,9 +48,9 @@ from .manager import Manager, log
 from .output.logbook import Logbook
 from .output.ownlog import OwnLog
 from .outward.outward import EventCommands, Outward
-from .outward.scrape import Scraping, listen, path_of
+from .outward.scrape import Scraping, listen
 from .parts import SharedCommands
-from .places import Given, Listeners, prepare, roles, tables_of
+from .places import Given, Listeners, prepare, roles, tables_of, write_pid
 from .processes import adoption
 from .processes.asking import Questions
 from .processes.notify import NotifySocket
@@ -194,7 +194,7 @@ class Supervisor:
                 self._notify = NotifySocket(self._config.run_dir)
                 orphans = await self._find_orphans(given.socket)
                 if pid_file is not None:
-                    self._write_pid(pid_file)
+                    write_pid(pid_file)
             await self._supervise(upward, orphans, held)
         finally:
             if pid_file is not None:
@@ -218,16 +218,6 @@ class Supervisor:
         for name in self._adopted.keys() - set(roles(self._config)):
             self._sockets.adopt(name, self._adopted[name])
         return orphans
-
-    def _write_pid(self, file: Path) -> None:
-        try:
-            file.write_text(f"{os.getpid()}\n")
-        except OSError as error:
-            status = status_of_os_error(error)
-            raise FatalError(
-                f"-pid={file}: the file could not be written: {error.strerror}.",
-                status=status if status is ExitStatus.DISK_FULL else ExitStatus.CONFIG,
-            ) from error
 
     async def _supervise(self, upward: Upward, orphans: list[Orphan], held: lock.DirectoryLock) -> None:
         """The units' whole life."""
@@ -345,19 +335,17 @@ class Supervisor:
             return
         from .outward.metrics import About, Metrics
 
+        base = self._config.network_dir
+        metrics = Metrics(About(__version__, self._config.chain, self._since, base), manager, health, outward)
         try:
-            listening = listen(address, self._config.network_dir, bind_listener, self._access.gid)
+            scraping = Scraping(*listen(address, base, bind_listener, self._access.gid), metrics.text)
         except FatalError as error:
             if self._handed is None:
                 raise
             log.error("%s", error)  # the units run, and are worth more
             return
-        about = About(__version__, self._config.chain, self._since, self._config.network_dir)
-        path = path_of(address, self._config.network_dir)
-        scraping = Scraping(listening, path, Metrics(about, manager, health, outward).text)
         doors.callback(scraping.close)
         await scraping.start()
-        log.info("metrics for Prometheus on %s", path or "{}:{}".format(*listening.getsockname()))
 
     async def _close_server(self, server: Server) -> None:
         """Answer no more; whoever calls a program that is to be another's is to go on with that."""
@@ -374,21 +362,10 @@ class Supervisor:
             return
         log.info("executing the program anew", extra=event(Event.SUPERVISOR_UPGRADING))
         upward.reloading()
-        notify_socket, units = manager.hand_over()
-        become(
-            Handover(
-                held.descriptor,
-                self._upgrade.listeners,
-                self._upgrade.bound,
-                notify_socket,
-                self._starter,
-                self._since,
-                units,
-                dict(self._private.ends),
-                [each.fileno() for each in self._upgrade.callers],
-            ),
-            {name: value for name, value in os.environ.items() if not name.startswith("LISTEN_")},
+        handover = self._upgrade.handover(
+            manager, lock=held.descriptor, starter=self._starter, since=self._since, private=dict(self._private.ends)
         )
+        become(handover, os.environ)
         self._failure = FatalError("The new program could not be executed.", status=ExitStatus.OS_ERROR)
 
     # Coming up

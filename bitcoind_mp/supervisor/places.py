@@ -1,4 +1,4 @@
-"""The directories and listening sockets where the processes meet: who may get there, and who is there already.
+"""The directories, files and listening sockets where the processes meet: who may get there, and who is there already.
 
 How a socket is bound is ``ipc/wire/unix.py``'s, and is passed in.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bitcoind_mp.config import Config
-from bitcoind_mp.interfaces.errors import FatalError, status_of_os_error
+from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
 
 #: ``bind(path, mode=…)``: a listening socket; whoever answers there already is left alone.
 Bind = Callable[..., socket.socket]
@@ -47,6 +47,18 @@ def listening_at(bind: Bind, path: Path, gid: int | None) -> socket.socket:
     if gid is not None and gid != path.stat().st_gid:
         os.chown(path, -1, gid)
     return made
+
+
+def write_pid(file: Path) -> None:
+    """Say there which process we are (-pid). Raises FatalError."""
+    try:
+        file.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        status = status_of_os_error(error)
+        raise FatalError(
+            f"-pid={file}: the file could not be written: {error.strerror}.",
+            status=status if status is ExitStatus.DISK_FULL else ExitStatus.CONFIG,
+        ) from error
 
 
 class Listeners:

@@ -83,6 +83,14 @@ class Upgrade:
         finally:
             self._asking = False
 
+    def handover(
+        self, manager: Manager, *, lock: int, starter: int | None, since: float, private: dict[str, int]
+    ) -> Handover:
+        """What the new program is to have. Nothing may be told any more."""
+        notify, units = manager.hand_over()
+        callers = [each.fileno() for each in self.callers]
+        return Handover(lock, self.listeners, self.bound, notify, starter, since, units, private, callers)
+
     def roll(self, manager: Manager, order: Sequence[str], done: Callable[[], None]) -> None:
         """We are the new program: begin to restart the units, and call ``done`` when that is over."""
         self._rolling = asyncio.get_running_loop().create_task(_roll(manager, order))
@@ -142,6 +150,7 @@ def _refused(why: str) -> RpcError:
 
 def become(handover: Handover, environ: Mapping[str, str]) -> None:
     """Execute the program, signals held back. Returns only where that fails, and says why in the log."""
+    environ = {name: value for name, value in environ.items() if not name.startswith("LISTEN_")}
     try:
         line = command_line()
         os.execve(line[0], line, handover.offer(environ))

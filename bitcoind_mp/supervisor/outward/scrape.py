@@ -25,12 +25,12 @@ _GOOD_FOR = 0.5
 _CONTENT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def listen(address: str, base: Path, bind: Bind, gid: int | None) -> socket.socket:
-    """A socket for -metrics: ``unix:PATH``, open to the group, or ``HOST:PORT`` on the loopback interface
-    (`config.option` takes no other). Raises `FatalError`."""
-    path = path_of(address, base)
-    if path is not None:
-        return listening_at(bind, path, gid)
+def listen(address: str, base: Path, bind: Bind, gid: int | None) -> tuple[socket.socket, Path | None]:
+    """A socket for -metrics: ``unix:PATH`` (relative to ``base``), open to the group, or ``HOST:PORT`` on the loopback
+    interface (`config.option` takes no other); and its path, None for one that has none. Raises `FatalError`."""
+    if address.startswith("unix:"):
+        path = base / address[5:]
+        return listening_at(bind, path, gid), path
     host, _, port = address.rpartition(":")
     host = {"localhost": "127.0.0.1"}.get(host, host.strip("[]"))
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
@@ -42,12 +42,7 @@ def listen(address: str, base: Path, bind: Bind, gid: int | None) -> socket.sock
         made.close()
         status = ExitStatus.PORT_TAKEN if error.errno == errno.EADDRINUSE else status_of_os_error(error)
         raise FatalError(f"-metrics={address}: could not listen there: {error.strerror}.", status=status) from error
-    return made
-
-
-def path_of(address: str, base: Path) -> Path | None:
-    """The path of a Unix socket's address, relative to ``base``; None for another."""
-    return base / address[5:] if address.startswith("unix:") else None
+    return made, None
 
 
 class Scraping:
@@ -70,6 +65,7 @@ class Scraping:
         loop = asyncio.get_running_loop()
         serve = loop.create_unix_server if self._listening.family == socket.AF_UNIX else loop.create_server
         self._server = await serve(self._connection, sock=self._listening)
+        log.info("metrics for Prometheus on %s", self._path or "{}:{}".format(*self._listening.getsockname()))
 
     def close(self) -> None:
         """Answer nobody any more."""

@@ -35,7 +35,7 @@ def run(
 ) -> None:
     async def life() -> None:
         path = tmp_path / "m.sock"
-        scraping = Scraping(listen(f"unix:{path}", tmp_path, bind_listener, None), path, text, patience=patience)
+        scraping = Scraping(*listen(f"unix:{path}", tmp_path, bind_listener, None), text, patience=patience)
         await scraping.start()
 
         async def ask(request: bytes) -> bytes:
