@@ -205,11 +205,6 @@ class Kernel:
             _exports.precious_block(self._handle, state._as_parameter_, entry)
             _require_valid(state)
 
-    def tip_hash(self) -> bytes:
-        """The active chain's tip."""
-        chain = self._open.get_active_chain()
-        return self._hash_of(capi.btck_chain_get_by_height(chain, chain.height))
-
     def read_block(self, hash: bytes) -> bytes | None:
         """The raw block, through the kernel: slow (90 ms a megabyte); ``chain/blockfiles.py`` reads the files."""
         entry = self._entry(hash)

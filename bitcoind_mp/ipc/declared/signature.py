@@ -8,7 +8,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -81,7 +81,6 @@ class Method:
     returns: Any
     doc: Docstring
     call_index: int = -1
-    hints: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -132,7 +131,7 @@ def read_method(function: Callable[..., Any], declaration: Declaration) -> Metho
         if annotation is None or parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise TypeError(f"{declaration.name}: parameter {parameter.name} needs an annotation and a name")
         parameters.append(_read_parameter(parameter, annotation, declaration, doc))
-    return Method(declaration, tuple(parameters), hints.get("return", Any), doc, call_index, hints)
+    return Method(declaration, tuple(parameters), hints.get("return", Any), doc, call_index)
 
 
 def _read_parameter(

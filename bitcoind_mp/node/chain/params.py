@@ -35,8 +35,6 @@ class ChainParams:
     default_port: int
     genesis_raw: bytes
     tx_data: ChainTxData
-    assumed_blockchain_size: int
-    """Gigabytes, for the disk check."""
     is_test: bool
     challenge: bytes = b""
     minimum_work: int | None = None
@@ -56,12 +54,12 @@ _TX_DATA = {
     "regtest": ChainTxData(0, 0, 0.001),
 }
 _NETWORKS = {
-    # name: (btclib's name, P2P port, GB)
-    "main": ("mainnet", 8333, 856),
-    "test": ("testnet", 18333, 245),
-    "testnet4": ("testnet4", 48333, 31),
-    "signet": ("signet", 38333, 24),
-    "regtest": ("regtest", 18444, 0),
+    # name: (btclib's name, P2P port)
+    "main": ("mainnet", 8333),
+    "test": ("testnet", 18333),
+    "testnet4": ("testnet4", 48333),
+    "signet": ("signet", 38333),
+    "regtest": ("regtest", 18444),
 }
 
 
@@ -71,7 +69,7 @@ def params_for(name: str) -> ChainParams:
     Raises:
         KeyError: no such network.
     """
-    network, port, size = _NETWORKS[name]
+    network, port = _NETWORKS[name]
     return ChainParams(
         name=name,
         network=network,
@@ -80,7 +78,6 @@ def params_for(name: str) -> ChainParams:
         default_port=port,
         genesis_raw=genesis_block(network).serialize(check_validity=False),
         tx_data=_TX_DATA[name],
-        assumed_blockchain_size=size,
         is_test=name != "main",
         challenge=DEFAULT_SIGNET_CHALLENGE if name == "signet" else b"",
     )

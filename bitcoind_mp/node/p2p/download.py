@@ -58,10 +58,6 @@ class BlockDownload:
         """What that peer was asked for and hasn't sent, the oldest request first."""
         return [request.node for request in self._in_flight.values() if request.peer == peer]
 
-    def is_requested(self, hash: bytes) -> bool:
-        """Whether anybody was asked for the block."""
-        return hash in self._in_flight
-
     def next_blocks(self, peer: Peer, now: float) -> list[BlockNode]:
         """What to ask the peer for now; counted as asked from here on."""
         owed = len(self.in_flight(peer.number))

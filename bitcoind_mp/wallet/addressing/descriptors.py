@@ -13,7 +13,6 @@ from btclib.exceptions import BTClibValueError
 from btclib_wallet.bip32.bip32 import fingerprint as key_fingerprint
 from btclib_wallet.descriptors import (
     AddrDescriptor,
-    ComboDescriptor,
     Descriptor,
     KeyExpression,
     Provider,
@@ -69,11 +68,6 @@ class WalletDescriptor(DescriptorRow):
     def is_solvable(self) -> bool:
         """False for ``addr()`` and ``raw()``, which say nothing about how to spend."""
         return not isinstance(self.parsed, AddrDescriptor | RawDescriptor)
-
-    @cached_property
-    def is_single_type(self) -> bool:
-        """False for ``combo()``, which is several scripts at once."""
-        return not isinstance(self.parsed, ComboDescriptor)
 
     @cached_property
     def hardened_wildcard(self) -> bool:
