@@ -1,7 +1,6 @@
 """A signer in a test's own process, for wallets whose keys it holds."""
 
 import json
-from functools import partial
 
 from btclib.script.engine import verify_transaction
 from btclib.tx import Tx
@@ -10,7 +9,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.render.address import encode_address
 from bitcoind_mp.signer.audit import AuditLog
-from bitcoind_mp.signer.clock import boot_id, read
+from bitcoind_mp.signer.clock import reader
 from bitcoind_mp.signer.owner import OwnerCommands
 from bitcoind_mp.signer.policy import Policy
 from bitcoind_mp.signer.requests import Requests
@@ -39,7 +38,7 @@ class Office:
     def come(self) -> None:
         self.store = Store(self._directory / "keys.sqlite")
         self.log = AuditLog(self._directory / "audit.log", self.store.audit_head())
-        now = partial(read, boot_id())
+        now = reader()
         cost = Cost(passes=1, lanes=1, memory=8)
         self.vault = Vault(self.store, self.log, self._policy, Requests(), chain="regtest", now=now, cost=cost)
 

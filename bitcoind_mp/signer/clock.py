@@ -1,36 +1,30 @@
-"""Time that nobody who sets the clock can make pass: what the daily limit counts by. Pure but for `read`.
+"""Time that nobody who sets the clock can make pass: what the daily limit counts by. Pure but for `reader`.
 
 Within one boot it is the kernel's CLOCK_BOOTTIME, which no step of the clock moves and which goes on in suspension.
 Across boots there is only the wall clock; a step back doesn't count.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+from bitcoind_mp.config.state import boot_identity
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The clocks at one moment, in seconds; ``boot`` is the boot's own id."""
+    """The clocks at one moment, in seconds; ``boot`` is the boot's own id, empty where nobody tells it: then the wall
+    clock is all there is."""
 
     wall: int
     since_boot: int
     boot: str
 
 
-def boot_id() -> str:
-    """The id of this boot (random(4)); empty where it can't be read, and then the wall clock is all there is."""
-    try:
-        return _BOOT_ID.read_text().strip()
-    except OSError:
-        return ""
-
-
-def read(boot: str) -> Reading:
-    """Now."""
-    return Reading(int(time.time()), int(time.clock_gettime(time.CLOCK_BOOTTIME)), boot)
+def reader() -> Callable[[], Reading]:
+    """What reads the clocks, from within a sandbox too."""
+    boot = boot_identity()
+    return lambda: Reading(int(time.time()), int(time.clock_gettime(time.CLOCK_BOOTTIME)), boot)
 
 
 def elapsed(last: Reading, now: Reading) -> int:

@@ -5,7 +5,6 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 from bitcoind_mp.config import Config
@@ -27,7 +26,7 @@ from bitcoind_mp.service.status import StatusLine
 from bitcoind_mp.service.worker import Host, Service
 
 from .app import SignerApp
-from .clock import boot_id, read
+from .clock import reader
 from .counter import Counter
 from .door import REFUSAL, Lineage, chooser
 from .owner import OwnerCommands
@@ -92,7 +91,7 @@ class SignerService(Service):
         listening = host.activation.socket("signer") or self._bind(self._path)
         from_wallet = host.activation.socket(AT_SIGNER) or self._bind(config.wallets_door)
         table = manifest.Table(self._path.with_suffix(".json"))
-        now = partial(read, boot_id())
+        now = reader()
         # Before there is a second thread, and before a key is anywhere near.
         reach = confinement(config, self._ours, self._credentials)
         protections = confine(reach, Mode(config.get_str("sandbox") or Mode.OFF))

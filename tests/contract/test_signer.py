@@ -1,7 +1,6 @@
 """The signer itself, and its proxy: one body."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 
 from spends import COIN, STRANGER, Address, Coin, signed_inputs, spend
@@ -9,7 +8,7 @@ from spends import COIN, STRANGER, Address, Coin, signed_inputs, spend
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 from bitcoind_mp.interfaces.signer import Signer
 from bitcoind_mp.signer.audit import AuditLog
-from bitcoind_mp.signer.clock import boot_id, read
+from bitcoind_mp.signer.clock import reader
 from bitcoind_mp.signer.policy import Policy
 from bitcoind_mp.signer.requests import Requests
 from bitcoind_mp.signer.store import Store
@@ -27,7 +26,7 @@ def test_a_key_set_from_its_making_to_its_lock(reach, tmp_path: Path) -> None:
             Policy(max_tx=COIN),
             Requests(),
             chain="regtest",
-            now=partial(read, boot_id()),
+            now=reader(),
             cost=Cost(passes=1, lanes=1, memory=8),
         )
         async with reach(Signer, vault) as signer:

@@ -1,8 +1,12 @@
 """Time for the daily limit: what passed for certain."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from bitcoind_mp.signer.clock import Reading, boot_id, elapsed, read
+from bitcoind_mp.signer.clock import Reading, elapsed, reader
 
 DAY = 86_400
 
@@ -24,6 +28,20 @@ def test_what_passed(last: Reading, now: Reading, passed: int) -> None:
 
 
 def test_the_kernel_is_asked() -> None:
-    first = read(boot_id())
-    assert first.boot == boot_id() != ""
-    assert 0 <= elapsed(first, read(boot_id())) < 60
+    now = reader()
+    first = now()
+    assert first.boot != ""
+    assert 0 <= elapsed(first, now()) < 60
+
+
+def test_the_boot_is_told_by_the_environment_where_it_cannot_be_read() -> None:
+    """As under ``bitcoind-mp.service`` (ProcSubset=pid): else who sets the clock there would have the day's limit
+    anew."""
+    code = (
+        "import resource; from bitcoind_mp.signer.clock import reader; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); "  # nothing can be opened any more
+        "print(reader()().boot)"
+    )
+    environ = {**os.environ, "BOOT_ID": "b0" * 16}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == "b0" * 16 + "\n"
