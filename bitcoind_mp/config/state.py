@@ -1,9 +1,13 @@
-"""What a process keeps for the one that is started in its place: how it is written and read, and who may have it."""
+"""What a process keeps for the one that is started in its place: who may have it, and how it is read, and written so
+that a kill leaves it whole.
+"""
 
 import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +54,31 @@ def read_json(path: Path, longest: int = 1 << 20) -> Any:
 
 def write_json(path: Path, value: object) -> None:
     """Write a file in one step: a kill leaves the old one or the new one."""
-    path = path.resolve()
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
+    with replacing(path.resolve()) as partial, partial.open("w") as file:
         json.dump(value, file, indent=4)
         file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what is to replace that file, which happens in one step when the context ends. Where it ends with
+    an error the file is as it was. Raises OSError."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the directory's entries survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -14,6 +14,8 @@ from pathlib import Path
 from struct import Struct
 from zlib import crc32
 
+from bitcoind_mp.config.state import sync_directory
+
 _MARK = b"BMPBLKS1"
 _RECORD = Struct("<II")
 _MAX_BLOCK = 4_000_000
@@ -103,11 +105,7 @@ class Journal:
         os.pwrite(self._file, _MARK, 0)
         os.fsync(self._file)
         self._size = len(_MARK)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path.parent)
 
     def _cut(self, size: int) -> None:
         os.ftruncate(self._file, size)

@@ -17,7 +17,7 @@ from btclib.exceptions import BTClibException
 from btclib.obfuscation import KEY_SIZE, obfuscate, parse_key, serialize_key
 from btclib.tx import Tx
 
-from .journal import sync_directory
+from bitcoind_mp.config.state import sync_directory
 
 _VERSION_WITHOUT_KEY = 1
 _VERSION = 2

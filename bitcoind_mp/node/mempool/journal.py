@@ -15,6 +15,8 @@ from pathlib import Path
 from struct import Struct
 from zlib import crc32
 
+from bitcoind_mp.config.state import sync_directory
+
 _MARK = b"BMPMEMP1"
 _RECORD = Struct("<II")
 _TRANSACTION = Struct("<cqB")
@@ -187,12 +189,3 @@ def _sync_and_close(files: list[int]) -> None:
     finally:
         for file in files:
             os.close(file)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the directory's entries survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

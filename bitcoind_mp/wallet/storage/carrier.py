@@ -1,11 +1,12 @@
 """Wallet files on their way between the wallets' directory and wherever a person keeps backups."""
 
-import os
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from bitcoind_mp.config.state import replacing, sync_directory
 
 from .core_file import is_core_file
 from .ledger import Ledger
@@ -63,17 +64,6 @@ class Direct(Carrier):
         return is_core_file(backup)
 
     def fetch(self, backup: Path, target: Path) -> None:
-        partial = target.with_name(target.name + ".partial")
-        try:
+        with replacing(target) as partial:
             shutil.copyfile(backup, partial)
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
-            partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(target.parent)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bitcoind_mp.config.instances import WALLET_FILE
+from bitcoind_mp.config.state import replacing, sync_directory
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 #: The file's name in the wallet's directory.
@@ -108,9 +109,9 @@ class Ledger:
                     ledger.on_rollback = lambda: None  # without the file there is nothing to read again
         finally:
             connection.close()
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         with suppress(PermissionError):  # out of reach, so that it isn't a directory that was made just now
-            _sync_directory(path.parent.parent)
+            sync_directory(path.parent.parent)
 
     def keep_from_older_versions(self) -> None:
         """Have older versions of this program leave the file alone. In a transaction."""
@@ -220,17 +221,9 @@ class Ledger:
 
     def backup(self, destination: Path) -> None:
         """Copy the file, whole or not at all, over what is at ``destination``. Raises OSError, sqlite3.Error."""
-        partial = destination.with_name(destination.name + ".partial")
-        partial.unlink(missing_ok=True)
-        try:
+        with replacing(destination) as partial:
             self.execute("VACUUM INTO ?", (str(partial),))
-            with partial.open("rb") as copied:
-                os.fsync(copied.fileno())
-            partial.replace(destination)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        _sync_directory(destination.parent)
+        sync_directory(destination.parent)
 
     def close(self) -> None:
         """Fold the write-ahead log in and close."""
@@ -322,11 +315,3 @@ def _unusable(path: Path, error: Exception) -> WalletFileError:
     return WalletFileError(
         f"{path} can't be opened: {error}.", RpcCode.DATABASE_ERROR if no_room else RpcCode.WALLET_ERROR
     )
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bitcoind_mp.config.state import replacing, sync_directory
+
 from .carrier import Carrier
 from .core_file import is_core_file
 from .directory import is_ours
@@ -61,18 +63,11 @@ class Porter(Carrier):
 
     def fetch(self, backup: Path, target: Path) -> None:
         _, descriptors = self._ask({"get": os.path.abspath(backup)})  # noqa: PTH100
-        partial = target.with_name(target.name + ".partial")
-        try:
-            with partial.open("wb") as copy:
-                for descriptor in descriptors:  # none where it is no wallet: an empty file is none either
-                    with os.fdopen(descriptor, "rb") as file:
-                        shutil.copyfileobj(file, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-            partial.replace(target)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with replacing(target) as partial, partial.open("wb") as copy:
+            for descriptor in descriptors:  # none where it is no wallet: an empty file is none either
+                with os.fdopen(descriptor, "rb") as file:
+                    shutil.copyfileobj(file, copy)
+        sync_directory(target.parent)
 
     def _ask(self, request: dict[str, str], *descriptors: int) -> tuple[dict[str, Any], list[int]]:
         socket.send_fds(self._channel, [json.dumps(request).encode()], list(descriptors))
@@ -176,11 +171,7 @@ def _put(source: int, destination: Path, closed: list[Path]) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    opened = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync_directory(directory)
 
 
 def _code() -> list[Path]:
