@@ -44,8 +44,13 @@ def tables_of(config: Config, table: dict[str, Any]) -> dict[Path, dict[str, Any
 def listening_at(bind: Bind, path: Path, gid: int | None) -> socket.socket:
     """A listening socket for the owner and, where there is one, the group. Raises FatalError, OSError."""
     made = bind(path, mode=0o600 if gid is None else 0o660)
-    if gid is not None and gid != path.stat().st_gid:
-        os.chown(path, -1, gid)
+    try:
+        if gid is not None and gid != path.stat().st_gid:
+            os.chown(path, -1, gid)
+    except OSError:
+        made.close()
+        path.unlink(missing_ok=True)
+        raise
     return made
 
 
