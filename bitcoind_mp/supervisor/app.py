@@ -58,12 +58,12 @@ from .processes.orphans import Orphan, Register, boot_id, find
 from .processes.private import Private, adoptable, made
 from .processes.process import Foundling
 from .processes.template import become_subreaper, reap_strays
-from .reload import Reload
+from .reload import Reload, Reloads
 from .report import WallClock
 from .streams import LogStreams, UnitTopic
 from .supervised import Supervised
 from .units import events as ev
-from .units.states import SERVING, State
+from .units.states import SERVING
 from .units.unit import Unit
 from .upgrade import Upgrade, become, hold_back, let_through
 from .upkeep import upkeep_of
@@ -112,9 +112,8 @@ class Supervisor:
         self._watchdogs: dict[str, float] = {}
         self._private = Private(self._handed.private if self._handed is not None else {})
         self._since = self._handed.since if self._handed is not None else self._loop.time()
-        self._reload_wanted = False
+        self._reload_wanted = asyncio.Event()
         self._failure: FatalError | None = None
-        self._reloading: set[asyncio.Task[None]] = set()
         self._arrival = Arrival(
             start.announcer,
             # Somebody waits for us to be ready: then a unit that can't start ends us, with what it said.
@@ -130,7 +129,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.shut_down)
         # Where nothing handles it, it kills: a reload may be asked for at any moment.
-        self._loop.add_signal_handler(signal.SIGHUP, self._reload_later)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload_wanted.set)
         if self._config.get_bool("daemonwait"):  # whoever doesn't wait has the units held until it has ended
             require_no_core(self._config.network_dir)
         prepare(self._config)
@@ -249,8 +248,19 @@ class Supervisor:
             manager, self._config, self._sockets, self._logs,
             bind=bind_listener, doorman=doorman, learners=(health, outward, upkeep), tables=tables,
         )  # fmt: skip
-        apply = partial(self._apply, manager=manager, health=health, outward=outward)
+
+        def apply(config: Config) -> None:
+            """Have that one for everything's next start, and what can be changed at once."""
+            for each in self._plans(config):
+                if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
+                    manager.configure(each)
+            self._wallets.configure(config)
+            health.configure(plan.health(config))
+            self._logs.configure(config)
+            outward.configure(config)
+
         reload = Reload(self._config, self._reread, trial, apply)
+        reloads = Reloads(reload, manager, self._logs, upward, self._arrival)
         server = self._make_server(manager, health, publisher, streams, hello, tables, reload)
         server.add(outward.followers, EventCommands(outward))
         doors = contextlib.AsyncExitStack()
@@ -303,9 +313,9 @@ class Supervisor:
                 self._resume(manager, doorman, upward)
                 for descriptor in self._handed.callers:
                     self._door.admit(socket.socket(fileno=descriptor))
-            self._loop.add_signal_handler(signal.SIGHUP, self._reload, manager, upward, reload)
-            if self._reload_wanted:
-                self._reload(manager, upward, reload)
+            self._loop.add_signal_handler(signal.SIGHUP, reloads.begin)
+            if self._reload_wanted.is_set():
+                reloads.begin()
             health.start()
             outward.start()
             self._announcer.started()
@@ -313,7 +323,7 @@ class Supervisor:
         finally:
             self._arrival.is_given_up = True
             await self._upgrade.close()  # else it would go on to restart what stops
-            await self._stop_reloading()
+            await reloads.close()
             if self._upgrade.is_due:
                 await self._hand_over(manager, upward, doors, held)
             self._loop.add_signal_handler(signal.SIGHUP, self._logs.reopen)
@@ -484,46 +494,3 @@ class Supervisor:
         service_logging.drain_in(self._loop)
         started = f"bitcoind-mp {__version__} on chain {self._config.chain}, data directory {self._config.datadir}"
         log.info("%s", started, extra=event(Event.SUPERVISOR_STARTED))
-
-    # Reloading
-
-    def _reload_later(self) -> None:
-        """SIGHUP before there is anything to reload."""
-        self._reload_wanted = True
-
-    def _apply(self, config: Config, manager: Manager, health: HealthMonitor, outward: Outward) -> None:
-        """Have that one for everything's next start, and what can be changed at once."""
-        self._config = config
-        for each in self._plans(config):
-            if each.name in manager.units:  # a signer that wasn't asked for before takes a restart
-                manager.configure(each)
-        self._wallets.configure(config)
-        health.configure(plan.health(config))
-        self._logs.configure(config)
-        outward.configure(config)
-
-    def _reload(self, manager: Manager, upward: Upward, reload: Reload) -> None:
-        """SIGHUP: open the logs again, read the configuration again, and have each unit do the same."""
-        if self._arrival.is_over:
-            upward.reloading()
-        self._logs.reopen()
-        task = self._loop.create_task(self._reloaded(manager, upward, reload))
-        self._reloading.add(task)
-        task.add_done_callback(self._reloading.discard)
-
-    async def _reloaded(self, manager: Manager, upward: Upward, reload: Reload) -> None:
-        try:
-            await reload.read_again()
-        except FatalError as error:
-            log.error("the configuration stays as it was: %s", error, extra=event(Event.CONFIGURATION_REFUSED))
-        for supervised in manager.units.values():
-            manager.tell(supervised, ev.ReloadRequested())
-        for supervised in list(manager.units.values()):
-            await manager.until_unit(supervised, lambda unit: unit.state is not State.RELOADING)
-        if self._arrival.is_over and not self._arrival.is_given_up:  # else READY=1 is not for a reload to say
-            upward.ready()
-
-    async def _stop_reloading(self) -> None:
-        for task in self._reloading:
-            task.cancel()
-        await asyncio.gather(*self._reloading, return_exceptions=True)
