@@ -8,6 +8,8 @@ from .command import Secret, interface_method
 
 #: What stands in a passphrase's place where the signer was told that itself begins so.
 TICKET = "entrusted-to-the-signer:"
+#: Core's words, with -13, where a passphrase is needed, whoever holds the keys.
+LOCKED = "Error: Please enter the wallet passphrase with walletpassphrase first."
 
 
 def is_ticket(passphrase: str) -> bool:

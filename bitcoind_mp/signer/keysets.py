@@ -15,7 +15,7 @@ from btclib_secp256k1 import dsa
 from btclib_wallet.bip32.bip32 import BIP32KeyData
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.interfaces.signer import KeySet, PublicDescriptor, Receipt, challenge_hash
+from bitcoind_mp.interfaces.signer import LOCKED, KeySet, PublicDescriptor, Receipt, challenge_hash
 from bitcoind_mp.render.network import network_name, network_of
 from bitcoind_mp.signing.descriptor_keys import TextSecrets, plain_secret
 from bitcoind_mp.signing.sealing import (
@@ -36,7 +36,6 @@ from .names import Names
 from .record import Record
 from .store import KeySetRow
 
-_LOCKED = "Error: Please enter the wallet passphrase with walletpassphrase first."
 _ABSENT = (
     "The signer has no keys by the name of {}: they were made in another data directory, or its key store is gone. "
     "Bring them back with restoresigner or importsignerkeys."
@@ -96,7 +95,7 @@ class KeySets:
     def _secrets(self, found: Open) -> TextSecrets:
         """Its private keys. Raises `RpcError` -13 while it is locked."""
         if found.master is None:
-            raise RpcError(RpcCode.WALLET_UNLOCK_NEEDED, _LOCKED)
+            raise RpcError(RpcCode.WALLET_UNLOCK_NEEDED, LOCKED)
         return secrets_in(unseal(found.master, found.row.id.encode(), found.row.seed))
 
     # --- making, locking, unlocking -------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any
 from bitcoind_mp.interfaces.chain import BlockRef, Chain
 from bitcoind_mp.interfaces.command import commit_point
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.interfaces.signer import Signer
+from bitcoind_mp.interfaces.signer import LOCKED, Signer
 from bitcoind_mp.signing.descriptor_keys import plain_keys, private_keys
 from bitcoind_mp.signing.keystore import SecretNonces
 from bitcoind_mp.signing.sealing import Cost
@@ -233,10 +233,7 @@ class Wallet:
     def require_unlocked(self) -> None:
         """Raise Core's -13 where a passphrase is needed (``EnsureWalletIsUnlocked``)."""
         if self.keys.is_locked:
-            raise RpcError(
-                RpcCode.WALLET_UNLOCK_NEEDED,
-                "Error: Please enter the wallet passphrase with walletpassphrase first.",
-            )
+            raise RpcError(RpcCode.WALLET_UNLOCK_NEEDED, LOCKED)
 
     # --- scripts and addresses ------------------------------------------------------------------------------
 

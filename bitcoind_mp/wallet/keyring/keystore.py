@@ -7,7 +7,7 @@ Secrets are named by their public half: an extended private key by its extended 
 import asyncio
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
-from bitcoind_mp.interfaces.signer import is_ticket
+from bitcoind_mp.interfaces.signer import LOCKED, is_ticket
 from bitcoind_mp.signing.sealing import (
     Cost,
     WrongPassphrase,
@@ -109,10 +109,7 @@ class KeyStore(Keys):
 
     def _unlocked(self) -> bytearray:
         if self._master is None:
-            raise RpcError(
-                RpcCode.WALLET_UNLOCK_NEEDED,
-                "Error: Please enter the wallet passphrase with walletpassphrase first.",
-            )
+            raise RpcError(RpcCode.WALLET_UNLOCK_NEEDED, LOCKED)
         return self._master
 
     def encrypt(self, sealed_master: bytes, master: bytearray) -> None:
