@@ -50,6 +50,12 @@ class Directory:
 
     def existing(self, name: str) -> Path:
         """The file of a wallet that is to be loaded. Raises `WalletFileError` in Core's words."""
+        try:
+            return self._existing(name)
+        except OSError as error:  # which says nothing about what is in it
+            raise _unreadable(self.path(name), error) from error
+
+    def _existing(self, name: str) -> Path:
         path = self.path(name)
         self._require_place(name)
         if not _exists(path):
@@ -203,8 +209,20 @@ def _exists(path: Path) -> bool:
 
 
 def _is_sqlite(path: Path) -> bool:
+    """Raises OSError where something is there that can't be read."""
     try:
         with path.open("rb") as file:
             return file.read(len(_SQLITE_MAGIC)) == _SQLITE_MAGIC
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return False
+
+
+def _unreadable(path: Path, error: OSError) -> WalletFileError:
+    """Of such a wallet nobody can say more than whose it is: root's, where root copied a backup there."""
+    whose = ""
+    for place in (path / FILE_NAME, path, path.parent):
+        with suppress(OSError):
+            if (owner := place.stat().st_uid) != os.geteuid():
+                whose = f" '{place}' belongs to user {owner}, this process to user {os.geteuid()}: change its owner."
+            break
+    return WalletFileError(f"Failed to load database path '{path}'. It can't be read: {error.strerror}.{whose}")

@@ -4,13 +4,17 @@ import asyncio
 import os
 import sqlite3
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from nobody import NOBODY
 
 from bitcoind_mp.config.state import parent_identity
 from bitcoind_mp.wallet.options import WalletOptions
+from bitcoind_mp.wallet.storage.directory import Directory
+from bitcoind_mp.wallet.storage.ledger import WalletFileError
 from bitcoind_mp.wallet.wallets.creation import Recipe
 from bitcoind_mp.wallet.wallets.rebroadcast import Rebroadcaster
 from bitcoind_mp.wallet.wallets.startup import SessionList, StartupList
@@ -36,6 +40,40 @@ def test_a_bad_file_is_refused_alone_and_forgiven_when_it_loads(on_bench):
         assert set(bench.wallets.refused) == {"none"}
 
     on_bench(scenario)
+
+
+def test_a_file_that_can_t_be_read_is_not_called_corrupt(on_bench):
+    async def scenario(bench):
+        directory = bench.options.wallets_dir / "w"
+        directory.mkdir(parents=True)
+        (directory / "wallet.sqlite").symlink_to("wallet.sqlite")
+        refusal = await bench.refused(bench.wallets.load("w"))
+        assert refusal.code == -4
+        assert refusal.message.endswith(f"'{directory}'. It can't be read: Too many levels of symbolic links.")
+
+    on_bench(scenario)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have files of another user's")
+@pytest.mark.parametrize("shut", ["w/wallet.sqlite", "w", ""])
+def test_a_backup_that_root_copied_back_is_told_to_be_roots(shut):
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        (root / "w").mkdir()
+        (root / "w" / "wallet.sqlite").write_bytes(b"SQLite format 3\0")
+        for path, mode in ((root, 0o755), (root / shut, 0o700)):
+            path.chmod(mode)
+        os.seteuid(NOBODY)
+        try:
+            with pytest.raises(WalletFileError) as refusal:
+                Directory(root).existing("w")
+        finally:
+            os.seteuid(0)
+        assert refusal.value.code == -4
+        assert refusal.value.message.endswith(
+            f"'{root / 'w'}'. It can't be read: Permission denied. "
+            f"'{root / shut}' belongs to user 0, this process to user {NOBODY}: change its owner."
+        )
 
 
 def test_what_is_loaded_at_the_start(on_bench):
