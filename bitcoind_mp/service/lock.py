@@ -7,6 +7,7 @@ the holder dies, however it dies. Take it before the socket is probed and bound 
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError, status_of_os_error
@@ -30,7 +31,10 @@ class DirectoryLock:
     def release(self) -> None:
         """Give it back. The file stays: to unlink it would let two processes lock two files of one name."""
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, 0)
+            with suppress(
+                OSError
+            ):  # a disk that has become read-only: it is given back all the same, its pid left there
+                os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = -1
 

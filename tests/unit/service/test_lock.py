@@ -38,3 +38,13 @@ def test_no_child_inherits_it(tmp_path: Path) -> None:
     held = acquire(tmp_path / ".lock")
     assert not os.get_inheritable(held._descriptor)
     held.release()
+
+
+def test_it_is_given_back_on_a_disk_that_has_become_read_only(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    held = acquire(path)
+    reading = os.open(path, os.O_RDONLY)
+    os.dup2(reading, held.descriptor)  # a truncate is refused now, as it is there
+    os.close(reading)
+    held.release()
+    acquire(path).release()
