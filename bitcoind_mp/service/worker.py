@@ -290,7 +290,7 @@ def obstacle_of(error: BaseException) -> Obstacle | None:
 
 
 def report(error: BaseException, what: str) -> None:
-    """Log what ended the process: one line for a FatalError and a full disk, the traceback for what shouldn't have
+    """Log what ended the process: one line for a FatalError and a full disk, the traceback too for what shouldn't have
     happened. Where nothing is set up to log, or nowhere to, stderr gets it."""
     if all(isinstance(handler, logging.NullHandler) for handler in logging.getLogger().handlers):
         last = logging.StreamHandler(sys.stderr)
@@ -299,8 +299,10 @@ def report(error: BaseException, what: str) -> None:
         logging.getLogger().addHandler(last)
     if isinstance(error, FatalError):
         logger.error("%s", error)
-    elif isinstance(error, OSError) and status_of_os_error(error) is ExitStatus.DISK_FULL:
-        logger.error("%s failed: %s%s", what, error.strerror, f": {error.filename}" if error.filename else "")
+    elif isinstance(error, OSError) and error.strerror:
+        words = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        unexpected = status_of_os_error(error) is not ExitStatus.DISK_FULL
+        logger.error("%s failed: %s", what, words, exc_info=error if unexpected else None)
     else:
         logger.error("%s failed: %s", what, type(error).__name__, exc_info=error)
 
