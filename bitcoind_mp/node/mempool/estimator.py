@@ -4,6 +4,7 @@ Transactions are watched from their entry into the mempool until a block confirm
 answer is the lowest rate that has confirmed in time often enough. The file is Core's ``fee_estimates.dat``.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from .entry import MempoolEntry
 from .feerate import rate_of
 from .minimum import round_half_up
 from .packing import EstimatesDamaged, Reader, pack_row
+
+log = logging.getLogger(__name__)
 
 _FILE_VERSION = 309900
 #: Seconds after which a file says nothing about today.
@@ -58,8 +61,11 @@ class FeeEstimator:
         self._best = 0
         self._first = 0
         self._historical = (0, 0)
-        if path is not None and path.exists() and now() - path.stat().st_mtime <= _MAX_FILE_AGE:
-            self._read(path.read_bytes())
+        try:
+            if path is not None and path.exists() and now() - path.stat().st_mtime <= _MAX_FILE_AGE:
+                self._read(path.read_bytes())
+        except OSError as error:
+            log.warning("The fee estimates can't be read: %s; going on without them", error)
 
     # what happens
 

@@ -127,8 +127,8 @@ class Persistence:
         if self.path.exists():
             try:
                 dump = read_dump(self.path)
-            except DumpDamaged as error:
-                log.warning("%s; going on without it", error)
+            except (DumpDamaged, OSError) as error:
+                log.warning("The mempool can't be read: %s; going on without it", error)
         return dump, list(self._journal.records())
 
     def close(self) -> None:

@@ -257,6 +257,15 @@ def test_a_damaged_dump_does_not_stop_the_node(run: Run, make_mempool: Make, tmp
     assert len(restart(run, make_mempool, tmp_path)) == 0
 
 
+def test_nor_do_files_that_can_t_be_read(run: Run, make_mempool: Make, tmp_path: Path, caplog: Any) -> None:
+    """Root's, where root copied them there; here they are no files."""
+    for name in ("mempool.dat", "fee_estimates.dat"):
+        (tmp_path / name).mkdir()
+    assert len(restart(run, make_mempool, tmp_path)) == 0
+    for name in ("mempool.dat", "fee_estimates.dat"):
+        assert f"'{tmp_path / name}'; going on without" in caplog.text
+
+
 def test_cores_directory_is_taken_over(
     run: Run, make_mempool: Make, tmp_path: Path, vectors: Path, core_chain: Any, core_answers: dict[str, Any]
 ) -> None:
