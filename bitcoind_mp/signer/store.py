@@ -88,7 +88,7 @@ class Store:
                 self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
             elif version > SCHEMA_VERSION:
                 raise StoreError(f"{path} was written by a newer version of this program: use that one.")
-        problems = [row[0] for row in self._connection.execute("PRAGMA quick_check(3)")]
+        problems = [row[0] for row in self._connection.execute("PRAGMA integrity_check(3)")]
         if problems != ["ok"]:
             raise StoreError(f"{path} is corrupt ({'; '.join(problems)}). Restore it from a backup.")
 

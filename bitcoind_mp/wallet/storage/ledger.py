@@ -295,7 +295,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} was written by a newer version of this program (its format is {version}, "
             f"this program reads up to {SCHEMA_VERSION}). Use that version, or restore an older backup."
         )
-    problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
     if problems != ["ok"]:
         why = " ".join("; ".join(problems).split())  # SQLite's has lines
         raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.")

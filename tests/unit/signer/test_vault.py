@@ -408,6 +408,27 @@ def test_what_was_exported_comes_back(on_desk, tmp_path):
     on_desk(scenario)
 
 
+def test_a_store_with_an_index_that_lacks_rows_is_refused(tmp_path):
+    """As where a copy was put over one in use: whole as a database, and payments of the day are missing."""
+    path = tmp_path / "keys.sqlite"
+    Store(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO names VALUES ('w', 'id')")
+    connection.execute("CREATE INDEX whole ON names (keyset)")
+    connection.execute("CREATE INDEX empty ON names (keyset) WHERE keyset = ''")
+    connection.execute("PRAGMA writable_schema=ON")
+    (whole, empty) = (
+        connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        for name in ("whole", "empty")
+    )
+    for name, page in (("whole", empty), ("empty", whole)):
+        connection.execute("UPDATE sqlite_master SET rootpage = ? WHERE name = ?", (*page, name))
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreError, match="is corrupt"):
+        Store(path)
+
+
 def test_what_is_no_store_is_refused(tmp_path):
     path = tmp_path / "keys.sqlite"
     path.write_bytes(b"nonsense" * 100)

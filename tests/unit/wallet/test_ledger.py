@@ -1,6 +1,7 @@
 """The wallet file: made whole or not at all, checked before it is trusted, changed all or nothing."""
 
 import sqlite3
+from hashlib import sha256
 
 import pytest
 
@@ -158,6 +159,28 @@ def test_damage_is_found_before_the_file_is_used(path):
     with pytest.raises(WalletFileError, match="corrupt") as refusal:
         opened(path)
     assert "\n" not in str(refusal.value), "whoever logs or reports it has one line for it"
+
+
+def test_a_copy_that_was_put_over_a_wallet_in_use_is_found(path):
+    """What is written afterwards lies among the copy's pages: whole as a database, but coins are missing."""
+    rows = [(sha256(bytes([number])).digest(), bytes(300), 2 * number) for number in range(200)]
+    insert = "INSERT INTO transactions VALUES (?, ?, 'mempool', NULL, NULL, NULL, NULL, ?, 0, 0, '', '', NULL, NULL)"
+    advance = "UPDATE transactions SET sequence = sequence + 1 WHERE sequence = ?"
+    make(path, lambda ledger: ledger.executemany(insert, rows))
+    ledger = opened(path)
+    copy = path.read_bytes()
+    with ledger.transaction():
+        ledger.executemany(advance, [(sequence,) for sequence in range(100, 120, 2)])
+    ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.write_bytes(copy)
+    with ledger.transaction():
+        ledger.execute(advance, (122,))
+    ledger.close()
+    with sqlite3.connect(path) as mixed:
+        assert mixed.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    mixed.close()
+    with pytest.raises(WalletFileError, match="corrupt"):
+        opened(path)
 
 
 def test_a_backup_is_a_whole_wallet_file(path, tmp_path):
