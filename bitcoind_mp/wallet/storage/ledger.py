@@ -77,6 +77,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
+        self._identity = _identity(path)
         self._depth = 0
         self.on_rollback: Callable[[], None] = lambda: None
         """Called after a transaction was undone: what is kept in memory beside the file must be read again."""
@@ -156,7 +157,7 @@ class Ledger:
         """All or nothing, on disk when it returns. Nested uses join the outermost.
 
         Raises:
-            RpcError: -20, the file can't be written (a full disk). Nothing was changed.
+            RpcError: -20, the file can't be written (a full disk, or it isn't there any more). Nothing was changed.
         """
         if self._depth:
             self._depth += 1
@@ -165,6 +166,7 @@ class Ledger:
             finally:
                 self._depth -= 1
             return
+        self._require_its_place()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             self._depth = 1
@@ -185,6 +187,17 @@ class Ledger:
                     "Nothing was changed; see to the disk and try again.",
                 ) from error
             raise
+
+    def _require_its_place(self) -> None:
+        """What is written to a file that was removed, or that a restore put another in the place of, is lost with this
+        process, which may have the only copy of the keys by then."""
+        if _identity(self.path) != self._identity:
+            raise RpcError(
+                RpcCode.DATABASE_ERROR,
+                f"The wallet file {self.path} was removed or replaced while it is in use. Nothing was changed: it "
+                "would be lost. backupwallet still saves what this process has, to another file; unloadwallet and "
+                "loadwallet go over to what is there now.",
+            )
 
     def execute(self, sql: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         """One statement; inside `transaction` where it changes anything."""
@@ -272,6 +285,15 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise _unusable(path, error) from error
     return connection
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is that has this name, None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _close_to_others(path: Path) -> None:

@@ -183,6 +183,45 @@ def test_a_copy_that_was_put_over_a_wallet_in_use_is_found(path):
         opened(path)
 
 
+def moved_away(path):
+    path.rename(path.with_name("elsewhere"))
+
+
+def restored_by_tar_or_rsync(path):
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.rename(path)
+
+
+@pytest.mark.parametrize("what", [moved_away, restored_by_tar_or_rsync])
+def test_nothing_is_promised_that_would_go_to_a_file_without_its_name(path, tmp_path, what):
+    make(path)
+    ledger = opened(path)
+    with ledger.transaction():
+        ledger.set_fact("x", 1)
+    what(path)
+    with pytest.raises(RpcError, match="removed or replaced") as refusal, ledger.transaction():
+        pass
+    assert refusal.value.code == RpcCode.DATABASE_ERROR
+    ledger.backup(tmp_path / "saved.sqlite")
+    ledger.close()
+    saved = opened(tmp_path / "saved.sqlite")
+    assert saved.fact("x") == 1
+    saved.close()
+
+
+def test_a_file_that_was_put_back_is_used_as_before(path):
+    make(path)
+    ledger = opened(path)
+    moved_away(path)
+    with pytest.raises(RpcError), ledger.transaction():
+        pass
+    path.with_name("elsewhere").rename(path)
+    with ledger.transaction():
+        ledger.set_fact("x", 1)
+    ledger.close()
+
+
 def test_a_backup_is_a_whole_wallet_file(path, tmp_path):
     make(path)
     ledger = opened(path)
