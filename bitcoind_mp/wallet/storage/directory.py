@@ -13,7 +13,7 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 from .carrier import Carrier, Direct
 from .core_file import CORE_FILE_NAME, HOW_TO_BRING_IT
-from .ledger import FILE_NAME, WalletFileError, is_wallet_file
+from .ledger import FILE_NAME, UNFINISHED, WalletFileError, is_wallet_file
 
 _SQLITE_MAGIC = b"SQLite format 3\0"
 _OF_CORE = "This is a wallet of Bitcoin Core, which this program doesn't open: see loadwallet"
@@ -130,6 +130,12 @@ class Directory:
                 raise RpcError(
                     RpcCode.WALLET_ALREADY_EXISTS,
                     f"Failed to restore wallet. Database file exists in '{path / FILE_NAME}'.",
+                )
+            if left := [path / part for part in UNFINISHED if (path / part).exists()]:
+                raise RpcError(
+                    RpcCode.WALLET_ALREADY_EXISTS,
+                    f"Failed to restore wallet. '{left[0]}' is left of another file, and would be mixed into it. "
+                    "Move it away.",
                 )
         else:
             try:

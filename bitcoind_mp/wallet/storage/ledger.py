@@ -18,6 +18,8 @@ from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 #: The file's name in the wallet's directory.
 FILE_NAME = WALLET_FILE
+#: What SQLite keeps beside it after a kill, and brings into whatever file it finds there by the next start.
+UNFINISHED = (f"{FILE_NAME}-wal", f"{FILE_NAME}-journal")
 #: "BmpW", in the SQLite header: this is a wallet of ours.
 APPLICATION_ID = 0x426D7057
 #: Raised with every change of the schema. A file with a higher one is refused.
@@ -129,9 +131,10 @@ class Ledger:
     @classmethod
     def open(cls, path: Path, chain: str, genesis: str) -> "Ledger":
         """Open and check an existing file. Raises `WalletFileError`."""
+        mixed = any(part.exists() and part.stat().st_size > 0 for part in map(path.with_name, UNFINISHED))
         connection = _connect(path)
         try:
-            _check(connection, path)
+            _check(connection, path, mixed=mixed)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
@@ -307,7 +310,8 @@ def _close_to_others(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def _check(connection: sqlite3.Connection, path: Path, *, mixed: bool) -> None:
+    """Raises `WalletFileError`. ``mixed``: SQLite has brought into it what lay beside it."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     if application != APPLICATION_ID:
         raise WalletFileError(f"{path} is no wallet file of this program.", RpcCode.WALLET_NOT_FOUND)
@@ -320,7 +324,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
     if problems != ["ok"]:
         why = " ".join("; ".join(problems).split())  # SQLite's has lines
-        raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup.")
+        again = ", and not beside what is left of another (-wal): that was brought into this file" if mixed else ""
+        raise WalletFileError(f"{path} is corrupt ({why}). Restore it from a backup{again}.")
 
 
 def _unusable(path: Path, error: Exception) -> WalletFileError:

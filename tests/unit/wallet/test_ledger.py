@@ -183,6 +183,24 @@ def test_a_copy_that_was_put_over_a_wallet_in_use_is_found(path):
         opened(path)
 
 
+def test_what_a_kill_left_beside_a_file_is_named_where_it_spoiled_a_backup(path, tmp_path):
+    """The usual way: a wallet that was killed, and a copy put in the file's place alone."""
+    make(path, lambda ledger: [ledger.set_fact(f"name {n}", "x" * 300) for n in range(500)])
+    ledger = opened(path)
+    with ledger.transaction():
+        ledger.execute("DELETE FROM facts WHERE name LIKE 'name 1%'")
+    ledger.backup(tmp_path / "copy.sqlite")
+    ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with ledger.transaction():
+        ledger.set_fact("name 250", "y" * 300)
+    left = path.with_name("wallet.sqlite-wal").read_bytes()
+    ledger.close()
+    path.write_bytes((tmp_path / "copy.sqlite").read_bytes())
+    path.with_name("wallet.sqlite-wal").write_bytes(left)
+    with pytest.raises(WalletFileError, match=r"is corrupt.*not beside what is left of another"):
+        opened(path)
+
+
 def moved_away(path):
     path.rename(path.with_name("elsewhere"))
 

@@ -386,6 +386,14 @@ def test_a_backup_restores_to_the_same_wallet(on_bench):
             error = await bench.refused(ShelfCommands(bench.wallets).restorewallet(*arguments))
             assert error.code == code
             assert words in error.message
+        left = bench.options.wallets_dir / "third" / "wallet.sqlite-wal"
+        left.parent.mkdir()
+        left.write_bytes(b"what a wallet that was removed after a kill leaves")
+        error = await bench.refused(ShelfCommands(bench.wallets).restorewallet("third", str(target)))
+        assert (error.code, left.exists()) == (-36, True)
+        assert f"'{left}' is left of another file" in error.message
+        left.unlink()
+        left.parent.rmdir()
         (bench.directory / "bad").write_bytes(b"nonsense")
         error = await bench.refused(ShelfCommands(bench.wallets).restorewallet("third", str(bench.directory / "bad")))
         assert error.code == -18
