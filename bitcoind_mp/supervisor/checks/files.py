@@ -68,14 +68,12 @@ class ConfigurationFiles:
         """Why they can't be used; nothing where they can, whether or not that is in use yet. As of the last `look`."""
         return [_told(self._error)] if self._error else []
 
-    async def look(self) -> bool:
+    async def look(self) -> None:
         """To be called now and then: it looks whether they changed, and reads them only then, and as long as they can't
-        be used. Whether there are other problems now."""
+        be used."""
         async with self._looking:
-            before = self._error
             if self._error or not self._config.texts.is_current():
                 await self._look()
-            return self._error != before
 
     async def _look(self) -> None:
         before = self._error

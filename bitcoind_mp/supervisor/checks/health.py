@@ -66,7 +66,7 @@ class HealthMonitor:
         manager.on_change(self._changed)
 
     def on_check(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` after each check of a unit."""
+        """Call ``listener`` after each check of a unit, after one of all of them once."""
         self._listeners.append(listener)
 
     def on_round(self, listener: Callable[[], None]) -> None:
@@ -144,15 +144,21 @@ class HealthMonitor:
     async def check_all(self) -> None:
         """Check every serving unit now, and the configuration files."""
         serving = [s for s in self._manager.units.values() if s.unit.state in SERVING]
-        await asyncio.gather(self._look_at_files(), *(self.check(supervised) for supervised in serving))
-
-    async def _look_at_files(self) -> None:
-        if self._files is not None and await self._files.look():
-            for listener in self._listeners:
-                listener()
+        looking = [self._files.look()] if self._files is not None else []
+        await asyncio.gather(*looking, *(self._check_once(supervised) for supervised in serving))
+        self._tell()
 
     async def check(self, supervised: Supervised) -> None:
-        """Ask one worker, within the deadline, and measure it. One check of a worker at a time."""
+        """Ask one worker, within the deadline, and measure it."""
+        await self._check_once(supervised)
+        self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
+
+    async def _check_once(self, supervised: Supervised) -> None:
+        """One check of a worker at a time."""
         if supervised.name in self._checking:
             return
         self._checking.add(supervised.name)
@@ -180,8 +186,6 @@ class HealthMonitor:
         if supervised.unit.pid == pid:
             self._checkups[supervised.name] = newest
             self._log(supervised.name, previous, newest)
-            for listener in self._listeners:
-                listener()
 
     def _unanswered(self, previous: Checkup, error: str) -> Checkup:
         return replace(previous, failures=previous.failures + 1, error=error, took=None)

@@ -73,7 +73,6 @@ class Outward:
         self.board.listen(self._posted)
         manager.on_change(self._changed)
         health.on_check(self.alarms.look)
-        health.on_round(self.alarms.look)
 
     def on_reaped(self, reaped: Callable[[], None]) -> None:
         """Call back after each end of a command."""
