@@ -303,7 +303,13 @@ class Supervisor:
             await self._expose(doors, manager, health, outward)
             self._door.open()
             for path, table in tables_of(self._config, server.manifest()).items():
-                manifest.write(path, table)
+                try:
+                    manifest.write(path, table)
+                except OSError as error:
+                    if self._handed is None:
+                        raise
+                    # An upgrade on a full disk: the units run, and callers have the table of the program before.
+                    log.error("%s can't be written, and stays as it was: %s", path, error.strerror)
             let_through()
             if self._handed is None:
                 self._wallets.come_up(orphans, self._adopted)

@@ -85,6 +85,17 @@ def test_what_it_hands_over_it_hands_over_whole(supervisor: Any, until: Callable
     until(lambda: supervisor.processes() == [], "the workers to see that it is gone")
 
 
+def test_without_room_for_its_table_it_goes_on_with_the_one_before(supervisor: Any) -> None:
+    supervisor.start()
+    pids = [supervisor.pid("node"), supervisor.pid("wallet")]
+    table = supervisor.run_dir / "supervisor.json"
+    before = table.read_bytes()
+    (supervisor.run_dir / f"supervisor.json.{supervisor.process.pid}.new").mkdir()  # where it is written first
+    upgrade(supervisor)
+    assert table.read_bytes() == before
+    assert not {supervisor.pid("node"), supervisor.pid("wallet")} & set(pids), "the units were restarted after that"
+
+
 def test_a_stopped_unit_stays_so_and_a_failed_one_keeps_its_reason(supervisor: Any, until: Callable[..., Any]) -> None:
     supervisor.start()
     supervisor.ask("stop", "wallet")
