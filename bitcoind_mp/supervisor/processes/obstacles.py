@@ -16,6 +16,8 @@ from pathlib import Path
 
 from bitcoind_mp.interfaces.obstacle import Obstacle
 
+#: Fewer than any start makes: the kernel's databases, what is linked beside them, logs.
+_FEW_FILES = 64
 #: struct flock of fcntl(2): type, whence, start, length, pid.
 _FLOCK = struct.Struct("hhqqi4x")
 
@@ -34,8 +36,9 @@ def is_in_the_way(obstacle: Obstacle, inside: Sequence[Path]) -> bool:
 
 
 def _is_low(path: Path, wanted: int) -> bool:
+    """Of bytes, or of files, where the file system counts them: without a free inode there is no room either."""
     disk = os.statvfs(path)
-    return disk.f_bavail * disk.f_frsize < wanted
+    return disk.f_bavail * disk.f_frsize < wanted or (disk.f_files > 0 and disk.f_favail < _FEW_FILES)
 
 
 def _is_locked(path: Path, pid: int) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small_disk import SmallDisk
 
 from bitcoind_mp.interfaces.obstacle import Obstacle
 from bitcoind_mp.supervisor.processes.obstacles import is_in_the_way
@@ -30,6 +31,17 @@ def test_a_disk(tmp_path: Path) -> None:
     assert is_in_the_way(Obstacle("disk", str(tmp_path), 1 << 60), [tmp_path])
     assert not is_in_the_way(Obstacle("disk", str(tmp_path), free // 2), [tmp_path])
     assert not is_in_the_way(Obstacle("disk", str(tmp_path / "gone"), 1 << 60), [tmp_path])
+
+
+def test_a_disk_without_room_for_one_more_file(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path / "disk", "1m,nr_inodes=200")
+    try:
+        assert not is_in_the_way(Obstacle("disk", str(disk.place), 4096), [tmp_path])
+        while os.statvfs(disk.place).f_favail:
+            (disk.place / str(os.statvfs(disk.place).f_favail)).touch()
+        assert is_in_the_way(Obstacle("disk", str(disk.place), 4096), [tmp_path])
+    finally:
+        disk.unmount()
 
 
 def flock(descriptor: int) -> None:
