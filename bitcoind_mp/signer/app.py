@@ -74,8 +74,8 @@ class SignerApp:
                 raise FatalError(
                     str(error),
                     hint="Nothing is signed until its owner has looked into it, and started the signer once with "
-                    "-signernewlog=1: write signernewlog=1 into bitcoin.conf, then bitcoin-mp reload, then bitcoin-mp "
-                    "start signer, and take it out again.",
+                    "-signernewlog=1: write signernewlog=1 into bitcoin.conf, then bitcoin-mp start signer, and take "
+                    "it out again.",
                     status=ExitStatus.DATA_CORRUPT,
                 ) from error
             return self._new_log(path, str(error))

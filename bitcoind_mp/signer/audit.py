@@ -59,6 +59,14 @@ class AuditLog:
         self.head = Head(self.head.count + 1, chain)
         return self.head
 
+    def damage(self) -> str:
+        """Why nothing can go on record, empty where something can."""
+        try:
+            self._look()
+        except (AuditDamaged, OSError) as error:
+            return str(error)
+        return ""
+
     def _look(self) -> None:
         """Whether the file is still there under its name, and as long as it was: nothing may go on record where nobody
         would look for it (a rotation), nor after a cut."""

@@ -83,6 +83,10 @@ class KeySets:
         self.on_change: Callable[[], None] = lambda: None
         """Called after a set was made, locked or unlocked."""
 
+    def damage(self) -> str:
+        """Why nothing is signed any more, empty where all is well."""
+        return self._record.damage()
+
     def _own(self, row: KeySetRow) -> OwnScripts:
         return OwnScripts(_public(row.public), self._network)
 

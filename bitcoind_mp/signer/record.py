@@ -22,6 +22,10 @@ class Record:
         self._log = log
         self._now = now
 
+    def damage(self) -> str:
+        """Why nothing is done, since nothing can go on record; empty where something can."""
+        return self._log.damage()
+
     def counted(self) -> int:
         """The time that the daily limit counts by, in seconds since the store was made."""
         return self.store.now(self._now())
@@ -37,10 +41,10 @@ class Record:
                 raise
         except (OSError, sqlite3.Error, AuditDamaged) as error:
             why = getattr(error, "strerror", None) or str(error)
+            do = "put the log back as it was" if isinstance(error, AuditDamaged) else "see to its disk"
             raise RpcError(
                 RpcCode.DATABASE_ERROR,
-                f"The signer can't keep its record ({why}), and does nothing that isn't on record: "
-                "see to its disk and try again.",
+                f"The signer can't keep its record ({why}), and does nothing that isn't on record: {do} and try again.",
             ) from error
 
     def _keep(self, head: Head, change: Callable[[], None]) -> None:

@@ -41,7 +41,8 @@ _CLOSE_CALLS = 5.0
 
 
 class SignerHealth(HealthCheck):
-    """How the process is, from what it knows: no call, no disk. ``counters`` gives the process's own figures."""
+    """How the process is, from what it knows: no call, and a look at the audit log's name. ``counters`` gives the
+    process's own figures."""
 
     def __init__(self, vault: Vault, counters: Callable[[], dict[str, int]], protections: Protections) -> None:
         self._vault = vault
@@ -52,7 +53,11 @@ class SignerHealth(HealthCheck):
         own = {"keysets": len(self._vault.keysets()), "requests": len(self._vault.requests)}
         found = self._protections
         counters = {**self._counters(), **own}
-        return Health(self.status(), [], counters, protections=list(found.active), unprotected=list(found.missing))
+        damage = self._vault.damage()
+        problems = [f"nothing is signed: {damage}"] if damage else []
+        return Health(
+            self.status(), problems, counters, protections=list(found.active), unprotected=list(found.missing)
+        )
 
     def status(self) -> str:
         """One line for a person."""

@@ -8,6 +8,8 @@ import pytest
 from spends import COIN, STRANGER, Address, Coin, changed, signed_inputs, spend
 
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
+from bitcoind_mp.sandbox.confinement import Protections
+from bitcoind_mp.signer.service import SignerHealth
 from bitcoind_mp.signing.psbt_reader import decode_psbt
 
 FEE = 1000
@@ -241,6 +243,8 @@ def test_nothing_is_signed_beside_a_log_that_isn_t_as_it_was(on_desk, how):
         keys = await desk.keys()
         log = desk.directory / "audit.log"
         whole = log.read_bytes()
+        health = SignerHealth(desk.vault, dict, Protections())
+        assert (await health.check()).problems == []
         aside = log.with_name("audit.log.1")
         if how == "moved":
             log.rename(aside)
@@ -255,6 +259,11 @@ def test_nothing_is_signed_beside_a_log_that_isn_t_as_it_was(on_desk, how):
         error = await desk.refused(desk.vault.sign(keys.id, pay(keys, *coins(keys, 1))))
         assert error.code == RpcCode.DATABASE_ERROR
         assert "audit.log" in error.message
+        assert "put the log back as it was and try again" in error.message
+        (problem,) = (await health.check()).problems
+        assert problem.startswith(
+            f"nothing is signed: {log} was " if how != "replaced" else f"nothing is signed: {log} is "
+        )
         assert desk.vault.spent_today() == 0
         if aside.exists():
             aside.rename(log)
@@ -262,6 +271,7 @@ def test_nothing_is_signed_beside_a_log_that_isn_t_as_it_was(on_desk, how):
             with log.open("r+b") as file:
                 file.truncate(0)
                 file.write(whole)
+        assert (await health.check()).problems == []
         await desk.vault.sign(keys.id, pay(keys, *coins(keys, 1)))
         desk.restart()
 
