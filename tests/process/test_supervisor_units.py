@@ -121,10 +121,14 @@ def test_many_kills_leave_nothing_behind(supervisor: Any, until: Callable[..., A
             supervisor.wait_new(unit, pid)
     assert supervisor.unit("node")["restarts"] == 15
     until(lambda: descriptors(me) <= before + 1, "its descriptors to be closed")
-    known = {unit[key] for unit in supervisor.status()["units"] for key in ("pid", "preloaded")} - {None}
     children = Path(f"/proc/{me}/task/{me}/children")
+
+    def known() -> set[int]:
+        """One that the next is forked from may yet be made."""
+        return {unit[key] for unit in supervisor.status()["units"] for key in ("pid", "preloaded")} - {None}
+
     until(
-        lambda: {int(child) for child in children.read_text().split()} == known,
+        lambda: {int(child) for child in children.read_text().split()} == known(),
         "nobody else to be left, no zombie either",
     )
 
