@@ -73,11 +73,11 @@ class WalletUnits(interface.WalletUnits):
     def come_up(self, orphans: Iterable[Orphan], adopted: Iterable[str]) -> None:
         """Have a unit for each wallet that the configuration names; those that are marked to be loaded the process
         names that can read where (`begin`). Of workers that an earlier supervisor left (``orphans``) those stay whose
-        sockets were handed over (``adopted``); with -adopt the wallets of the others are loaded again, and else they
-        are only waited for."""
+        sockets were handed over (``adopted``); with -adopt the wallets of the others are loaded again, and else, or
+        where one process is to have all by now, they are only waited for."""
         left = {orphan.unit: self._wallet(orphan.unit) for orphan in orphans if orphan.unit.startswith(PREFIX)}
         wanted = self._config.wallets_named([]) if wallets_apart(self._config) else []
-        wanted += left.values() if self._config.get_bool("adopt") else []
+        wanted += left.values() if wallets_apart(self._config) and self._config.get_bool("adopt") else []
         for wallet in dict.fromkeys([*wanted, *left.values()]):
             unit = PREFIX + instance(wallet)
             if unit in left and unit not in adopted:

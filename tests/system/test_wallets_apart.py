@@ -274,6 +274,19 @@ def test_an_upgrade_in_place_and_a_supervisor_that_is_killed_keep_them(daemon: D
     daemon.stop()
 
 
+def test_one_process_that_is_to_have_them_from_now_on_gets_those_that_were_left(daemon: Daemon) -> None:
+    daemon.options = (*daemon.options, "-adopt")
+    daemon.start()
+    daemon.wallet(None, "createwallet", "marked", False, False, None, False, True, True)
+    assert list(wallets(daemon)) == ["wallet@marked"]
+    daemon.kill_supervisor()
+    daemon.options = (*daemon.options, "-walletprocess=shared")
+    daemon.start()
+    assert daemon.wallet(None, "listwallets") == ["marked"]
+    wait_until("no other has it", lambda: not wallets(daemon))
+    daemon.stop()
+
+
 def test_after_a_killed_supervisor_those_that_are_marked_are_loaded(daemon: Daemon) -> None:
     daemon.start()
     daemon.wallet(None, "createwallet", "marked", False, False, None, False, True, True)
