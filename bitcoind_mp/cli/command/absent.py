@@ -3,6 +3,7 @@
 Only such a command imports this (``calling.py``).
 """
 
+import contextlib
 import os.path
 
 from bitcoind_mp.cli.arguments import request
@@ -36,9 +37,12 @@ def call_unlisted(config: "Config", servers: Servers, name: str) -> "Any":
     running = [server for server in servers.all() if answers(server)]
     if not running:
         raise NoServer(nobody_text(config))
+    supervisor = next((server for server in running if server.role == "supervisor"), None)
+    supervised = supervisor is not None
     for server, _ in servers.having(name):
+        if supervisor is not None:
+            _wake(config, supervisor, server)
         raise NoServer(absent_text(config, server))
-    supervised = any(server.role == "supervisor" for server in running)
     if name in FOR_PERSONS and not supervised and running[0].role:
         raise NoServer(f"{name} is a command of the supervisor, and the {running[0].role} runs without one")
     refusals = introduce_all(config, running)
@@ -88,6 +92,20 @@ def introduce(config: "Config", server: Server) -> None:
         table = os.path.splitext(server.socket)[0] + ".json"
         raise NoServer(f"whoever listens at {server.socket} answers, but his table of commands, {table}, can't be read")
     raise Arrived
+
+
+def _wake(config: "Config", supervisor: Server, unit: Server) -> None:
+    """The supervisor listens, and its unit, which it listens for too, doesn't: so it may be systemd's socket that does,
+    whose first caller starts the supervisor (systemd.socket(5)).
+
+    Raises:
+        Arrived: somebody listens for the unit now.
+        Refused, Starting: as `introduce`.
+    """
+    with contextlib.suppress(Arrived):
+        introduce(config, supervisor)
+    if answers(unit):
+        raise Arrived
 
 
 def call_several(config: "Config", servers: Servers, name: str, line: bytes) -> "Any":
