@@ -24,7 +24,7 @@ class Record:
 
     def damage(self) -> str:
         """Why nothing is done, since nothing can go on record; empty where something can."""
-        return self._log.damage()
+        return self._log.damage() or self.store.damage()
 
     def counted(self) -> int:
         """The time that the daily limit counts by, in seconds since the store was made."""

@@ -59,12 +59,14 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         """Open it, made if absent. Raises `StoreError`."""
+        self._path: Path | None = None
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # for its owner alone
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.5)
             for pragma in ("locking_mode=EXCLUSIVE", "secure_delete=ON", "journal_mode=DELETE", "synchronous=EXTRA"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._prepare(path)
+            self._path, self._identity = path, _identity(path)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{path} can't be used: {error}.") from error
 
@@ -92,9 +94,17 @@ class Store:
         if problems != ["ok"]:
             raise StoreError(f"{path} is corrupt ({'; '.join(problems)}). Restore it from a backup.")
 
+    def damage(self) -> str:
+        """Why nothing may be written any more, empty where it may: keys in a file without a name are lost with us."""
+        if self._path is None or _identity(self._path) == self._identity:
+            return ""
+        return f"{self._path} was removed or replaced while it is in use: put the one before back"
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, on disk when it returns."""
+        if why := self.damage():
+            raise sqlite3.OperationalError(why)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -216,3 +226,12 @@ class Store:
             "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)",
             (counted, reading.wall, reading.since_boot, reading.boot),
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is that has this name, None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

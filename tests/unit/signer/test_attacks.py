@@ -278,6 +278,32 @@ def test_nothing_is_signed_beside_a_log_that_isn_t_as_it_was(on_desk, how):
     on_desk(scenario)
 
 
+@pytest.mark.parametrize("how", ["moved", "replaced"])
+def test_no_key_goes_to_a_store_that_has_lost_its_name(on_desk, how):
+    """A restore by hand while the signer runs: what it was told from then on was gone at its next start."""
+
+    async def scenario(desk):
+        keys = await desk.keys()
+        store = desk.directory / "keys.sqlite"
+        whole = store.read_bytes()
+        store.rename(store.with_name("before"))
+        if how == "replaced":
+            store.write_bytes(whole)
+        for work in (desk.keys("other"), desk.vault.sign(keys.id, pay(keys, *coins(keys, 1)))):
+            error = await desk.refused(work)
+            assert error.code == RpcCode.DATABASE_ERROR
+            assert "keys.sqlite was removed or replaced" in error.message
+        (problem,) = (await SignerHealth(desk.vault, dict, Protections()).check()).problems
+        assert problem.startswith(f"nothing is signed: {store} was removed or replaced")
+        store.with_name("before").rename(store)
+        await desk.vault.sign(keys.id, pay(keys, *coins(keys, 1)))
+        await desk.keys("other")
+        desk.restart()
+        assert len(desk.vault.keysets()) == 2
+
+    on_desk(scenario)
+
+
 def test_the_others_are_answered_while_a_large_transaction_is_read(on_desk):
     """Whoever has broken into a wallet may show as many as he likes; the signer's loop must feed its watchdog."""
     count = 4000
