@@ -75,6 +75,15 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
+def which_file(path: Path) -> tuple[int, int] | None:
+    """What tells the file that has this name from every other, None for none: is it still the one that is open?"""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def sync_directory(directory: Path) -> None:
     """Make the directory's entries survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

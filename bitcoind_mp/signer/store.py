@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitcoind_mp.config.state import which_file
+
 from .audit import Head
 from .clock import Reading, elapsed
 
@@ -66,7 +68,7 @@ class Store:
             for pragma in ("locking_mode=EXCLUSIVE", "secure_delete=ON", "journal_mode=DELETE", "synchronous=EXTRA"):
                 self._connection.execute(f"PRAGMA {pragma}")
             self._prepare(path)
-            self._path, self._identity = path, _identity(path)
+            self._path, self._identity = path, which_file(path)
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{path} can't be used: {error}.") from error
 
@@ -96,7 +98,7 @@ class Store:
 
     def damage(self) -> str:
         """Why nothing may be written any more, empty where it may: keys in a file without a name are lost with us."""
-        if self._path is None or _identity(self._path) == self._identity:
+        if self._path is None or which_file(self._path) == self._identity:
             return ""
         return f"{self._path} was removed or replaced while it is in use: put the one before back"
 
@@ -226,12 +228,3 @@ class Store:
             "INSERT OR REPLACE INTO clock VALUES (1, ?, ?, ?, ?)",
             (counted, reading.wall, reading.since_boot, reading.boot),
         )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is that has this name, None for none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

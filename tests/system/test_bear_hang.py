@@ -1,6 +1,5 @@
 """Workers that stand still: the watchdog sees the serving loop and nothing else, and what was acknowledged stays."""
 
-import contextlib
 import os
 import re
 import signal
@@ -99,31 +98,27 @@ def test_a_supervisor_that_is_stopped_holds_up_no_caller(make_daemon: Callable[.
 
 
 def test_a_wallet_whose_loop_waits_inside_python(make_daemon: Callable[..., Daemon]) -> None:
-    """For a reader that doesn't come, of the list of wallets to load, which is written anew beside the old one."""
+    """For a writer that doesn't come, of what is to be a wallet's file."""
     daemon = make_daemon("d", *QUICK)
     client = Acknowledged(daemon)
     daemon.wallet(None, "createwallet", "w")
     client.address("w", "before")
-    settings = (daemon.directory / "regtest" / "settings.json").resolve()
-    settings = settings.with_name("settings.json.partial")
-    os.mkfifo(settings)
+    place = daemon.directory / "regtest" / "wallets" / "v"
+    place.mkdir()
+    os.mkfifo(place / "wallet.sqlite")
     old = daemon.pid("wallet")
-    outcome = in_background(lambda: daemon.wallet(None, "createwallet", "v", False, False, "", False, True, True))
+    outcome = in_background(lambda: daemon.wallet(None, "loadwallet", "v"))
     height = daemon.node("getblockcount")
     status = wait_until("the watchdog", lambda: (found := daemon.unit("wallet"))["last_exit"] and found)
     assert status["last_exit"]["why"].startswith("watchdog: its loop gave no sign of life for 1.6 s")
-    waiting = settings.rename(settings.with_name("away"))
-    os.close(os.open(waiting, os.O_RDONLY | os.O_NONBLOCK))
     until_replaced(daemon, "wallet", old)
     assert isinstance(wait_until("the call to end", lambda: outcome)[0], Disconnected)
     stacks = daemon.log("wallet").partition(STACKS)[2]
-    assert "startup.py" in stacks and "in change" in stacks, "it says where the loop was"
+    assert "directory.py" in stacks and "in _is_sqlite" in stacks, "it says where the loop was"
     assert daemon.node("getblockcount") == height, "the node has noticed nothing"
     assert daemon.unit("node")["restarts"] == 0
     client.check()
-    with contextlib.suppress(RpcError):
-        daemon.wallet(None, "loadwallet", "v")
-    assert set(daemon.wallet(None, "listwallets")) == {"w", "v"}
+    assert daemon.wallet(None, "listwallets") == ["w"]
     daemon.stop()
 
 

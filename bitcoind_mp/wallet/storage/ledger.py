@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bitcoind_mp.config.instances import WALLET_FILE
-from bitcoind_mp.config.state import replacing, sync_directory
+from bitcoind_mp.config.state import replacing, sync_directory, which_file
 from bitcoind_mp.interfaces.errors import RpcCode, RpcError
 
 #: The file's name in the wallet's directory.
@@ -79,7 +79,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self.path = path
-        self._identity = _identity(path)
+        self._identity = which_file(path)
         self._depth = 0
         self.on_rollback: Callable[[], None] = lambda: None
         """Called after a transaction was undone: what is kept in memory beside the file must be read again."""
@@ -194,7 +194,7 @@ class Ledger:
     def _require_its_place(self) -> None:
         """What is written to a file that was removed, or that a restore put another in the place of, is lost with this
         process, which may have the only copy of the keys by then."""
-        if _identity(self.path) != self._identity:
+        if which_file(self.path) != self._identity:
             raise RpcError(
                 RpcCode.DATABASE_ERROR,
                 f"The wallet file {self.path} was removed or replaced while it is in use. Nothing was changed: it "
@@ -288,15 +288,6 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.close()
         raise _unusable(path, error) from error
     return connection
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is that has this name, None for none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _close_to_others(path: Path) -> None:
