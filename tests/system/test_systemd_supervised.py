@@ -197,6 +197,15 @@ def test_a_restart_unlocks_a_wallet_by_a_credential_for_a_while(rich: Container)
     until_told(rich, Event.WALLET_LOCKED, "UNIT=wallet")
 
 
+def test_a_backup_that_would_end_with_the_service_is_refused(rich: Container) -> None:
+    for place in ("/tmp", "/var/tmp"):
+        refused = rich.front_end("-rpcwallet=rich", "backupwallet", f"{place}/rich.sqlite", check=False)
+        assert refused.returncode == 4
+        assert f"{place} is this service's own here (PrivateTmp=)" in refused.stderr
+    rich.front_end("-rpcwallet=rich", "backupwallet", f"{DATA}/rich.sqlite")
+    assert rich.path(f"{DATA}/rich.sqlite").stat().st_size > 0
+
+
 def test_a_stop_leaves_nothing(rich: Container) -> None:
     rich.systemctl("stop", SOCKET, SERVICE)
     properties = rich.properties(SERVICE)

@@ -10,7 +10,7 @@ from bitcoind_mp.config.state import replacing, sync_directory
 
 from .core_file import is_core_file
 from .ledger import Ledger
-from .overwriting import require_free, require_heir
+from .overwriting import require_free, require_heir, require_lasting
 
 #: What a wallet's file is copied to before it is carried away.
 TEMPORARY = "backup.partial"
@@ -55,6 +55,7 @@ class Direct(Carrier):
     """This process itself, which may go everywhere."""
 
     def put(self, copy: Path, destination: Path) -> None:
+        require_lasting(destination.parent.resolve())
         require_free(destination)
         if destination.exists() and destination.stat().st_size:
             require_heir(copy, destination, destination)

@@ -26,6 +26,16 @@ _TABLES = (
 _MOST_HELD, _PATIENCE = 64 << 20, 30.0
 
 
+def require_lasting(directory: Path, mounts: Path = Path("/proc/self/mountinfo")) -> None:
+    """That it isn't the service's own /tmp or /var/tmp (PrivateTmp= of systemd.exec(5)): nobody else sees what is
+    there, and it is removed when the service stops. ``directory`` with its links resolved. Raises OSError."""
+    for line in mounts.read_text(errors="surrogateescape").splitlines():
+        root, place = line.split()[3:5]
+        if "/systemd-private-" in root and directory.is_relative_to(place):
+            why = f"{place} is this service's own here (PrivateTmp=), and removed when it stops: name another directory"
+            raise PermissionError(1, why, str(directory))
+
+
 def require_free(path: Path) -> None:
     """That it is no file of anything but a wallet, nor a wallet that is in use. Raises OSError."""
     if not path.exists():

@@ -24,7 +24,7 @@ from .carrier import Carrier
 from .core_file import is_core_file
 from .directory import is_ours
 from .ledger import FILE_NAME, is_wallet_descriptor, is_wallet_file
-from .overwriting import require_free, require_heir
+from .overwriting import require_free, require_heir, require_lasting
 
 _LARGEST = 65_536
 _PATIENCE = 600.0
@@ -154,6 +154,7 @@ def _put(source: int, destination: Path, closed: list[Path]) -> None:
         raise PermissionError(1, "That is no wallet file")
     directory = destination.parent.resolve(strict=True)
     _require_open(directory / destination.name, closed)
+    require_lasting(directory)
     require_free(destination)
     partial = directory / (destination.name + ".partial")
     require_free(partial)

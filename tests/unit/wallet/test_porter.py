@@ -17,6 +17,7 @@ import pytest
 
 from bitcoind_mp.wallet.storage.carrier import Carrier, Direct
 from bitcoind_mp.wallet.storage.ledger import APPLICATION_ID, Ledger, is_wallet_file
+from bitcoind_mp.wallet.storage.overwriting import require_lasting
 from bitcoind_mp.wallet.storage.porter import Porter, work
 
 CHAIN, GENESIS = "regtest", "00"
@@ -295,3 +296,17 @@ def test_a_process_of_its_own_holds_nothing_and_ends_with_the_other(ledger: Ledg
     words = [sys.executable, "-c", ALONE, str(ledger.path), str(tmp_path / "backup")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_backup_goes_where_it_ends_with_the_service(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "212 158 0:40 / / ro,nosuid shared:33 - overlay overlay rw\n"
+        "253 212 0:43 /systemd-private-092aa750-bitcoind-mp.service-SUtksl/tmp /tmp rw shared:35 - tmpfs tmpfs rw\n"
+        "254 212 0:40 /var/lib/bitcoind-mp /var/lib/bitcoind-mp rw shared:80 - overlay overlay rw\n"
+    )
+    for place in ("/tmp", "/tmp/deep/in"):
+        with pytest.raises(OSError, match="/tmp is this service"):
+            require_lasting(Path(place), mounts)
+    for place in ("/var/lib/bitcoind-mp", "/tmpfiles", "/"):
+        require_lasting(Path(place), mounts)
