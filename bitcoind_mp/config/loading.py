@@ -63,12 +63,21 @@ def show(text: str) -> int:
     return 0
 
 
+def working_directory() -> str:
+    """Where relative paths count from. A daemon's may have been removed since it was started: such paths lead nowhere
+    then, but with absolute ones its workers can be started all the same."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "/"
+
+
 def _load(arguments: "list[str]", program: str, environ: "dict[str, str]") -> Config:
     settings = Settings()
     rest = parse_command_line(arguments, program, settings)
     if rest and program != CLI:
         raise Refused(f"Command line contains unexpected token '{rest[0]}', see {program} -h for a list of options.")
-    cwd = os.getcwd()
+    cwd = working_directory()
     asked_for_text = any(name in settings.command_line for name in (*HELP, "version"))
     datadir = _datadir(settings, cwd, environ)
     config_file = _config_file(settings, datadir)

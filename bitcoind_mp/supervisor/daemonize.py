@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from daemon import DaemonContext
 
+from bitcoind_mp.config.loading import working_directory
 from bitcoind_mp.interfaces.errors import ExitStatus, FatalError
 
 from .announce import Announcer
@@ -63,7 +64,7 @@ def go_to_background(*, wait_until: str) -> DaemonAnnouncer:
     os.close(reading)
     # The working directory stays, as with bitcoind: relative paths on the command line are read again at a reload.
     context = DaemonContext(
-        working_directory=os.getcwd(),  # noqa: PTH109
+        working_directory=working_directory(),
         umask=0o077,
         detach_process=True,
         files_preserve=[writing],

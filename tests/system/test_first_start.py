@@ -71,3 +71,24 @@ def test_a_call_to_a_unit_of_a_supervisor_that_its_socket_unit_starts_is_answere
         started.terminate()
         started.wait(DEADLINE)
         daemon.clean_up()
+
+
+def test_a_working_directory_that_is_removed_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    daemon, gone = Daemon(tmp_path / "data", "-walletprocess=each"), tmp_path / "gone"
+    options = ("-regtest", f"-datadir={daemon.directory}")
+    start = [BIN / "bitcoind-mp", "-daemonwait", *options, *daemon.options]
+    try:
+        gone.mkdir()
+        subprocess.run(start, cwd=gone, check=True, timeout=DEADLINE)
+        gone.rmdir()
+        daemon.run("bitcoin-mp", "restart", "node")
+        daemon.run("bitcoin-mp", "createwallet", "w")
+        daemon.run("bitcoin-mp", "backupwallet", str(tmp_path / "copy"))
+        daemon.stop()
+        gone.mkdir()
+        in_what_is_gone = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh"]
+        subprocess.run([*in_what_is_gone, *start], cwd=gone, check=True, timeout=DEADLINE)
+        gone.mkdir()
+        subprocess.run([*in_what_is_gone, BIN / "bitcoin-mp", *options, "stop"], cwd=gone, check=True, timeout=DEADLINE)
+    finally:
+        daemon.clean_up()

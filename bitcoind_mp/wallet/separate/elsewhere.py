@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bitcoind_mp.config.loading import working_directory
 from bitcoind_mp.interfaces.errors import SHUTTING_DOWN, CallTimeout, Disconnected, RpcCode, RpcError
 from bitcoind_mp.interfaces.events import Events, EventSink
 from bitcoind_mp.interfaces.init import Hello
@@ -247,7 +248,7 @@ class ByTheKeeper(Carrier):
         self._wallet = wallet
 
     async def back_up(self, ledger: Ledger, destination: Path) -> None:
-        target = str(Path.cwd() / destination)  # links stay as they are
+        target = str(Path(working_directory(), destination))  # links stay as they are
         with copied(ledger):
             try:
                 session = await connect(self._path, hello=self._hello, deadline=_ANSWER, dial=self._dial)
