@@ -42,13 +42,23 @@ def _accept(listener: socket.socket) -> socket.socket:
 class Doorman:
     """Stands at the listening sockets of units at rest, and of those that are held; and where they take what is passed
     to them over a channel (``private``, ``take``). ``front_end`` is how a person calls ours so that it reaches this
-    supervisor."""
+    supervisor; ``stopping`` says that all is being stopped, and ``lasts`` that a unit's listening socket lasts longer
+    than we do: who calls there while all is being stopped is left to whoever takes it next."""
 
-    def __init__(self, front_end: str, private: Private, take: Take) -> None:
+    def __init__(
+        self,
+        front_end: str,
+        private: Private,
+        take: Take,
+        stopping: Callable[[], bool] = lambda: False,
+        lasts: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         self._front_end = front_end
         self._loop = asyncio.get_running_loop()
         self._private = private
         self._take = take
+        self._stopping = stopping
+        self._lasts = lasts
         self._at: dict[str, list[socket.socket]] = {}
         self._answering: set[asyncio.Task[Any]] = set()
         self._callers: dict[_Refusal, None] = {}
@@ -56,7 +66,8 @@ class Doorman:
     def watch(self, supervised: Supervised, listener: socket.socket) -> None:
         """The unit's state is as it is now: stand at its door, or leave."""
         standing = supervised.name in self._at
-        if supervised.unit.state in _AWAY and not standing:
+        left = self._stopping() and self._lasts(supervised.name)
+        if supervised.unit.state in _AWAY and not standing and not left:
             self._stand(supervised, listener, self._private.door(supervised.name))
         elif supervised.unit.state not in _AWAY and standing:
             self._leave(supervised.name)
@@ -113,13 +124,11 @@ class Doorman:
 
     def _refuse(self, supervised: Supervised, connected: socket.socket) -> None:
         connected.setblocking(False)
+        unit = supervised.unit
+        stopping = unit.state is State.STOPPED and self._stopping()
+        reason = "bitcoind-mp is stopping." if stopping else why_not(supervised.name, unit, self._front_end)
         answer = self._loop.connect_accepted_socket(
-            lambda: _Refusal(
-                why_not(supervised.name, supervised.unit, self._front_end),
-                self._callers,
-                held=supervised.unit.state is State.HELD,
-            ),
-            connected,
+            lambda: _Refusal(reason, self._callers, held=unit.state is State.HELD), connected
         )
         task = self._loop.create_task(answer)
         self._answering.add(task)

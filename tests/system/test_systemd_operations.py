@@ -234,6 +234,8 @@ def test_the_journal_tells_each_step_of_a_unit_s_life(rich: Container) -> None:
     assert sorted(told, key=lambda entry: int(entry["__REALTIME_TIMESTAMP"])) == told
     assert {entry["SYSLOG_IDENTIFIER"] for entry in told} == {"bitcoind-mp"}
     rich.configure("nonsense=1")
-    rich.systemctl("reload", SERVICE)
+    assert rich.run("systemctl", "reload", SERVICE, check=False).returncode == 1
+    assert "Error: Invalid configuration value in /etc/bitcoind-mp/bitcoin.conf" in rich.journal_text(SERVICE)
+    rich.systemctl("kill", "--signal=HUP", "--kill-who=main", SERVICE)
     refused = until_told(rich, Event.CONFIGURATION_REFUSED)
     assert (refused["PRIORITY"], refused["UNIT"]) == ("3", "supervisor")

@@ -126,11 +126,20 @@ def test_a_wallet_that_one_service_has_is_refused_to_another(rich: Container) ->
     assert f"bitcoin-mp-wallet is already running on {DATA}/regtest (pid {pid})" in done.stderr
 
 
-def test_a_reload_ends_nothing(rich: Container) -> None:
-    pid = rich.main_pid(NODE)
-    rich.systemctl("reload", NODE)
-    rich.until_active(NODE)
-    assert rich.main_pid(NODE) == pid
+def test_a_reload_ends_nothing_and_says_whether_the_next_start_would_do(rich: Container) -> None:
+    units = (NODE, ALICE)
+    pids = [rich.main_pid(unit) for unit in units]
+    try:
+        for more, status in (["maxmempool=7"], 0), (["walletdir=/no/such/place", "maxmempool=1"], 1):
+            rich.configure(*more)
+            for unit in units:
+                assert rich.run("systemctl", "reload", unit, check=False).returncode == status
+                rich.until_active(unit)
+        assert "Error: -maxmempool must be at least 5 MB" in rich.journal_text(NODE)
+        assert 'Error: Specified -walletdir "/no/such/place" does not exist' in rich.journal_text(ALICE)
+    finally:
+        rich.configure()
+    assert [rich.main_pid(unit) for unit in units] == pids
 
 
 def test_the_journal_says_whose_each_entry_is(rich: Container) -> None:
