@@ -53,8 +53,7 @@ FAILURES = (
         ExitStatus.DATA_CORRUPT,
         "corrupt data",
         Verdict.FOR_GOOD,
-        "Restore what the message names, or do what it says, then start it again; or, of the chain, stop everything "
-        "and start bitcoind-mp once with -reindex.",
+        "Restore what the message names, or do what it says, then start it again.",
     ),
     Failure(
         "port-taken",

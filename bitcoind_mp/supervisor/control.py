@@ -256,8 +256,9 @@ class ControlCommands:
         settled = (State.RUNNING, State.RELOADING, *WAITING, *AT_REST)
         state = await self._manager.until(supervised, settled)
         if state not in SERVING:
-            again = "; it is tried again" if state in WAITING else ""
-            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} did not start: {why_down(supervised)}{again}")
+            again = {State.BACKOFF: "; it is tried again", State.HELD: "; it starts by itself once that is gone"}
+            why = why_down(supervised) + again.get(state, "")
+            raise RpcError(RpcCode.MISC_ERROR, f"The {supervised.name} did not start: {why}")
         return self._line(supervised)
 
     def _line(self, supervised: Supervised) -> dict[str, Any]:

@@ -53,6 +53,9 @@ def test_a_port_that_is_taken_holds_the_node_until_it_is_free(daemon: Daemon) ->
         assert "starts by itself once the port is free" in held["advice"]
         text = daemon.run("bitcoin-mp", "status", "node", check=False).stdout
         assert "Cause: port-taken" in text and "What to do: Stop the program that listens there" in text
+        refused = daemon.run("bitcoin-mp", "restart", "node", check=False)
+        assert "The node did not start: exit status 69 (port taken)" in refused.stderr
+        assert refused.stderr.rstrip().endswith("; it starts by itself once that is gone")
     running = until_state(daemon, "running")
     assert running["cause"] == running["advice"] == ""
     assert running["last_exit"]["cause"] == "port-taken"
@@ -197,7 +200,8 @@ def test_what_a_person_must_mend_is_refused_with_its_cause(daemon: Daemon) -> No
     daemon.run("bitcoind-mp", "-daemon", *daemon.options)
     failed = until_state(daemon, "failed")
     assert (failed["cause"], failed["last_exit"]["code"], failed["restarts"]) == ("corrupt-data", 65, 0)
-    assert "-reindex" in failed["advice"]
+    assert "start bitcoind-mp once with -reindex" in failed["reason"]
+    assert "do what it says" in failed["advice"]
     daemon.stop()
     current.write_bytes(whole)
     daemon.run("bitcoind-mp", "-daemon", *daemon.options, "-connect=[::1]:x")
