@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import subprocess
 import sys
 import time
 
@@ -18,7 +17,9 @@ from bitcoind_mp.service.worker import raise_open_files, status_of
 from . import handover, plan
 from .announce import Announcer
 from .app import Plans, Start, Supervisor
+from .checks.files import Trial
 from .manager import log
+from .processes.asking import Questions
 from .processes.process import keep_to_ourselves
 from .upgrade import answer
 
@@ -87,15 +88,15 @@ def run(arguments: list[str], plans: Plans = plan.units) -> int:
 
 def _check(config: Config, plans: Plans) -> int:
     """Have each unit's program say whether it could start; the first that couldn't says why. The exit status."""
-    for each in plans(config):
-        if each.check:
-            done = subprocess.run(
-                each.check, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-            )
-            if done.returncode:
-                # What it warned of before, so have we.
-                print(*done.stderr.decode(errors="replace").splitlines()[-1:], file=sys.stderr)
-                return done.returncode if done.returncode > 0 else int(ExitStatus.FAILURE)
+
+    async def trial() -> None:
+        await Trial(plans, Questions(os.environ)).run(config)
+
+    try:
+        asyncio.run(trial())
+    except FatalError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return int(error.status)
     return 0
 
 

@@ -232,11 +232,7 @@ class Supervisor:
             files=ConfigurationFiles(self._config, self._reread, trial),
         )
         publisher, streams = Publisher(["unit"]), LogStreams(manager, self._own_log, on_disconnect)
-        doorman = Doorman(
-            *(command_line(self._config), self._private, take_from),
-            stopping=lambda: manager.stopping,
-            lasts=self._sockets.lasts,
-        )
+        doorman = Doorman(command_line(self._config), self._private, take_from, lambda: manager.stopping)
         outward = Outward(
             *(self._config, manager, health),
             environ=self._environ,

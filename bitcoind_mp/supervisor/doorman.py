@@ -42,23 +42,16 @@ def _accept(listener: socket.socket) -> socket.socket:
 class Doorman:
     """Stands at the listening sockets of units at rest, and of those that are held; and where they take what is passed
     to them over a channel (``private``, ``take``). ``front_end`` is how a person calls ours so that it reaches this
-    supervisor; ``stopping`` says that all is being stopped, and ``lasts`` that a unit's listening socket lasts longer
-    than we do: who calls there while all is being stopped is left to whoever takes it next."""
+    supervisor; ``stopping`` says that all is being stopped."""
 
     def __init__(
-        self,
-        front_end: str,
-        private: Private,
-        take: Take,
-        stopping: Callable[[], bool] = lambda: False,
-        lasts: Callable[[str], bool] = lambda name: False,
+        self, front_end: str, private: Private, take: Take, stopping: Callable[[], bool] = lambda: False
     ) -> None:
         self._front_end = front_end
         self._loop = asyncio.get_running_loop()
         self._private = private
         self._take = take
         self._stopping = stopping
-        self._lasts = lasts
         self._at: dict[str, list[socket.socket]] = {}
         self._answering: set[asyncio.Task[Any]] = set()
         self._callers: dict[_Refusal, None] = {}
@@ -66,8 +59,7 @@ class Doorman:
     def watch(self, supervised: Supervised, listener: socket.socket) -> None:
         """The unit's state is as it is now: stand at its door, or leave."""
         standing = supervised.name in self._at
-        left = self._stopping() and self._lasts(supervised.name)
-        if supervised.unit.state in _AWAY and not standing and not left:
+        if supervised.unit.state in _AWAY and not standing:
             self._stand(supervised, listener, self._private.door(supervised.name))
         elif supervised.unit.state not in _AWAY and standing:
             self._leave(supervised.name)

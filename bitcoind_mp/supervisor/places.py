@@ -120,10 +120,6 @@ class Listeners:
         """The files of those that we bound ourselves: nobody else looks after them."""
         return list(self._ours)
 
-    def lasts(self, role: str) -> bool:
-        """Whether systemd bound that one, and keeps it when we close ours."""
-        return self._config.socket_path(role) not in self._ours
-
     def hand_over(self) -> tuple[dict[str, int], list[str]]:
         """The descriptor of each, and the roles of those that we bound. Copies: what serves the originals may close
         them."""

@@ -22,12 +22,14 @@ log = logging.getLogger("bitcoind_mp.supervisor")
 
 class Trial:
     """Has each unit's program say whether it could start with a configuration. ``plans`` makes the units of one;
-    ``used`` is one that needs no trial: the units run with it, or say themselves why they don't."""
+    ``used`` is one that needs no trial: the units run with it, or say themselves why they don't. None for none."""
 
-    def __init__(self, plans: Callable[[Config], Sequence[Plan]], questions: Questions, used: Config) -> None:
+    def __init__(
+        self, plans: Callable[[Config], Sequence[Plan]], questions: Questions, used: Config | None = None
+    ) -> None:
         self._plans = plans
         self._questions = questions
-        self._good = used.texts.by_name
+        self._good = used.texts.by_name if used is not None else None
 
     async def run(self, config: Config) -> None:
         """Raises FatalError: a unit could not."""
