@@ -1,5 +1,5 @@
-"""What a process keeps for the one that is started in its place: who may have it, and how it is read, and written so
-that a kill leaves it whole.
+"""Files that outlive their process: replaced so that a kill leaves the old one or the new one whole, told from others
+that take their name; and, of what is kept for the process that is started next, whose it is and how it is read.
 """
 
 import errno

@@ -2,7 +2,7 @@
 
 What is told is held in memory until it is acknowledged, several times its size: in hexadecimal, and as the line that
 waits for its reader. A few hundred wallets that catch up at once would fill the machine, and one that never
-acknowledges anything would keep its part for ever.
+acknowledges anything would keep its part for ever. What a follower is told, and when, is ``streams.py``'s.
 """
 
 import asyncio
